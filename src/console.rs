@@ -1,0 +1,69 @@
+//! The program's own voice: errors, notes and the few things written to standard output.
+//!
+//! Where the caller closed descriptor 1 or 2, a file of ours may have landed there. All our descriptors are close-on-exec and
+//! the caller's standard ones are not, so that flag tells them apart: what has it is never written to.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::{Errno, FdFlags, fcntl_getfd, retry_on_intr, write};
+use std::fmt::Display;
+
+/// How much to say on standard error.
+#[derive(Clone, Copy, Default)]
+pub struct Console {
+    /// No notes.
+    pub quiet: bool,
+    /// Tell how TARGET was found.
+    pub verbose: bool,
+}
+
+impl Console {
+    /// Something the user should know though nothing failed.
+    pub fn note(&self, text: impl Display) {
+        if !self.quiet {
+            say(&format!("netns-enter: note: {text}\n"));
+        }
+    }
+
+    /// A step on the way to the namespace, for `--verbose`.
+    pub fn tell(&self, text: impl Display) {
+        if self.verbose {
+            say(&format!("netns-enter: {text}\n"));
+        }
+    }
+}
+
+/// Prints a failure, and its remedy on a second line.
+pub fn report(error: &Error) {
+    let mut text = format!("netns-enter: {}\n", error.message);
+    if let Some(remedy) = &error.remedy {
+        text += &format!("netns-enter: {remedy}\n");
+    }
+    say(&text);
+}
+
+/// Writes to standard output, all or an error.
+///
+/// # Errors
+/// The errno of write(2); EBADF also where descriptor 1 is not the caller's.
+pub fn print(text: &[u8]) -> Result<()> {
+    write_all(rustix::stdio::stdout(), text).map_err(|e| Error::cannot("write to standard output", e))
+}
+
+/// One write where possible, so that lines of concurrent runs do not mix. Nobody is left to be told of a failure.
+fn say(text: &str) {
+    let _ = write_all(rustix::stdio::stderr(), text.as_bytes());
+}
+
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> std::result::Result<(), Errno> {
+    if fcntl_getfd(fd.as_fd())?.contains(FdFlags::CLOEXEC) {
+        return Err(Errno::BADF);
+    }
+    while !bytes.is_empty() {
+        let n = retry_on_intr(|| write(fd, bytes))?;
+        bytes = &bytes[n..];
+    }
+    Ok(())
+}

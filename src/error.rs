@@ -1,0 +1,95 @@
+//! What can go wrong, as the user reads it.
+//!
+//! An [`Error`] is a finished message: the object in quotes, the cause, the kernel's word last, and where a remedy is known a
+//! second line with it. Nothing here is matched on by callers but the exit status.
+
+#![forbid(unsafe_code)]
+
+use rustix::io::Errno;
+
+/// netns-enter itself failed and ran nothing (the convention of env(1), timeout(1), chroot(1) and podman).
+pub const FAILED: u8 = 125;
+/// COMMAND was found but cannot be executed.
+pub const NOT_EXECUTABLE: u8 = 126;
+/// COMMAND was not found.
+pub const NOT_FOUND: u8 = 127;
+
+/// A failure, ready to be printed.
+#[derive(Debug)]
+pub struct Error {
+    /// Exit status: [`FAILED`], [`NOT_EXECUTABLE`] or [`NOT_FOUND`].
+    pub status: u8,
+    /// One line, lower case, no full stop, foreign bytes escaped.
+    pub message: String,
+    /// What to do about it, for a line of its own.
+    pub remedy: Option<String>,
+}
+
+/// The result of everything that can end the program.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A failure of netns-enter itself.
+    pub fn new(message: impl Into<String>) -> Error {
+        Error { status: FAILED, message: message.into(), remedy: None }
+    }
+
+    /// `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
+    pub fn cannot(action: impl std::fmt::Display, errno: Errno) -> Error {
+        let remedy = HINTS.iter().find(|(e, _)| *e == errno).map(|(_, hint)| hint.to_string());
+        Error { remedy, ..Error::new(format!("cannot {action}: {}", describe(errno))) }
+    }
+
+    /// Adds, or replaces, the remedy.
+    pub fn remedy(self, remedy: impl Into<String>) -> Error {
+        Error { remedy: Some(remedy.into()), ..self }
+    }
+
+    /// Replaces the exit status.
+    pub fn status(self, status: u8) -> Error {
+        Error { status, ..self }
+    }
+}
+
+/// Remedies that follow from the errno alone, whatever was tried.
+const HINTS: &[(Errno, &str)] = &[
+    (Errno::MFILE, "raise the limit of open files: ulimit -n 1024"),
+    (Errno::NFILE, "the system's table of open files is full: see /proc/sys/fs/file-nr"),
+];
+
+/// libc's text for `errno`, without the "(os error N)" that std adds.
+pub fn describe(errno: Errno) -> String {
+    let mut text = std::io::Error::from(errno).to_string();
+    if let Some(end) = text.find(" (os error") {
+        text.truncate(end);
+    }
+    text
+}
+
+/// Whether a lookup that met `errno` merely found nothing there: the one failure that is no failure.
+pub fn is_absent(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR)
+}
+
+/// Whether a lookup that met `errno` may go on with a note. Anything else (ENOMEM, EMFILE, EIO …) could turn an ambiguous name
+/// into a unique one.
+pub fn is_denied(errno: Errno) -> bool {
+    matches!(errno, Errno::ACCESS | Errno::PERM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errno_text_has_no_number() {
+        let text = describe(Errno::PERM);
+        assert!(!text.is_empty() && !text.contains("os error"), "{text}");
+    }
+
+    #[test]
+    fn a_hint_follows_from_the_errno() {
+        assert!(Error::cannot("open \"x\"", Errno::MFILE).remedy.is_some());
+        assert!(Error::cannot("open \"x\"", Errno::NOENT).remedy.is_none());
+    }
+}

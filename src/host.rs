@@ -1,0 +1,245 @@
+//! The machine that is looked at: its file tree, its /proc, and what of both could not be read.
+//!
+//! Usually our own; with `--host-root` the one mounted at a directory. Files found here are other programs' and sometimes other
+//! people's, so they are located before they are opened, must be regular and small, and failures are told apart: what is absent is
+//! absent, what is denied becomes a note, what is odd hides only itself, and anything else ends the program, because a lookup that
+//! ran out of memory could take an ambiguous name for a unique one.
+
+#![forbid(unsafe_code)]
+
+use crate::console::Console;
+use crate::error::{Error, Result, describe, is_absent, is_denied};
+use crate::netns::NsId;
+use crate::root::{Links, Root, file_type, reopen, type_name};
+use crate::text::quoted;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, stat, statat,
+};
+use rustix::io::{Errno, read, retry_on_intr};
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+
+/// No engine's state comes near this; it bounds what a hostile file can cost.
+const MAX_FILE: usize = 16 << 20;
+
+/// A machine.
+pub struct Host {
+    /// Where notes go.
+    pub console: Console,
+    root: Root,
+    /// A procfs that is not ours.
+    proc: Option<OwnedFd>,
+    unread: RefCell<Vec<String>>,
+}
+
+/// A file's content and who could have written it.
+pub struct File {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// The owner's uid.
+    pub owner: u32,
+}
+
+impl Host {
+    /// This machine, as our own mount namespace shows it.
+    pub fn own(console: Console) -> Host {
+        Host { console, root: Root::Own, proc: None, unread: RefCell::default() }
+    }
+
+    /// The machine whose `/` is mounted at `dir`.
+    ///
+    /// # Errors
+    /// Where `dir` is no directory or `dir/proc` no procfs.
+    pub fn mounted_at(dir: &OsStr, console: Console) -> Result<Host> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(CWD, dir, flags, Mode::empty())
+            .map_err(|e| Error::cannot(format_args!("open {}", quoted(dir)), e))?;
+        let no_proc = |cause: &str| {
+            let proc = [dir.as_encoded_bytes(), b"/proc"].concat();
+            Error::new(format!("{} is not a mounted procfs: {cause}", quoted(&proc)))
+                .remedy("mount the host's / recursively: its /proc is needed")
+        };
+        let proc = openat(&root, c"proc", flags, Mode::empty()).map_err(|e| no_proc(&describe(e)))?;
+        if fstatfs(&proc).map_err(|e| no_proc(&describe(e)))?.f_type as u64 != PROC_SUPER_MAGIC as u64 {
+            return Err(no_proc("another file system"));
+        }
+        Ok(Host { root: Root::Directory(root), proc: Some(proc), ..Host::own(console) })
+    }
+
+    /// Whether paths mean what they mean to the caller.
+    pub fn is_own(&self) -> bool {
+        self.proc.is_none()
+    }
+
+    /// An O_PATH descriptor of an absolute path on this machine.
+    ///
+    /// # Errors
+    /// The errno, as [`Root::locate`].
+    pub fn locate(&self, path: &[u8], links: Links) -> std::result::Result<OwnedFd, Errno> {
+        self.root.locate(path, links)
+    }
+
+    /// Opens `path` below this machine's /proc.
+    ///
+    /// # Errors
+    /// The errno of openat(2).
+    pub fn open_proc(&self, path: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::CLOEXEC;
+        match &self.proc {
+            Some(proc) => openat(proc, path, flags, Mode::empty()),
+            None => openat(CWD, format!("/proc/{path}"), flags, Mode::empty()),
+        }
+    }
+
+    /// The identity of what `path` below this machine's /proc leads to.
+    ///
+    /// # Errors
+    /// The errno of stat(2).
+    pub fn stat_proc(&self, path: &str) -> std::result::Result<NsId, Errno> {
+        let stat = match &self.proc {
+            Some(proc) => statat(proc, path, AtFlags::empty()),
+            None => stat(format!("/proc/{path}")),
+        };
+        stat.map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+    }
+
+    /// A file that may be there: None where it is absent, may not be read (remembered) or is no file of an engine's (a note).
+    ///
+    /// # Errors
+    /// Where the machine rather than the file is the reason.
+    pub fn file(&self, path: &[u8]) -> Result<Option<File>> {
+        match self.read_regular(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(Unreadable::Errno(e)) => self.excuse(path, e).map(|()| None),
+            Err(Unreadable::Odd(reason)) => {
+                self.console.note(format_args!("{} {reason}", quoted(path)));
+                Ok(None)
+            }
+        }
+    }
+
+    /// A file that the user named.
+    ///
+    /// # Errors
+    /// For whatever reason it cannot be read.
+    pub fn named_file(&self, path: &[u8]) -> Result<File> {
+        self.read_regular(path).map_err(|unreadable| match unreadable {
+            Unreadable::Errno(e) => Error::cannot(format_args!("read {}", quoted(path)), e),
+            Unreadable::Odd(reason) => Error::new(format!("{} {reason}", quoted(path))),
+        })
+    }
+
+    fn read_regular(&self, path: &[u8]) -> std::result::Result<File, Unreadable> {
+        let located = self.locate(path, Links::Keep)?;
+        let stat = fstat(&located)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => {}
+            kind => return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind)))),
+        }
+        let too_large = || Unreadable::Odd(format!("is larger than {} MiB", MAX_FILE >> 20));
+        if stat.st_size > MAX_FILE as i64 {
+            return Err(too_large());
+        }
+        let bytes = read_all(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
+        Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
+    }
+
+    /// The names in a directory, without `.` and `..`; none where it is absent or may not be read (remembered).
+    ///
+    /// # Errors
+    /// Where the machine rather than the directory is the reason.
+    pub fn entries(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let names = self.locate(path, Links::Follow).and_then(|located| {
+            names_in(openat(&located, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+        });
+        names.or_else(|e| self.excuse(path, e).map(|()| Vec::new()))
+    }
+
+    /// Accepts a failure that does not make a lookup wrong, and remembers it where it makes the lookup incomplete.
+    ///
+    /// # Errors
+    /// Any other failure, as one of the whole lookup.
+    pub fn excuse(&self, path: &[u8], errno: Errno) -> Result<()> {
+        if is_denied(errno) {
+            self.unread.borrow_mut().push(format!("{}: {}", quoted(path), describe(errno)));
+            Ok(())
+        } else if is_absent(errno) {
+            Ok(())
+        } else {
+            Err(Error::cannot(format_args!("read {}", quoted(path)), errno))
+        }
+    }
+
+    /// What was denied so far, the first with its reason, for "not all of the host could be read".
+    pub fn unread(&self) -> Option<String> {
+        let unread = self.unread.borrow();
+        let first = unread.first()?;
+        Some(match unread.len() - 1 {
+            0 => first.clone(),
+            more => format!("{first} (and {more} more)"),
+        })
+    }
+}
+
+enum Unreadable {
+    /// The kernel's reason.
+    Errno(Errno),
+    /// Not the kind of file that an engine writes.
+    Odd(String),
+}
+
+impl From<Errno> for Unreadable {
+    fn from(errno: Errno) -> Unreadable {
+        Unreadable::Errno(errno)
+    }
+}
+
+/// Reads `fd` to its end; None if that is more than `most` bytes.
+///
+/// # Errors
+/// The errno of read(2).
+pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> std::result::Result<Option<Vec<u8>>, Errno> {
+    // One byte more than expected lets the read that fills the file find its end, too.
+    let mut bytes = vec![0; expected + 1];
+    let mut len = 0;
+    loop {
+        if len == bytes.len() {
+            if len > most {
+                return Ok(None);
+            }
+            bytes.resize(2 * len, 0);
+        }
+        match retry_on_intr(|| read(&fd, &mut bytes[len..]))? {
+            0 => {
+                bytes.truncate(len);
+                return Ok(Some(bytes).filter(|bytes| bytes.len() <= most));
+            }
+            n => len += n,
+        }
+    }
+}
+
+/// The names in an open directory, without `.` and `..`.
+///
+/// # Errors
+/// The errno of getdents64(2).
+pub fn names_in(dir: impl AsFd) -> std::result::Result<Vec<Vec<u8>>, Errno> {
+    let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
+    let mut entries = RawDir::new(dir, &mut buffer);
+    let mut names = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    Ok(names)
+}
+
+/// Whether `path` on `host` is a directory.
+pub fn is_directory(host: &Host, path: &[u8]) -> bool {
+    host.locate(path, Links::Follow).is_ok_and(|fd| file_type(&fd) == Ok(FileType::Directory))
+}

@@ -1,0 +1,300 @@
+//! Strict reading of the few keys we need from other programs' JSON.
+//!
+//! State files hold strings that strangers chose (labels, annotations, environment), also as *keys*, so a key counts only at its
+//! exact depth, and a document in which a key on the way to it occurs twice is refused: readers disagree which one wins. The
+//! lexer is hifijson's; this file is the only one that knows it.
+
+#![forbid(unsafe_code)]
+
+use hifijson::token::Lex as _;
+use hifijson::{Error as LexError, Expect, SliceLexer, num, str::LexAlloc as _};
+use std::borrow::Cow;
+
+/// Nesting beyond this is refused: no engine writes it, and the skipper recurses.
+const MAX_DEPTH: usize = 64;
+
+/// One value of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// null
+    Null,
+    /// true or false
+    Bool(bool),
+    /// A number, as it is spelled.
+    Number(&'a str),
+    /// A string with its escapes resolved.
+    String(Cow<'a, str>),
+    /// An array or object, as text for [`select`], [`elements`] or [`members`].
+    Nested(&'a [u8]),
+}
+
+impl<'a> Value<'a> {
+    /// The string, if it is one.
+    pub fn string(self) -> Option<Cow<'a, str>> {
+        match self {
+            Value::String(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// An unsigned integer; also one in a string, as runc before 1.0-rc4 and CRI-O write start times.
+    pub fn integer(&self) -> Option<u64> {
+        let digits = match self {
+            Value::Number(n) => n,
+            Value::String(s) => s.as_ref(),
+            _ => return None,
+        };
+        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        if plain { digits.parse().ok() } else { None }
+    }
+
+    /// The text of an array or object.
+    pub fn nested(&self) -> Option<&'a [u8]> {
+        match self {
+            Value::Nested(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Why a document was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is not JSON, or ends too early.
+    Malformed,
+    /// It nests deeper than 64 levels.
+    TooDeep,
+    /// A key that was looked up occurs twice.
+    Duplicate,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Refused::Malformed => "is not valid JSON",
+            Refused::TooDeep => "is nested too deeply",
+            Refused::Duplicate => "has a key twice",
+        })
+    }
+}
+
+impl From<LexError> for Refused {
+    fn from(error: LexError) -> Refused {
+        match error {
+            LexError::Depth => Refused::TooDeep,
+            _ => Refused::Malformed,
+        }
+    }
+}
+
+impl From<Expect> for Refused {
+    fn from(_: Expect) -> Refused {
+        Refused::Malformed
+    }
+}
+
+/// Looks up `paths`, each a list of keys from the top-level object down. The whole document is checked.
+///
+/// # Errors
+/// [`Refused`], also where any key of a path has a second occurrence in its object.
+pub fn select<'a, const N: usize>(doc: &'a [u8], paths: [&[&str]; N]) -> Result<[Option<Value<'a>>; N], Refused> {
+    let mut search = Search { paths, found: [const { None }; N] };
+    let live = [true; N];
+    whole(doc, |next, lexer| search.value(next, lexer, 0, live))?;
+    Ok(search.found)
+}
+
+/// The elements of an array.
+///
+/// # Errors
+/// [`Refused`], also where the document is no array.
+pub fn elements(doc: &[u8]) -> Result<Vec<Value<'_>>, Refused> {
+    let mut found = Vec::new();
+    whole(doc, |next, lexer| {
+        if next != b'[' {
+            return Err(Refused::Malformed);
+        }
+        lexer.discarded().seq(b']', SliceLexer::ws_peek, |next, lexer| {
+            found.push(scalar_or_text(next, lexer, 1)?);
+            Ok(())
+        })
+    })?;
+    Ok(found)
+}
+
+/// Runs `parse` over a document that must be UTF-8 and hold exactly one value.
+fn whole<'a>(doc: &'a [u8], parse: impl FnOnce(u8, &mut SliceLexer<'a>) -> Result<(), Refused>) -> Result<(), Refused> {
+    std::str::from_utf8(doc).map_err(|_| Refused::Malformed)?;
+    SliceLexer::new(doc).exactly_one(SliceLexer::ws_peek, parse)
+}
+
+struct Search<'a, 'p, const N: usize> {
+    paths: [&'p [&'p str]; N],
+    found: [Option<Value<'a>>; N],
+}
+
+impl<'a, const N: usize> Search<'a, '_, N> {
+    /// Reads the value at `depth` whose keys so far are those of the `live` paths.
+    fn value(&mut self, next: u8, lexer: &mut SliceLexer<'a>, depth: usize, live: [bool; N]) -> Result<(), Refused> {
+        let wanted = |i: usize| live[i] && self.paths[i].len() > depth;
+        if next == b'{' && (0..N).any(wanted) {
+            return self.object(lexer, depth, live);
+        }
+        let value = scalar_or_text(next, lexer, depth)?;
+        for i in (0..N).filter(|&i| live[i] && self.paths[i].len() == depth) {
+            self.found[i] = Some(value.clone());
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, lexer: &mut SliceLexer<'a>, depth: usize, live: [bool; N]) -> Result<(), Refused> {
+        let start = lexer.as_slice();
+        let mut seen = [false; N];
+        lexer.discarded().seq(b'}', SliceLexer::ws_peek, |next, lexer| {
+            let (key, next) = key(next, lexer)?;
+            let mut below = [false; N];
+            for i in (0..N).filter(|&i| live[i] && self.paths[i].get(depth).is_some_and(|k| *k == key)) {
+                if std::mem::replace(&mut seen[i], true) {
+                    return Err(Refused::Duplicate);
+                }
+                below[i] = true;
+            }
+            self.value(next, lexer, depth + 1, below)
+        })?;
+        for i in (0..N).filter(|&i| live[i] && self.paths[i].len() == depth) {
+            self.found[i] = Some(Value::Nested(&start[..start.len() - lexer.as_slice().len()]));
+        }
+        Ok(())
+    }
+}
+
+/// A scalar, or the text of an array or object.
+fn scalar_or_text<'a>(next: u8, lexer: &mut SliceLexer<'a>, depth: usize) -> Result<Value<'a>, Refused> {
+    match next {
+        b'"' => Ok(Value::String(lexer.discarded().str_string().map_err(LexError::Str)?)),
+        b'a'..=b'z' => Ok(lexer.null_or_bool().ok_or(Refused::Malformed)?.map_or(Value::Null, Value::Bool)),
+        _ => {
+            let start = lexer.as_slice();
+            skip(next, lexer, depth)?;
+            let text = &start[..start.len() - lexer.as_slice().len()];
+            match next {
+                b'[' | b'{' => Ok(Value::Nested(text)),
+                _ => Ok(Value::Number(std::str::from_utf8(text).map_err(|_| Refused::Malformed)?)),
+            }
+        }
+    }
+}
+
+/// Checks and discards a value.
+fn skip(next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Result<(), Refused> {
+    if depth > MAX_DEPTH {
+        return Err(Refused::TooDeep);
+    }
+    match next {
+        b'[' => lexer.discarded().seq(b']', SliceLexer::ws_peek, |next, lexer| skip(next, lexer, depth + 1)),
+        b'{' => lexer.discarded().seq(b'}', SliceLexer::ws_peek, |next, lexer| {
+            let (_, next) = key(next, lexer)?;
+            skip(next, lexer, depth + 1)
+        }),
+        b'0'..=b'9' | b'-' => {
+            num::Lex::num_ignore(lexer).validate().map_err(LexError::Num)?;
+            Ok(())
+        }
+        b'"' | b'a'..=b'z' => scalar_or_text(next, lexer, depth).map(|_| ()),
+        _ => Err(Refused::Malformed),
+    }
+}
+
+/// An object's key and the first byte of its value.
+fn key<'a>(next: u8, lexer: &mut SliceLexer<'a>) -> Result<(Cow<'a, str>, u8), Refused> {
+    if next != b'"' {
+        return Err(Refused::Malformed);
+    }
+    let key = lexer.discarded().str_string().map_err(LexError::Str)?;
+    lexer.expect(SliceLexer::ws_peek, b':').ok_or(Expect::Colon)?;
+    let next = lexer.ws_peek().ok_or(Expect::Value)?;
+    Ok((key, next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pid(doc: &str) -> Result<Option<u64>, Refused> {
+        let [pid] = select(doc.as_bytes(), [&["State", "Pid"]])?;
+        Ok(pid.and_then(|v| v.integer()))
+    }
+
+    #[test]
+    fn keys_count_at_their_exact_depth_only() {
+        assert_eq!(pid(r#"{"Pid":1,"Labels":{"State":{"Pid":2}},"State":{"x":{"Pid":3},"Pid":42}}"#), Ok(Some(42)));
+        assert_eq!(pid(r#"{"State":[{"Pid":3}]}"#), Ok(None));
+        assert_eq!(pid(r#"{"State":"\"Pid\":7"}"#), Ok(None));
+        assert_eq!(pid(r#"[1]"#), Ok(None));
+    }
+
+    #[test]
+    fn escaped_keys_are_the_same_keys() {
+        assert_eq!(pid(r#"{"St\u0061te":{"Pid":5}}"#), Ok(Some(5)));
+        assert_eq!(pid(r#"{"State":{"Pid":5,"P\u0069d":6}}"#), Err(Refused::Duplicate));
+    }
+
+    #[test]
+    fn a_second_occurrence_is_refused_at_every_level() {
+        assert_eq!(pid(r#"{"State":{"Pid":1},"State":{}}"#), Err(Refused::Duplicate));
+        assert_eq!(pid(r#"{"State":{"Pid":1},"State":7}"#), Err(Refused::Duplicate));
+        assert_eq!(pid(r#"{"State":{"Pid":1,"Pid":1}}"#), Err(Refused::Duplicate));
+        assert_eq!(pid(r#"{"a":1,"a":2,"State":{"Pid":1}}"#), Ok(Some(1)));
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for doc in ["", "{", r#"{"State":{"Pid":1}"#, r#"{"State":{"Pid":1}} x"#, r#"{"State":{"Pid":01}}"#, "{'a':1}"]
+        {
+            assert_eq!(pid(doc), Err(Refused::Malformed), "{doc}");
+        }
+        for doc in
+            [r#"{"a":1,}"#, "{\"a\":\"\n\"}", r#"{"a":"\x"}"#, r#"{"a":"\ud800"}"#, r#"{"a":.5}"#, r#"{"a":nul}"#]
+        {
+            assert_eq!(pid(doc), Err(Refused::Malformed), "{doc}");
+        }
+        assert_eq!(select(b"{\"a\":\"\xff\"}", [&["b"]]), Err(Refused::Malformed));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert_eq!(pid(&deep(60)), Ok(None));
+        assert_eq!(pid(&deep(100_000)), Err(Refused::TooDeep));
+        let objects = format!("{}1{}", r#"{"State":"#.repeat(100_000), "}".repeat(100_000));
+        assert_eq!(pid(&objects), Err(Refused::TooDeep));
+    }
+
+    #[test]
+    fn integers_are_digits_only() {
+        for (text, value) in [("5", Some(5)), ("\"5\"", Some(5)), ("-5", None), ("5.0", None), ("5e1", None)] {
+            assert_eq!(pid(&format!(r#"{{"State":{{"Pid":{text}}}}}"#)), Ok(value), "{text}");
+        }
+        assert_eq!(pid(r#"{"State":{"Pid":"+5"}}"#), Ok(None));
+        assert_eq!(pid(r#"{"State":{"Pid":99999999999999999999}}"#), Ok(None));
+    }
+
+    #[test]
+    fn arrays_and_nested_texts() {
+        let doc = br#" {"a" : [ "x", {"k": [1]}, 2 ] , "b": {"c": 1} } "#;
+        let [a, b] = select(doc, [&["a"], &["b"]]).unwrap();
+        let items = elements(a.unwrap().nested().unwrap()).unwrap();
+        assert_eq!(items[0], Value::String("x".into()));
+        assert_eq!(items[1], Value::Nested(br#"{"k": [1]}"#));
+        assert_eq!(items[2], Value::Number("2"));
+        assert_eq!(b, Some(Value::Nested(br#"{"c": 1}"#)));
+        assert_eq!(elements(b"{}"), Err(Refused::Malformed));
+    }
+
+    #[test]
+    fn one_path_may_lead_through_another() {
+        let [outer, inner] = select(br#"{"State":{"Pid":1}}"#, [&["State"], &["State", "Pid"]]).unwrap();
+        assert_eq!(outer, Some(Value::Nested(br#"{"Pid":1}"#)));
+        assert_eq!(inner, Some(Value::Number("1")));
+    }
+}

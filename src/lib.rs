@@ -1,0 +1,19 @@
+//! netns-enter finds the network namespace of a process, container, pod or file and becomes a command in it.
+//!
+//! Data flows one way: [`cli`] reads the arguments, [`target`] finds the namespace, [`netns`] enters it, [`run`] puts that in order and
+//! execs. `target` asks [`engine`] (names and what their runtimes recorded), [`container`] (which one is meant, and whether it runs),
+//! [`cgroup`] and [`process`]; all of them look at one [`host`].
+
+pub mod cli;
+pub mod console;
+pub mod engine;
+pub mod error;
+pub mod host;
+pub mod json;
+pub mod netns;
+pub mod process;
+pub mod root;
+pub mod run;
+pub mod sys;
+pub mod target;
+pub mod text;

@@ -1,0 +1,205 @@
+//! A network namespace, held open: recognised by its inode and entered with setns(2).
+//!
+//! The descriptor that was verified is the one that is entered, pinned and looked at; nothing is looked up twice.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result, describe};
+use crate::host::Host;
+use crate::root::{fd_path, reopen, type_name};
+use crate::sys;
+use crate::text::quoted;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, readlinkat, stat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use rustix::thread::{
+    CapabilitySet, LinkNameSpaceType, capabilities, configure_capability_in_ambient_set, move_into_link_name_space,
+    set_capabilities,
+};
+
+/// NSFS_MAGIC, linux/magic.h: what holds namespaces since Linux 3.19. Before, procfs did.
+const NSFS_MAGIC: u64 = 0x6e73_6673;
+/// CLONE_NEWNET, linux/sched.h: what NS_GET_NSTYPE answers for a network namespace.
+const CLONE_NEWNET: u32 = 0x4000_0000;
+
+/// What tells one namespace from another while either is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NsId {
+    /// The number in `net:[4026532253]`.
+    pub ino: u64,
+    /// The device of nsfs.
+    pub dev: u64,
+}
+
+/// An open network namespace.
+#[derive(Debug)]
+pub struct NetNs {
+    fd: OwnedFd,
+    /// Its identity.
+    pub id: NsId,
+}
+
+impl NetNs {
+    /// Takes what a `/proc/PID/ns/net` link led to, which is of the right kind by its path.
+    ///
+    /// # Errors
+    /// The errno of fstat(2).
+    pub fn of_link(fd: OwnedFd) -> std::result::Result<NetNs, Errno> {
+        let id = id_of(&fd)?;
+        Ok(NetNs { fd, id })
+    }
+
+    /// Takes a located (O_PATH) file if it is a network namespace; `path` is for messages.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub fn of_file(located: OwnedFd, path: &[u8]) -> Result<NetNs> {
+        let cannot = |e| Error::cannot(format_args!("open {}", quoted(path)), e);
+        let kind = FileType::from_raw_mode(fstat(&located).map_err(cannot)?.st_mode);
+        let magic = fstatfs(&located).map_err(cannot)?.f_type as u64;
+        let label = readlinkat(CWD, fd_path(&located), Vec::new()).map_err(cannot)?;
+        let label = label.to_str().unwrap_or_default();
+        // A file on disk has a path that starts with a slash here; only a namespace has `net:[N]`.
+        let is_namespace = magic == NSFS_MAGIC
+            || (magic == PROC_SUPER_MAGIC as u64 && !label.starts_with('/') && label.contains(":["));
+        if !is_namespace {
+            return Err(Error::new(format!("{} is not a namespace but {}", quoted(path), type_name(kind))));
+        }
+        let fd = reopen(&located, OFlags::RDONLY).map_err(cannot)?;
+        let is_net = match sys::namespace_type(&fd) {
+            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => label.starts_with("net:["),
+            kind => kind.map_err(cannot)? == CLONE_NEWNET,
+        };
+        if !is_net {
+            let kind = label.split(':').next().unwrap_or_default();
+            let an = if kind.starts_with('i') { "an" } else { "a" };
+            return Err(Error::new(format!("{} is {an} {kind} namespace, not a network namespace", quoted(path))));
+        }
+        NetNs::of_link(fd).map_err(cannot)
+    }
+
+    /// Whether it is the namespace we are in.
+    ///
+    /// # Errors
+    /// The errno of stat(2).
+    pub fn is_own(&self) -> std::result::Result<bool, Errno> {
+        Ok(own_id()? == self.id)
+    }
+
+    /// Whether it is the namespace of pid 1 on `host`, or our own where pid 1 may not be read.
+    pub fn is_hosts(&self, host: &Host) -> bool {
+        host_id(host).is_some_and(|id| id == self.id)
+    }
+
+    /// Enters the namespace; `whose` is for messages, as in "process 3456".
+    ///
+    /// An unprivileged caller first joins the user namespace that owns it, if that is the caller's own creation.
+    ///
+    /// # Errors
+    /// Where the kernel refuses, with what is missing; nothing has changed then that matters to a process about to end.
+    pub fn enter(&self, whose: &str) -> Result<()> {
+        if self.is_own().unwrap_or(false) {
+            return Ok(());
+        }
+        match self.set() {
+            Ok(()) => Ok(()),
+            Err(Errno::PERM) => self.enter_by_userns(whose),
+            Err(e) => Err(cannot_enter(whose, e)),
+        }
+    }
+
+    fn set(&self) -> std::result::Result<(), Errno> {
+        move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network))
+    }
+
+    /// Joins the owning user namespace, then this one, and sees to it that the rights this gives outlive exec.
+    fn enter_by_userns(&self, whose: &str) -> Result<()> {
+        let refused = |who: &str| {
+            cannot_enter(whose, Errno::PERM).remedy(format!("needs root, or the same user as the container ({who})"))
+        };
+        let in_userns = |ino: u64| refused(&format!("CAP_SYS_ADMIN in user namespace {ino}"));
+        let own = stat(c"/proc/self/ns/user").map_err(|e| cannot_enter(whose, e))?;
+        let userns = match sys::owning_userns(&self.fd) {
+            Ok(userns) => userns,
+            Err(Errno::NOTTY) => return Err(refused("without root this needs Linux 4.9")),
+            Err(_) => return Err(refused("CAP_SYS_ADMIN in a user namespace outside your own")),
+        };
+        let owning = id_of(&userns).map_err(|e| cannot_enter(whose, e))?;
+        if geteuid().is_root() || owning.ino == own.st_ino {
+            return Err(in_userns(owning.ino));
+        }
+        match sys::userns_owner(&userns) {
+            Ok(uid) if uid == geteuid().as_raw() => {}
+            Ok(uid) => {
+                let message = format!("user namespace {} belongs to uid {uid}, not to you", owning.ino);
+                return Err(in_userns(owning.ino).remedy(format!("needs root: {message}")));
+            }
+            Err(_) => return Err(refused("without root this needs Linux 4.11")),
+        }
+        move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))
+            .map_err(|e| Error::cannot(format_args!("join user namespace {} of {whose}", owning.ino), e))?;
+        self.set().map_err(|e| cannot_enter(whose, e))?;
+        if !geteuid().is_root() {
+            keep_capabilities().map_err(|e| {
+                Error::cannot(format_args!("keep the capabilities of user namespace {}", owning.ino), e)
+                    .remedy("ambient capabilities need Linux 4.3")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether the user namespace that owns this one was made by `uid`, or lies inside one that was.
+    pub fn is_of_user(&self, uid: u32) -> bool {
+        let mut userns = sys::owning_userns(&self.fd);
+        while let Ok(fd) = userns {
+            if sys::userns_owner(&fd) == Ok(uid) {
+                return true;
+            }
+            userns = sys::parent_userns(&fd);
+        }
+        false
+    }
+}
+
+impl AsFd for NetNs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The namespace we are in.
+///
+/// # Errors
+/// The errno of stat(2).
+pub fn own_id() -> std::result::Result<NsId, Errno> {
+    stat(c"/proc/self/ns/net").map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+}
+
+/// The namespace of pid 1 on `host`, or our own where pid 1 may not be read.
+pub fn host_id(host: &Host) -> Option<NsId> {
+    host.stat_proc("1/ns/net").or_else(|_| own_id()).ok()
+}
+
+fn id_of(fd: impl AsFd) -> std::result::Result<NsId, Errno> {
+    fstat(fd).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+}
+
+fn cannot_enter(whose: &str, errno: Errno) -> Error {
+    let error = Error::new(format!("cannot enter the network namespace of {whose}: {}", describe(errno)));
+    match errno {
+        Errno::NOSYS => error.remedy("setns(2) needs Linux 3.0, and no seccomp filter against it"),
+        _ => error,
+    }
+}
+
+/// Makes the full capabilities that joining a user namespace gave survive exec by a uid that is not 0 there.
+fn keep_capabilities() -> std::result::Result<(), Errno> {
+    let mut sets = capabilities(None)?;
+    sets.inheritable = sets.permitted;
+    set_capabilities(None, sets)?;
+    for capability in CapabilitySet::all().iter().filter(|c| sets.permitted.contains(*c)) {
+        configure_capability_in_ambient_set(capability, true)?;
+    }
+    Ok(())
+}

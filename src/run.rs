@@ -1,0 +1,85 @@
+//! The program's summary: read the arguments, find the namespace, enter it, become the command.
+
+#![forbid(unsafe_code)]
+
+use crate::cli::{self, Args, Invocation};
+use crate::console::{self, Console};
+use crate::error::{Error, NOT_EXECUTABLE, NOT_FOUND, Result, describe};
+use crate::host::Host;
+use crate::sys::{self, Argv};
+use crate::target;
+use crate::text::quoted;
+use rustix::io::Errno;
+use std::ffi::{CString, OsStr};
+
+/// Runs the program; returns its exit status, if it returns.
+pub fn main(argv: Argv) -> u8 {
+    match run(argv) {
+        Ok(()) => 0,
+        Err(error) => {
+            console::report(&error);
+            error.status
+        }
+    }
+}
+
+fn run(argv: Argv) -> Result<()> {
+    if sys::is_secure_exec() {
+        return Err(Error::new("refusing to run with more rights than the caller (set-user-ID or file capabilities)")
+            .remedy("remove them with chmod u-s or setcap -r, and use sudo"));
+    }
+    match cli::parse(argv)? {
+        Invocation::Help => console::print(cli::help().as_bytes()),
+        Invocation::Version => console::print(cli::version().as_bytes()),
+        Invocation::Enter(args) => enter(argv, &args),
+    }
+}
+
+fn enter(argv: Argv, args: &Args) -> Result<()> {
+    let console = Console { quiet: args.quiet, verbose: args.verbose };
+    let host = match &args.host_root {
+        Some(dir) => Host::mounted_at(dir, console)?,
+        None => Host::own(console),
+    };
+    let target = args.target.as_ref().ok_or_else(|| Error::new("no target"))?;
+    let found = target::resolve(&host, target)?;
+    if found.netns.is_hosts(&host) {
+        console.note(format_args!("{} uses the host's network namespace", found.label));
+    }
+    found.netns.enter(&found.label)?;
+    Err(become_command(argv, args.command))
+}
+
+/// Execs COMMAND, or a shell. Returns only on failure.
+fn become_command(argv: Argv, command: Option<usize>) -> Error {
+    match command {
+        Some(index) => {
+            let errno = argv.exec(index);
+            cannot_run(argv.iter().nth(index).unwrap_or_default(), errno)
+        }
+        None => {
+            let shell = shell();
+            let errno = sys::exec(&shell);
+            cannot_run(OsStr::new(&*shell.to_string_lossy()), errno)
+        }
+    }
+}
+
+fn cannot_run(command: &OsStr, errno: Errno) -> Error {
+    let error = Error::new(format!("cannot run {}: {}", quoted(command), describe(errno)));
+    match errno {
+        Errno::NOENT => error.status(NOT_FOUND),
+        Errno::NOEXEC => error
+            .status(NOT_EXECUTABLE)
+            .remedy("a script needs a first line such as #!/bin/sh, a binary this machine's format"),
+        _ => error.status(NOT_EXECUTABLE),
+    }
+}
+
+/// `$SHELL`, or `/bin/sh` where that is unset or empty.
+fn shell() -> CString {
+    std::env::var_os("SHELL")
+        .filter(|shell| !shell.is_empty())
+        .and_then(|shell| CString::new(shell.into_encoded_bytes()).ok())
+        .unwrap_or_else(|| c"/bin/sh".into())
+}

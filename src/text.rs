@@ -1,0 +1,100 @@
+//! Other people's bytes, made fit to print.
+//!
+//! Names of containers, files and interfaces may hold terminal escapes or no UTF-8 at all. What is shown to a person has
+//! control characters and invalid bytes as `\xNN`; a backslash itself is not doubled.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+/// Shows bytes escaped.
+pub struct Shown<'a>(&'a [u8]);
+
+/// `bytes`, escaped when formatted.
+pub fn shown<B: AsBytes + ?Sized>(bytes: &B) -> Shown<'_> {
+    Shown(bytes.as_bytes())
+}
+
+/// `bytes`, escaped and in double quotes.
+pub fn quoted<B: AsBytes + ?Sized>(bytes: &B) -> String {
+    format!("\"{}\"", shown(bytes))
+}
+
+/// What can be shown.
+pub trait AsBytes {
+    /// The raw bytes.
+    fn as_bytes(&self) -> &[u8];
+}
+
+impl AsBytes for [u8] {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsBytes for Vec<u8> {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsBytes for str {
+    fn as_bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl AsBytes for String {
+    fn as_bytes(&self) -> &[u8] {
+        self.as_str().as_bytes()
+    }
+}
+
+impl AsBytes for std::ffi::OsStr {
+    fn as_bytes(&self) -> &[u8] {
+        OsStrExt::as_bytes(self)
+    }
+}
+
+impl AsBytes for std::ffi::OsString {
+    fn as_bytes(&self) -> &[u8] {
+        OsStrExt::as_bytes(self.as_os_str())
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c.is_control() {
+                    escape(f, c.encode_utf8(&mut [0; 4]).as_bytes())?;
+                } else {
+                    fmt::Write::write_char(f, c)?;
+                }
+            }
+            escape(f, chunk.invalid())?;
+        }
+        Ok(())
+    }
+}
+
+fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|b| write!(f, "\\x{b:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_text_is_unchanged() {
+        assert_eq!(shown("web é \\ \"x\"").to_string(), "web é \\ \"x\"");
+    }
+
+    #[test]
+    fn controls_and_invalid_utf8_are_hex() {
+        assert_eq!(shown("a\x1b[2Jb\n\u{9b}").to_string(), "a\\x1b[2Jb\\x0a\\xc2\\x9b");
+        assert_eq!(quoted(&b"\xff\xc3x"[..]), "\"\\xff\\xc3x\"");
+    }
+}
