@@ -226,13 +226,21 @@ pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> std::result::Res
 /// # Errors
 /// The errno of getdents64(2).
 pub fn names_in(dir: impl AsFd) -> std::result::Result<Vec<Vec<u8>>, Errno> {
+    typed_names_in(dir, |_| true)
+}
+
+/// As [`names_in`], of the types that `wanted` tells.
+///
+/// # Errors
+/// As [`names_in`].
+pub fn typed_names_in(dir: impl AsFd, wanted: impl Fn(FileType) -> bool) -> std::result::Result<Vec<Vec<u8>>, Errno> {
     let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
     let mut entries = RawDir::new(dir, &mut buffer);
     let mut names = Vec::new();
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
+        if name != b"." && name != b".." && wanted(entry.file_type()) {
             names.push(name.to_vec());
         }
     }

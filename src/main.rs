@@ -1,17 +1,15 @@
 //! The C entry point. Not Rust's own: that ignores SIGPIPE and fills closed descriptors, and COMMAND would inherit both.
 
-#![cfg_attr(not(test), no_main)]
+#![no_main]
 #![allow(unsafe_code)]
 
 use netns_enter::sys::{Allocator, Argv};
 use std::ffi::{c_char, c_int};
 
-#[cfg(not(test))]
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator::new();
 
 /// Called by libc's start-up code.
-#[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: these are the kernel's arguments, as C promises them to main.

@@ -180,7 +180,7 @@ impl Allocator {
         Allocator { used: AtomicUsize::new(0), arena: Arena(UnsafeCell::new([0; ARENA_SIZE])) }
     }
 
-    fn from_arena(&self, layout: Layout) -> Option<*mut u8> {
+    fn bump(&self, layout: Layout) -> Option<*mut u8> {
         let start = self.used.load(Ordering::Relaxed).checked_next_multiple_of(layout.align())?;
         let end = start.checked_add(layout.size())?;
         if layout.align() > align_of::<Arena>() || end > ARENA_SIZE {
@@ -201,7 +201,7 @@ impl Allocator {
 // one thread, so the two steps on the counter cannot interleave.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if let Some(memory) = self.from_arena(layout) {
+        if let Some(memory) = self.bump(layout) {
             return memory;
         }
         // SAFETY: the caller's promise on layout is passed on.
@@ -240,12 +240,12 @@ mod tests {
     fn the_arena_aligns_and_ends() {
         let heap = Allocator::new();
         let layout = |size, align| Layout::from_size_align(size, align).unwrap();
-        let a = heap.from_arena(layout(3, 1)).unwrap();
-        let b = heap.from_arena(layout(8, 8)).unwrap();
+        let a = heap.bump(layout(3, 1)).unwrap();
+        let b = heap.bump(layout(8, 8)).unwrap();
         assert_eq!(b as usize % 8, 0);
         assert!(heap.owns(a) && heap.owns(b) && b as usize >= a as usize + 3);
-        assert!(heap.from_arena(layout(ARENA_SIZE, 1)).is_none());
-        assert!(heap.from_arena(layout(8, 64)).is_none());
+        assert!(heap.bump(layout(ARENA_SIZE, 1)).is_none());
+        assert!(heap.bump(layout(8, 64)).is_none());
         assert!(!heap.owns(std::ptr::null_mut()));
     }
 

@@ -1,0 +1,335 @@
+//! Control groups: which processes a directory holds, which directory a path or unit means, which processes carry an ID.
+//!
+//! A cgroup's name is no secret and no proof: whoever owns the directory above chose it. That owner is returned with each answer.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result, describe};
+use crate::host::Host;
+use crate::netns::NetNs;
+use crate::process::{Process, all_pids, cgroup_paths, is_dead, is_gone, parse_pid};
+use crate::root::{Links, reopen};
+use crate::text::quoted;
+use rustix::fs::{OFlags, fstat, fstatfs};
+use rustix::io::Errno;
+
+/// CGROUP2_SUPER_MAGIC and CGROUP_SUPER_MAGIC, linux/magic.h.
+const MAGICS: [u64; 2] = [0x6367_7270, 0x0027_e0eb];
+/// Deeper trees than this are somebody's joke.
+const MAX_DEPTH: usize = 32;
+
+/// A process of a cgroup with the namespace it is in, both held.
+#[derive(Debug)]
+pub struct Member {
+    /// The process.
+    pub process: Process,
+    /// Its network namespace.
+    pub netns: NetNs,
+    /// The uid that could have put it there: the owner of the directory above the one that was asked for.
+    pub owner: u32,
+}
+
+/// The mounted hierarchies: `/sys/fs/cgroup` where that is cgroup2, else the directories in it, those that hold every process first.
+///
+/// # Errors
+/// Where /sys/fs/cgroup cannot be listed for want of memory or descriptors.
+pub fn hierarchies(host: &Host) -> Result<Vec<Vec<u8>>> {
+    const TOP: &[u8] = b"/sys/fs/cgroup";
+    if is_cgroup(host, TOP) {
+        return Ok(vec![TOP.to_vec()]);
+    }
+    let mut found: Vec<Vec<u8>> = host.entries(TOP)?.iter().map(|name| [TOP, b"/", name].concat()).collect();
+    found.retain(|path| is_cgroup(host, path));
+    found.sort_by_key(|path| !(path.ends_with(b"/systemd") || path.ends_with(b"/unified")));
+    Ok(found)
+}
+
+/// Whether `path` is a directory of a cgroup hierarchy.
+pub fn is_cgroup(host: &Host, path: &[u8]) -> bool {
+    let located = host.locate(path, Links::Follow);
+    located.is_ok_and(|fd| fstatfs(fd).is_ok_and(|fs| MAGICS.contains(&(fs.f_type as u64))))
+}
+
+/// The directories of all hierarchies whose name satisfies `wanted`. Below those, and below what `closed` tells, nothing is searched.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]) -> bool) -> Result<Vec<Vec<u8>>> {
+    let mut found = Vec::new();
+    for top in hierarchies(host)? {
+        let mut open: Vec<(usize, Vec<u8>)> = vec![(0, top)];
+        while let Some((depth, dir)) = open.pop() {
+            for name in children(host, &dir)? {
+                let path = [&dir, &b"/"[..], &name].concat();
+                if wanted(&name) {
+                    found.push(path);
+                } else if depth < MAX_DEPTH && !closed(&name) {
+                    open.push((depth + 1, path));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The child groups of a directory; a group without any is not listed, its link count tells.
+fn children(host: &Host, dir: &[u8]) -> Result<Vec<Vec<u8>>> {
+    use rustix::fs::FileType;
+    let located = match host.locate(dir, Links::Keep) {
+        Ok(located) => located,
+        Err(e) => return host.excuse(dir, e).map(|()| Vec::new()),
+    };
+    if fstat(&located).is_ok_and(|stat| stat.st_nlink <= 2) {
+        return Ok(Vec::new());
+    }
+    let listed = reopen(&located, OFlags::RDONLY | OFlags::DIRECTORY)
+        .and_then(|fd| crate::host::typed_names_in(fd, |kind| kind == FileType::Directory));
+    match listed {
+        Ok(names) => Ok(names),
+        Err(Errno::NODEV) => Ok(Vec::new()),
+        Err(e) => host.excuse(dir, e).map(|()| Vec::new()),
+    }
+}
+
+/// The cgroup directories that the user means: a path, a line of /proc/PID/cgroup, or a systemd unit.
+///
+/// # Errors
+/// Where there is none.
+pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let none = || Error::new(format!("no cgroup {}", quoted(text)));
+    if !text.contains(&b'/') {
+        let found = search(host, &|name| name == text, &|_| false)?;
+        let missing =
+            || none().remedy("name a directory below /sys/fs/cgroup, a path of /proc/PID/cgroup or a unit that runs");
+        return if found.is_empty() { Err(missing()) } else { Ok(found) };
+    }
+    let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
+    if path.starts_with(b"/") && is_cgroup(host, path) {
+        return Ok(vec![path.to_vec()]);
+    }
+    let below = |top: Vec<u8>| [&top, path].concat();
+    let found: Vec<_> = match path.starts_with(b"/") {
+        true => hierarchies(host)?.into_iter().map(below).filter(|path| is_cgroup(host, path)).collect(),
+        false => Vec::new(),
+    };
+    match found.is_empty() {
+        false => Ok(found),
+        true if crate::host::is_directory(host, path) => {
+            Err(Error::new(format!("{} is a directory, but not of a cgroup hierarchy", quoted(path))))
+        }
+        true => Err(none()),
+    }
+}
+
+/// One member for each network namespace among the processes at or below `dirs`.
+///
+/// The directories are read again after the processes are held: a pid listed twice, alive both times, is the same process.
+///
+/// # Errors
+/// As [`Host::excuse`]; also where a process may not be looked at.
+pub fn members(host: &Host, dirs: &[Vec<u8>]) -> Result<Vec<Member>> {
+    let owner = owner_above(host, dirs)?;
+    let mut found: Vec<Member> = Vec::new();
+    for pid in pids(host, dirs)? {
+        if let Some((process, netns)) = look(host, pid)? {
+            if found.iter().all(|member| member.netns.id != netns.id) {
+                found.push(Member { process, netns, owner });
+            }
+        }
+    }
+    let still = pids(host, dirs)?;
+    found.retain(|member| still.contains(&member.process.pid) && member.process.stat().is_ok());
+    Ok(found)
+}
+
+/// The init process of the container whose processes are at or below `dir`: pid 1 of a pid namespace of its own.
+///
+/// # Errors
+/// As [`members`]; also where several namespaces come into question.
+pub fn init_of(host: &Host, dir: &[u8]) -> Result<Option<Member>> {
+    let dirs = [dir.to_vec()];
+    let owner = owner_above(host, &dirs)?;
+    let listed = pids(host, &dirs)?;
+    let mut inits = Vec::new();
+    for pid in &listed {
+        if let Some((process, netns)) = look(host, *pid)? {
+            let outermost = process.stat().is_ok_and(|stat| !listed.contains(&stat.parent));
+            let is_init = process.nested_pids().is_ok_and(|pids| pids.len() > 1 && pids.last() == Some(&1));
+            if outermost {
+                inits.push((!is_init, Member { process, netns, owner }));
+            }
+        }
+    }
+    let still = pids(host, &dirs)?;
+    inits.retain(|(_, member)| still.contains(&member.process.pid) && member.process.stat().is_ok());
+    the_init(inits, dir)
+}
+
+/// The init process of the container that `id` names in the cgroup paths of all processes: as a component or as `…-ID.scope`.
+///
+/// # Errors
+/// As [`init_of`].
+pub fn init_by_id(host: &Host, id: &[u8]) -> Result<Option<Member>> {
+    let mut inits = Vec::new();
+    for pid in all_pids(host)? {
+        let Some(process) = held(host, pid)? else { continue };
+        let Some(path) = process.cgroups().unwrap_or_default().into_iter().find(|path| names_id(path, id)) else {
+            continue;
+        };
+        let Some((process, netns)) = look(host, pid)? else { continue };
+        // Looked at anew, so asked anew: it must be the process that has the path.
+        if !process.cgroups().is_ok_and(|paths| paths.contains(&path)) {
+            continue;
+        }
+        let Ok(stat) = process.stat() else { continue };
+        let outermost = held(host, stat.parent)?
+            .is_none_or(|parent| !parent.cgroups().unwrap_or_default().iter().any(|path| names_id(path, id)));
+        let is_init = process.nested_pids().is_ok_and(|pids| pids.len() > 1 && pids.last() == Some(&1));
+        if outermost {
+            let owner = owner_of_name(host, &path, id, &process);
+            inits.push((!is_init, Member { process, netns, owner }));
+        }
+    }
+    the_init(inits, id)
+}
+
+/// Takes pid 1 of a pid namespace before any other outermost process; several namespaces are too many.
+fn the_init(mut inits: Vec<(bool, Member)>, of: &[u8]) -> Result<Option<Member>> {
+    inits.sort_by_key(|(other, _)| *other);
+    let Some(best) = inits.first().map(|(other, _)| *other) else { return Ok(None) };
+    inits.retain(|(other, _)| *other == best);
+    let first = inits[0].1.netns.id;
+    if inits.iter().any(|(_, member)| member.netns.id != first) {
+        let members: Vec<Member> = inits.into_iter().map(|(_, member)| member).collect();
+        return Err(several(of, &members));
+    }
+    Ok(inits.into_iter().next().map(|(_, member)| member))
+}
+
+/// The refusal of a group whose processes are in several network namespaces.
+pub fn several(of: &[u8], members: &[Member]) -> Error {
+    let mut list: Vec<String> =
+        members.iter().map(|member| format!("{} pid {}", member.netns.id.ino, member.process.pid)).collect();
+    list.sort();
+    list.dedup_by(|a, b| a.split(' ').next() == b.split(' ').next());
+    Error::new(format!("the processes of {} are in {} network namespaces: {}", quoted(of), list.len(), list.join(", ")))
+        .remedy(format!("say --pid {}", members[0].process.pid))
+}
+
+/// Whether a cgroup path says that it is of container `id`.
+pub fn names_id(path: &[u8], id: &[u8]) -> bool {
+    let is_monitor =
+        |component: &[u8]| component.starts_with(b"lxc.monitor.") || component.windows(6).any(|part| part == b"conmon");
+    let is_id = |component: &[u8]| {
+        let scope = component.strip_suffix(b".scope").and_then(|scope| scope.strip_suffix(id));
+        component == id
+            || scope.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(b"-"))
+            || component.strip_suffix(id).is_some_and(|prefix| prefix == b"libpod-" || prefix == b"crio-")
+    };
+    !id.is_empty() && path.split(|b| *b == b'/').any(|component| is_id(component) && !is_monitor(component))
+}
+
+/// A living process and its namespace; None where it has gone meanwhile.
+fn look(host: &Host, pid: u32) -> Result<Option<(Process, NetNs)>> {
+    let Some(process) = held(host, pid)? else { return Ok(None) };
+    let seen = process.stat().and_then(|stat| if is_dead(stat.state) { Err(Errno::SRCH) } else { process.netns() });
+    match seen {
+        Ok(netns) => Ok(Some((process, netns))),
+        Err(e) if is_gone(e) => Ok(None),
+        Err(e) => host.excuse(format!("/proc/{pid}/ns/net").as_bytes(), e).map(|()| None),
+    }
+}
+
+fn held(host: &Host, pid: u32) -> Result<Option<Process>> {
+    Process::hold(host, pid).or_else(|e| host.excuse(format!("/proc/{pid}").as_bytes(), e).map(|()| None))
+}
+
+/// The pids listed at and below `dirs`, sorted.
+fn pids(host: &Host, dirs: &[Vec<u8>]) -> Result<Vec<u32>> {
+    let mut found = Vec::new();
+    let mut open: Vec<Vec<u8>> = dirs.to_vec();
+    while let Some(dir) = open.pop() {
+        found.extend(listed(host, &[&dir, &b"/cgroup.procs"[..]].concat())?);
+        open.extend(children(host, &dir)?.iter().map(|name| [&dir, &b"/"[..], name].concat()));
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(found)
+}
+
+fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
+    const MOST: usize = 64 << 20;
+    let read = host.locate(path, Links::Keep).and_then(|fd| reopen(&fd, OFlags::RDONLY));
+    match read.and_then(|fd| crate::host::read_all(fd, 4095, MOST)) {
+        Ok(text) => Ok(text.unwrap_or_default().split(|b| *b == b'\n').filter_map(parse_pid).collect()),
+        // A threaded group's processes are listed in the group above; a removed one's nowhere.
+        Err(Errno::OPNOTSUPP | Errno::NODEV) => Ok(Vec::new()),
+        Err(e) => host.excuse(path, e).map(|()| Vec::new()),
+    }
+}
+
+/// Whoever could create one of `dirs`: the first owner other than root of a directory above.
+fn owner_above(host: &Host, dirs: &[Vec<u8>]) -> Result<u32> {
+    for dir in dirs {
+        let end = dir.iter().rposition(|b| *b == b'/').unwrap_or(0);
+        let above = &dir[..end.max(1)];
+        let stat = host.locate(above, Links::Follow).and_then(fstat);
+        let owner = stat.map_err(|e| Error::new(format!("cannot read {}: {}", quoted(above), describe(e))))?.st_uid;
+        if owner != 0 {
+            return Ok(owner);
+        }
+    }
+    Ok(0)
+}
+
+/// Whoever could name the component of `path` that names `id`; where no hierarchy shows it, whoever owns the process.
+fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> u32 {
+    let mut end = path.len();
+    while let Some(slash) = path[..end].iter().rposition(|b| *b == b'/') {
+        if names_id(&path[slash + 1..end], id) {
+            break;
+        }
+        end = slash;
+    }
+    let found = hierarchies(host).unwrap_or_default().into_iter().map(|top| [&top, &path[..end]].concat());
+    let found: Vec<Vec<u8>> = found.filter(|dir| is_cgroup(host, dir)).collect();
+    let owner = if found.is_empty() { None } else { owner_above(host, &found).ok() };
+    owner.unwrap_or_else(|| process.owner().unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_a_whole_component_or_ends_a_scope() {
+        let id = "b146a24e2b7e5271".repeat(4);
+        let id = id.as_bytes();
+        let path = |text: &str| text.replace("ID", std::str::from_utf8(id).unwrap()).into_bytes();
+        for good in [
+            "/docker/ID",
+            "/system.slice/docker-ID.scope",
+            "/a/libpod-ID.scope/container",
+            "/kubepods/pod1/ID",
+            "/kubepods.slice/cri-containerd-ID.scope",
+            "/libpod_parent/libpod-ID",
+            "/crio/crio-ID",
+            "/x/ID.scope",
+        ] {
+            assert!(names_id(&path(good), id), "{good}");
+        }
+        for bad in [
+            "/docker/IDx",
+            "/docker/xID",
+            "/libpod-conmon-ID.scope",
+            "/crio-conmon-ID.scope",
+            "/lxc.monitor.ID",
+            "/a/conmon-ID.scope",
+            "/x_ID.scope",
+            "/",
+        ] {
+            assert!(!names_id(&path(bad), id), "{bad}");
+        }
+        assert!(!names_id(b"/", b""));
+    }
+}
