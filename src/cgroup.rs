@@ -131,10 +131,9 @@ pub fn members(host: &Host, dirs: &[Vec<u8>]) -> Result<Vec<Member>> {
     let owner = owner_above(host, dirs)?;
     let mut found: Vec<Member> = Vec::new();
     for pid in pids(host, dirs)? {
-        if let Some((process, netns)) = look(host, pid)? {
-            if found.iter().all(|member| member.netns.id != netns.id) {
-                found.push(Member { process, netns, owner });
-            }
+        let Some((process, netns)) = look(host, pid)? else { continue };
+        if found.iter().all(|member| member.netns.id != netns.id) {
+            found.push(Member { process, netns, owner });
         }
     }
     let still = pids(host, dirs)?;

@@ -105,6 +105,20 @@ impl Host {
         stat.map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
     }
 
+    /// The link count of `path` below this machine's /proc.
+    ///
+    /// # Errors
+    /// The errno of stat(2).
+    pub fn links_proc(&self, path: &str) -> std::result::Result<u64, Errno> {
+        Ok(fstat(self.open_proc(path, OFlags::PATH)?)?.st_nlink)
+    }
+
+    /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
+    pub fn in_time_namespace(&self) -> bool {
+        const INITIAL: u64 = 0xefff_fffa; // PROC_TIME_INIT_INO, linux/proc_ns.h
+        stat(c"/proc/self/ns/time").is_ok_and(|time| time.st_ino != INITIAL)
+    }
+
     /// A file that may be there: None where it is absent, may not be read (remembered) or is no file of an engine's (a note).
     ///
     /// # Errors
@@ -163,7 +177,11 @@ impl Host {
     /// Any other failure, as one of the whole lookup.
     pub fn excuse(&self, path: &[u8], errno: Errno) -> Result<()> {
         if is_denied(errno) {
-            self.unread.borrow_mut().push(format!("{}: {}", quoted(path), describe(errno)));
+            let denied = format!("{}: {}", quoted(path), describe(errno));
+            let mut unread = self.unread.borrow_mut();
+            if !unread.contains(&denied) {
+                unread.push(denied);
+            }
             Ok(())
         } else if is_absent(errno) {
             Ok(())

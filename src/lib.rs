@@ -7,11 +7,14 @@
 pub mod cgroup;
 pub mod cli;
 pub mod console;
+pub mod container;
 pub mod engine;
 pub mod error;
 pub mod host;
 pub mod json;
+pub mod mounts;
 pub mod netns;
+pub mod pinned;
 pub mod process;
 pub mod root;
 pub mod run;

@@ -3,11 +3,18 @@
 #![forbid(unsafe_code)]
 
 use crate::cli::Target;
+use crate::container::{self, Outcome, Proof, Subject};
+use crate::engine::{Init, oci};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
-use crate::process::{Process, diagnose};
+use crate::pinned;
+use crate::process::{Process, all_pids, diagnose};
+use crate::root::Links;
+use crate::text::{quoted, shown};
+use crate::{cgroup, mounts};
 use rustix::fs::OFlags;
+use std::os::unix::ffi::OsStrExt;
 
 /// What a target resolves to: all that entering, pinning and looking need.
 #[derive(Debug)]
@@ -25,10 +32,19 @@ pub struct Found {
 /// # Errors
 /// Where there is none, more than one, or any doubt.
 pub fn resolve(host: &Host, target: &Target) -> Result<Found> {
-    match target {
+    let found = match target {
         Target::Pid(pid) => by_pid(host, *pid),
-        _ => Err(Error::new("not yet")),
-    }
+        Target::Name(name) => by_name(host, name.as_bytes()),
+        Target::Container(name) => by_container(host, name.as_bytes()),
+        Target::Netns(name) => by_pin(host, name.as_bytes()),
+        Target::File(path) => by_file(host, path.as_bytes()),
+        Target::State(path) => by_state(host, path.as_bytes()),
+        Target::Cgroup(path) => by_cgroup(host, path.as_bytes()),
+        Target::Inode(inode) => by_inode(host, *inode),
+    }?;
+    let by = found.process.as_ref().map_or(String::new(), |process| format!(", by process {}", process.pid));
+    host.console.tell(format_args!("{} is in network namespace {}{by}", found.label, found.netns.id.ino));
+    Ok(found)
 }
 
 /// The one path without an expectation: the user vouches for the pid.
@@ -38,4 +54,138 @@ fn by_pid(host: &Host, pid: u32) -> Result<Found> {
         .and_then(NetNs::of_link)
         .map_err(|e| diagnose(host, pid, e))?;
     Ok(Found { netns, label: format!("process {pid}"), process: None })
+}
+
+/// A bare word: both a container and a pin are fine where they are one namespace.
+fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
+    let pin = pinned::open(host, name);
+    match (container::find(host, name)?, pin) {
+        (Outcome::Running(running), Ok(Some(pin))) if pin.id != running.netns.id => Err(Error::new(format!(
+            "{} is ambiguous: {} is in {}, pin {} in {}",
+            quoted(name),
+            container::label(&running.container),
+            running.netns.id.ino,
+            quoted(name),
+            pin.id.ino
+        ))
+        .remedy(format!("say -c {0} or -n {0}", shown(name)))),
+        (Outcome::Running(running), _) => Ok(of_running(running)),
+        (Outcome::Stopped(error), Ok(Some(netns))) => {
+            host.console.note(format_args!("{}: this is its pin", error.message));
+            Ok(of_pin(netns, name))
+        }
+        (_, Ok(Some(netns))) => Ok(of_pin(netns, name)),
+        (_, Err(error)) => Err(error),
+        (Outcome::Stopped(error), Ok(None)) => Err(error),
+        (Outcome::Unknown, Ok(None)) => Err(container::unknown(host, "container or pin", name, &pinned::names(host)?)?),
+    }
+}
+
+fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
+    match container::find(host, name)? {
+        Outcome::Running(running) => Ok(of_running(running)),
+        Outcome::Stopped(error) => Err(error),
+        Outcome::Unknown => Err(container::unknown(host, "container", name, &[])?),
+    }
+}
+
+fn of_running(running: container::Running) -> Found {
+    let label = container::label(&running.container);
+    Found { netns: running.netns, label, process: Some(running.process) }
+}
+
+fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
+    match pinned::open(host, name)? {
+        Some(netns) => Ok(of_pin(netns, name)),
+        None => Err(container::unknown_pin(host, name, &pinned::names(host)?)),
+    }
+}
+
+fn of_pin(netns: NetNs, name: &[u8]) -> Found {
+    Found { netns, label: format!("pin {}", quoted(name)), process: None }
+}
+
+fn by_file(host: &Host, path: &[u8]) -> Result<Found> {
+    let located =
+        host.locate(path, Links::Follow).map_err(|e| Error::cannot(format_args!("open {}", quoted(path)), e))?;
+    Ok(Found { netns: NetNs::of_file(located, path)?, label: quoted(path), process: None })
+}
+
+fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
+    let (record, owner) = oci::read_named(host, path)?;
+    let label = format!("container of {}", quoted(path));
+    let subject = Subject { label: &label, id: record.id.as_deref().unwrap_or_default() };
+    let init = Init { pid: record.pid, start: record.start, inode: None, owner, file: path.to_vec() };
+    match container::prove(host, &init, &subject)? {
+        Proof::Alive(process, netns) => {
+            container::trust(host, owner, &netns, &label)?;
+            Ok(Found { netns, label, process: Some(process) })
+        }
+        Proof::Gone(reason) => Err(Error::new(format!("{label} is not running{reason}"))),
+    }
+}
+
+fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
+    let dirs = cgroup::directories(host, text)?;
+    let label = format!("cgroup {}", quoted(text));
+    let mut members = cgroup::members(host, &dirs)?;
+    if members.len() > 1 {
+        return Err(cgroup::several(text, &members));
+    }
+    let Some(member) = members.pop() else {
+        let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
+        return Err(Error::new(format!("{label} has no processes{unread}")));
+    };
+    container::trust(host, member.owner, &member.netns, &label)?;
+    Ok(Found { netns: member.netns, label, process: Some(member.process) })
+}
+
+/// The namespace with this inode, held by a process, a thread or a mount.
+fn by_inode(host: &Host, inode: u64) -> Result<Found> {
+    let label = format!("network namespace {inode}");
+    for pid in all_pids(host)? {
+        for task in [pid.to_string()].into_iter().chain(other_threads(host, pid)?) {
+            let link = format!("{task}/ns/net");
+            match host.stat_proc(&link) {
+                Ok(id) if id.ino == inode => {}
+                Ok(_) => continue,
+                Err(e) if crate::process::is_gone(e) => continue,
+                Err(e) => {
+                    host.excuse(format!("/proc/{link}").as_bytes(), e)?;
+                    continue;
+                }
+            }
+            let process = Process::hold(host, pid).ok().flatten();
+            let opened = host.open_proc(&link, OFlags::RDONLY).and_then(NetNs::of_link);
+            // Between the two looks the process may have gone or moved; another one may do.
+            if let Some(netns) = opened.ok().filter(|netns| netns.id.ino == inode) {
+                return Ok(Found { netns, label, process });
+            }
+        }
+    }
+    for path in mounts::nsfs(host)? {
+        let netns = host.locate(&path, Links::Keep).ok().and_then(|located| NetNs::of_file(located, &path).ok());
+        if let Some(netns) = netns.filter(|netns| netns.id.ino == inode) {
+            return Ok(Found { netns, label, process: None });
+        }
+    }
+    let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
+    Err(Error::new(format!("no {label}{unread}")).remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))
+}
+
+/// The threads of a process but its first, as paths below /proc: a link count of 3 says that there are none.
+fn other_threads(host: &Host, pid: u32) -> Result<Vec<String>> {
+    let task = format!("{pid}/task");
+    let several = host.links_proc(&task).is_ok_and(|links| links > 3);
+    if !several {
+        return Ok(Vec::new());
+    }
+    let listed = host.open_proc(&task, OFlags::RDONLY | OFlags::DIRECTORY).and_then(crate::host::names_in);
+    match listed {
+        Ok(names) => {
+            Ok(names.iter().filter_map(|name| Some(format!("{task}/{}", std::str::from_utf8(name).ok()?))).collect())
+        }
+        Err(e) if crate::process::is_gone(e) => Ok(Vec::new()),
+        Err(e) => host.excuse(format!("/proc/{task}").as_bytes(), e).map(|()| Vec::new()),
+    }
 }

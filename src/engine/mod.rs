@@ -5,8 +5,21 @@
 
 #![forbid(unsafe_code)]
 
+pub mod containerd;
+pub mod docker;
+pub mod k8s_name;
+pub mod kubernetes;
+pub mod lxc;
+pub mod machine;
+pub mod oci;
+pub mod runtimes;
+pub mod sandbox;
+pub mod storage;
+
 use crate::error::Result;
 use crate::host::Host;
+use rustix::process::geteuid;
+use std::os::unix::ffi::OsStringExt;
 
 /// Whose engines are looked at: root's, or a user's rootless ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +75,103 @@ pub struct Init {
     pub file: Vec<u8>,
 }
 
+/// Adds every container of a base. With a needle, those whose files do not contain it may be left out unparsed.
+pub type Each = fn(&Host, &Base, Option<&[u8]>, &mut Vec<Container>) -> Result<()>;
+
 /// One row of the table of engines.
 pub struct Engine {
     /// The words it gives containers, as in `ENGINE:NAME`.
     pub words: &'static [&'static str],
-    /// Adds every container of a base. With a needle, those whose files do not contain it may be left out unparsed.
-    pub each: fn(&Host, &Base, Option<&[u8]>, &mut Vec<Container>) -> Result<()>,
+    /// Every container it knows.
+    pub each: Each,
     /// The records of a container by its full ID.
     pub state: fn(&Host, &Base, &[u8]) -> Result<Vec<Init>>,
+}
+
+/// All engines; what names a container stands before what runs it.
+pub static ENGINES: &[Engine] = &[
+    Engine { words: &["k8s"], each: kubernetes::each, state: kubernetes::state },
+    Engine { words: &["docker"], each: docker::each, state: docker::state },
+    Engine { words: &["podman"], each: storage::each, state: storage::state },
+    Engine { words: &["lxc", "incus", "lxd"], each: lxc::each, state: lxc::state },
+    Engine { words: &["machine"], each: machine::each, state: machine::state },
+    Engine { words: &["gvisor", "kata"], each: sandbox::each, state: sandbox::state },
+    Engine { words: &["containerd", "nerdctl"], each: containerd::each, state: containerd::state },
+    Engine { words: &["runc", "crun", "youki"], each: runtimes::each, state: runtimes::state },
+];
+
+/// What somebody who enters a container of this engine should know.
+pub fn note(word: &str) -> Option<&'static str> {
+    match word {
+        "gvisor" => {
+            Some("keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here")
+        }
+        "kata" => Some("is a virtual machine: its link can be seen here, the workload's own interfaces are inside"),
+        _ => None,
+    }
+}
+
+/// Whose engines this caller looks at: the system's, then for root every user's, else the caller's own.
+///
+/// Root's environment is not asked: sudo may have kept the user's.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn bases(host: &Host) -> Result<Vec<Base>> {
+    let mut bases = vec![Base { owner: 0, run: b"/run".to_vec(), home: None }];
+    let caller = geteuid().as_raw();
+    if caller != 0 {
+        let run = std::env::var_os("XDG_RUNTIME_DIR").map(OsStringExt::into_vec);
+        let run = run.unwrap_or_else(|| format!("/run/user/{caller}").into_bytes());
+        let home = std::env::var_os("HOME").map(OsStringExt::into_vec);
+        bases.push(Base { owner: caller, run, home });
+        return Ok(bases);
+    }
+    let mut uids: Vec<u32> = host
+        .entries(b"/run/user")?
+        .iter()
+        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .filter(|uid| *uid != 0)
+        .collect();
+    if uids.is_empty() {
+        return Ok(bases);
+    }
+    uids.sort_unstable();
+    let passwd = host.file(b"/etc/passwd")?.map_or(Vec::new(), |file| file.bytes);
+    bases.extend(uids.iter().map(|uid| Base {
+        owner: *uid,
+        run: format!("/run/user/{uid}").into_bytes(),
+        home: home_of(&passwd, *uid),
+    }));
+    Ok(bases)
+}
+
+/// The home directory of `uid`, by passwd(5).
+fn home_of(passwd: &[u8], uid: u32) -> Option<Vec<u8>> {
+    let uid = uid.to_string();
+    passwd.split(|b| *b == b'\n').find_map(|line| {
+        let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
+        (fields.len() >= 7 && fields[2] == uid.as_bytes() && fields[5].starts_with(b"/")).then(|| fields[5].to_vec())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homes_are_read_from_passwd() {
+        let passwd = b"root:x:0:0:root:/root:/bin/sh\nbroken:x\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        assert_eq!(home_of(passwd, 1000), Some(b"/home/ann".to_vec()));
+        assert_eq!(home_of(passwd, 1001), None);
+    }
+
+    #[test]
+    fn a_word_belongs_to_one_engine() {
+        let mut words: Vec<_> = ENGINES.iter().flat_map(|e| e.words).collect();
+        let count = words.len();
+        words.sort();
+        words.dedup();
+        assert_eq!(words.len(), count);
+    }
 }

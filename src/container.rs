@@ -1,0 +1,572 @@
+//! Which container a word means, and whether it runs.
+//!
+//! Engines are asked for names, their runtimes' records are checked against the kernel, and the answer is one container in one
+//! namespace or a refusal that lists what there is.
+
+#![forbid(unsafe_code)]
+
+use crate::cgroup;
+use crate::engine::{self, Base, Container, ENGINES, Evidence, Init};
+use crate::error::{Error, Result};
+use crate::host::Host;
+use crate::netns::NetNs;
+use crate::process::{Process, diagnose, is_dead, is_gone};
+use crate::text::{quoted, shown};
+use rustix::process::geteuid;
+
+/// Overflow uids, which stand for any uid that is not mapped: proc(5), /proc/sys/kernel/overflowuid; and for "unknown".
+const NOBODYS: [u32; 2] = [65534, u32::MAX];
+/// IDs shortened further than this are not taken for IDs.
+const MIN_PREFIX: usize = 4;
+
+/// A container whose init process is alive and proven.
+#[derive(Debug)]
+pub struct Running {
+    /// What it is called.
+    pub container: Container,
+    /// Its init process, held.
+    pub process: Process,
+    /// Its network namespace.
+    pub netns: NetNs,
+}
+
+/// What became of looking a word up.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The one that is meant, where several all share one namespace.
+    Running(Running),
+    /// It is known and does not run: the finished message.
+    Stopped(Error),
+    /// No engine knows the word.
+    Unknown,
+}
+
+/// A word that names a container, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted<'a> {
+    /// Only this engine's.
+    engine: Option<&'static str>,
+    /// Name or ID.
+    text: &'a [u8],
+}
+
+/// Looks up `word` among all engines of `host`.
+///
+/// # Errors
+/// Where it is ambiguous, unproven or somebody else's claim, or where the lookup itself failed.
+pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
+    let wanted = wanted(word);
+    if is_full_id(wanted.text) {
+        let found = by_full_id(host, &wanted)?;
+        if !matches!(found, Outcome::Unknown) {
+            return Ok(found);
+        }
+    }
+    let known = all(host, Some(needle(wanted.text)))?;
+    let known: Vec<Container> =
+        known.into_iter().filter(|c| wanted.engine.is_none_or(|engine| engine == c.engine)).collect();
+    let exact = |c: &Container| c.id == wanted.text || is_named(c, wanted.text);
+    let prefixed = |c: &Container| wanted.text.len() >= MIN_PREFIX && c.id.starts_with(wanted.text);
+    for matches in [&exact as &dyn Fn(&Container) -> bool, &prefixed] {
+        let hits: Vec<&Container> = known.iter().filter(|c| matches(c)).collect();
+        let roots: Vec<&Container> = hits.iter().copied().filter(|c| !is_foreign(c.owner)).collect();
+        let hits = if roots.is_empty() { hits } else { roots };
+        if !hits.is_empty() {
+            return decide(host, word, hits);
+        }
+    }
+    let could_be_id = wanted.text.len() >= 12 && wanted.text.iter().all(u8::is_ascii_hexdigit);
+    if could_be_id && wanted.engine.is_none() {
+        return by_cgroup(host, wanted.text);
+    }
+    Ok(Outcome::Unknown)
+}
+
+/// Every container that any engine names, once: what names a container comes before what runs it.
+///
+/// # Errors
+/// As the engines' `each`.
+pub fn all(host: &Host, needle: Option<&[u8]>) -> Result<Vec<Container>> {
+    let mut found: Vec<Container> = Vec::new();
+    for base in engine::bases(host)? {
+        for engine in ENGINES {
+            let mut more = Vec::new();
+            (engine.each)(host, &base, needle, &mut more)?;
+            more.into_iter().for_each(|container| merge(&mut found, container));
+        }
+    }
+    Ok(found)
+}
+
+/// Adds a container unless it is there under its ID already; a name without a record of its own takes over the newcomer's.
+fn merge(found: &mut Vec<Container>, new: Container) {
+    const LONG: usize = 32;
+    let same = |old: &&mut Container| {
+        let known_short = old.evidence == Evidence::Anywhere && new.id.starts_with(&old.id);
+        old.owner == new.owner && new.id.len() >= LONG && (old.id == new.id || known_short)
+    };
+    match found.iter_mut().find(same) {
+        None => found.push(new),
+        Some(old) if old.evidence == Evidence::Anywhere => {
+            old.id = new.id;
+            old.evidence = new.evidence;
+            if new.engine == "k8s" {
+                old.name = new.name;
+            }
+        }
+        Some(old) if old.engine != "k8s" && new.engine == "k8s" => *old = new,
+        Some(_) => {}
+    }
+}
+
+/// Takes a pasted name apart: `ENGINE:NAME`, `/NAME`, `RUNTIME://ID`, `pod/NAME`.
+fn wanted(word: &[u8]) -> Wanted<'_> {
+    for scheme in [&b"docker://"[..], b"containerd://", b"cri-o://"] {
+        if let Some(id) = word.strip_prefix(scheme) {
+            return Wanted { engine: None, text: id };
+        }
+    }
+    if let Some(text) = word.strip_prefix(b"pod/") {
+        return Wanted { engine: Some("k8s"), text };
+    }
+    if let Some(text) = word.strip_prefix(b"/") {
+        return Wanted { engine: Some("docker"), text };
+    }
+    if let Some(colon) = word.iter().position(|b| *b == b':') {
+        let engine = ENGINES.iter().flat_map(|e| e.words).find(|e| e.as_bytes() == &word[..colon]);
+        if let Some(engine) = engine {
+            let text = &word[colon + 1..];
+            return Wanted { engine: Some(engine), text: text.strip_prefix(b"/").unwrap_or(text) };
+        }
+    }
+    Wanted { engine: None, text: word }
+}
+
+/// What a file that mentions the container must contain: the longest part, as files hold a pod's namespace and name apart.
+fn needle(text: &[u8]) -> &[u8] {
+    text.split(|b| *b == b'/').max_by_key(|part| part.len()).unwrap_or(text)
+}
+
+/// Whether `text` is the container's name, or for Kubernetes `NAMESPACE/POD` or `POD` of it.
+fn is_named(container: &Container, text: &[u8]) -> bool {
+    if container.name == text {
+        return true;
+    }
+    let parts: Vec<&[u8]> = container.name.split(|b| *b == b'/').collect();
+    container.engine == "k8s" && parts.len() >= 2 && (parts[1] == text || parts[..2].join(&b'/') == text)
+}
+
+fn is_full_id(text: &[u8]) -> bool {
+    text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Whether a record by `owner` is another user's word.
+fn is_foreign(owner: u32) -> bool {
+    owner != 0 && owner != geteuid().as_raw()
+}
+
+/// Full IDs need no enumeration: every runtime has its record under the ID itself.
+fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
+    let mut found: Vec<Container> = Vec::new();
+    for base in engine::bases(host)? {
+        for engine in ENGINES.iter().filter(|e| wanted.engine.is_none_or(|word| e.words.contains(&word))) {
+            for init in (engine.state)(host, &base, wanted.text)? {
+                let owner = init.owner;
+                let id = wanted.text.to_vec();
+                // A runtime's record is the same one whichever engine's directory led to it.
+                if found
+                    .iter()
+                    .all(|c| !matches!(&c.evidence, Evidence::Init(i) if i.pid == init.pid && i.start == init.start))
+                {
+                    found.push(Container {
+                        engine: engine.words[0],
+                        name: id.clone(),
+                        id,
+                        evidence: Evidence::Init(init),
+                        owner,
+                    });
+                }
+            }
+        }
+    }
+    let roots: Vec<&Container> = found.iter().filter(|c| !is_foreign(c.owner)).collect();
+    let hits = if roots.is_empty() { found.iter().collect() } else { roots };
+    if hits.is_empty() { by_cgroup_or_unknown(host, wanted) } else { decide(host, wanted.text, hits) }
+}
+
+/// The last resort for an ID that no runtime has a record of. A name that some engine knows for it is better than none, though.
+fn by_cgroup_or_unknown(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
+    let known = all(host, Some(wanted.text))?;
+    let hits: Vec<&Container> =
+        known.iter().filter(|c| c.id == wanted.text && wanted.engine.is_none_or(|engine| engine == c.engine)).collect();
+    if hits.is_empty() { by_cgroup(host, wanted.text) } else { decide(host, wanted.text, hits) }
+}
+
+fn by_cgroup(host: &Host, id: &[u8]) -> Result<Outcome> {
+    let Some(member) = cgroup::init_by_id(host, id)? else { return Ok(Outcome::Unknown) };
+    let container = Container {
+        engine: "cgroup",
+        name: id.to_vec(),
+        id: id.to_vec(),
+        evidence: Evidence::Anywhere,
+        owner: member.owner,
+    };
+    let running = Running { container, process: member.process, netns: member.netns };
+    trust(host, running.container.owner, &running.netns, &label(&running.container))?;
+    Ok(Outcome::Running(running))
+}
+
+/// Takes the one running container among those that a word may mean.
+fn decide(host: &Host, word: &[u8], hits: Vec<&Container>) -> Result<Outcome> {
+    let mut running: Vec<Running> = Vec::new();
+    let mut stopped: Vec<(&Container, String)> = Vec::new();
+    for hit in hits {
+        match check_thoroughly(host, hit)? {
+            Verdict::Running(found) => running.extend(found),
+            Verdict::Stopped(reason) => stopped.push((hit, reason)),
+        }
+    }
+    // The old attempts of a pod's container, or of anything else of one engine, give way to the one that runs.
+    stopped.retain(|(s, _)| !running.iter().any(|r| r.container.engine == s.engine && r.container.name == s.name));
+    let Some(first) = running.first() else {
+        let (container, reason) = &stopped[0];
+        if stopped.iter().any(|(c, _)| c.engine != container.engine || c.name != container.name) {
+            return Err(ambiguous(word, &running, &stopped));
+        }
+        return Ok(Outcome::Stopped(Error::new(format!("{} is not running{reason}", label(container)))));
+    };
+    let id = first.netns.id;
+    if running.iter().any(|r| r.netns.id != id) || !stopped.is_empty() {
+        // A pod's sandbox has often exited or never existed while its containers run.
+        let same_pod =
+            stopped.iter().all(|(s, _)| s.engine == "k8s" && running.iter().all(|r| pod(&r.container) == pod(s)));
+        if running.iter().any(|r| r.netns.id != id) || !same_pod {
+            return Err(ambiguous(word, &running, &stopped));
+        }
+    }
+    let found = running.swap_remove(0);
+    if let Some(note) = engine::note(found.container.engine) {
+        host.console.note(format_args!("{} {note}", label(&found.container)));
+    }
+    Ok(Outcome::Running(found))
+}
+
+fn pod(container: &Container) -> Vec<&[u8]> {
+    container.name.split(|b| *b == b'/').take(2).collect()
+}
+
+fn ambiguous(word: &[u8], running: &[Running], stopped: &[(&Container, String)]) -> Error {
+    let spelled = |c: &Container| format!("{}:{}", c.engine, shown(&c.name));
+    let short = |c: &Container| shown(&c.id[..c.id.len().min(12)]).to_string();
+    let mut list: Vec<String> = Vec::new();
+    let mut remedies: Vec<String> = Vec::new();
+    for r in running {
+        list.push(format!("{} {} pid {}", spelled(&r.container), short(&r.container), r.process.pid));
+        remedies.push(spelled(&r.container));
+    }
+    for (c, _) in stopped {
+        list.push(format!("{} {} not running", spelled(c), short(c)));
+        remedies.push(spelled(c));
+    }
+    let distinct = remedies.iter().enumerate().all(|(i, r)| !remedies[..i].contains(r));
+    let remedy = match (distinct, running.first()) {
+        (false, Some(first)) => format!("say more of the ID, or --pid {}", first.process.pid),
+        _ => format!("say {}", remedies.join(" or ")),
+    };
+    Error::new(format!("{} is ambiguous: {}", quoted(word), list.join(", "))).remedy(remedy)
+}
+
+/// How messages call a container.
+pub fn label(container: &Container) -> String {
+    format!("container {} ({})", quoted(&container.name), container.engine)
+}
+
+/// Whether a container runs.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It does; more than one where two records under one ID are both alive.
+    Running(Vec<Running>),
+    /// It does not; what is known of the reason, to follow "is not running".
+    Stopped(String),
+}
+
+/// Checks a container's records against the kernel.
+///
+/// # Errors
+/// Where a living process cannot be proven to be the container's, or the record is another user's word.
+pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
+    let label = label(container);
+    let mut alive: Vec<(Process, NetNs, u32)> = Vec::new();
+    let mut reasons: Vec<String> = Vec::new();
+    if let Evidence::Cgroup(dir) = &container.evidence {
+        alive.extend(cgroup::init_of(host, dir)?.map(|member| (member.process, member.netns, member.owner)));
+    }
+    for init in records(host, container)? {
+        let start = init.start.map_or("not recorded".into(), |start| start.to_string());
+        host.console.tell(format_args!(
+            "{label}: ID {}, pid {}, start time {start}, by {}",
+            shown(&container.id),
+            init.pid,
+            quoted(&init.file)
+        ));
+        match prove(host, &init, &Subject { label: &label, id: &container.id })? {
+            Proof::Alive(process, netns) => alive.push((process, netns, init.owner)),
+            Proof::Gone(reason) => reasons.push(reason),
+        }
+    }
+    let mut running: Vec<Running> = Vec::new();
+    for (process, netns, owner) in alive {
+        trust(host, if owner == 0 { container.owner } else { owner }, &netns, &label)?;
+        if running.iter().all(|r| r.process.pid != process.pid) {
+            running.push(Running { container: container.clone(), process, netns });
+        }
+    }
+    reasons.sort_by_key(String::is_empty);
+    Ok(match running.is_empty() {
+        true => Verdict::Stopped(reasons.into_iter().next().unwrap_or_default()),
+        false => Verdict::Running(running),
+    })
+}
+
+/// As [`check`], and where no runtime has a record of the ID, by the cgroup paths of all processes.
+fn check_thoroughly(host: &Host, container: &Container) -> Result<Verdict> {
+    let verdict = check(host, container)?;
+    let unrecorded = matches!(&verdict, Verdict::Stopped(reason) if reason.is_empty());
+    if !unrecorded || !is_full_id(&container.id) {
+        return Ok(verdict);
+    }
+    let Some(member) = cgroup::init_by_id(host, &container.id)? else { return Ok(verdict) };
+    trust(host, if member.owner == 0 { container.owner } else { member.owner }, &member.netns, &label(container))?;
+    let running = Running { container: container.clone(), process: member.process, netns: member.netns };
+    Ok(Verdict::Running(vec![running]))
+}
+
+fn records(host: &Host, container: &Container) -> Result<Vec<Init>> {
+    let mut found = Vec::new();
+    match &container.evidence {
+        Evidence::Init(init) => found.push(init.clone()),
+        Evidence::Oci(dirs) => {
+            let base = Base { owner: container.owner, run: Vec::new(), home: None };
+            for dir in dirs {
+                found.extend(engine::oci::init(host, &base, dir, &container.id)?);
+            }
+        }
+        Evidence::Anywhere => {
+            for base in engine::bases(host)? {
+                for engine in ENGINES {
+                    found.extend((engine.state)(host, &base, &container.id)?);
+                }
+            }
+        }
+        Evidence::Cgroup(_) => {}
+    }
+    Ok(found)
+}
+
+/// What a record is about, for messages and for the second factor.
+pub struct Subject<'a> {
+    /// How messages call it.
+    pub label: &'a str,
+    /// The ID its cgroup has; empty where none is known.
+    pub id: &'a [u8],
+}
+
+/// What the kernel says to a record.
+pub enum Proof {
+    /// The recorded process, held, with its namespace.
+    Alive(Process, NetNs),
+    /// It is no more; what follows "is not running".
+    Gone(String),
+}
+
+/// Holds the recorded process and compares what was recorded with what it is.
+///
+/// # Errors
+/// Where it is alive but nothing recorded proves that it is the one.
+pub fn prove(host: &Host, init: &Init, subject: &Subject<'_>) -> Result<Proof> {
+    let gone = || Ok(Proof::Gone(String::new()));
+    let denied = |e| diagnose(host, init.pid, e);
+    let Some(process) = Process::hold(host, init.pid).map_err(denied)? else { return gone() };
+    let stat = match process.stat() {
+        Ok(stat) => stat,
+        Err(e) if is_gone(e) => return gone(),
+        Err(e) => return Err(denied(e)),
+    };
+    if let Some(start) = init.start.filter(|start| *start != stat.start) {
+        let shifted = if host.in_time_namespace() { "; we are in a time namespace, which shifts it" } else { "" };
+        return Ok(Proof::Gone(format!(
+            ": its pid {} was reused (recorded start {start}, found {}{shifted})",
+            init.pid, stat.start
+        )));
+    }
+    if is_dead(stat.state) {
+        return gone();
+    }
+    let netns = match process.netns() {
+        Ok(netns) => netns,
+        Err(e) if is_gone(e) => return gone(),
+        Err(e) => return Err(denied(e)),
+    };
+    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(|path| cgroup::names_id(path, subject.id)));
+    let proven = init.start.is_some() || init.inode == Some(netns.id.ino) || by_cgroup();
+    if !proven {
+        return Err(Error::new(format!(
+            "{}: nothing proves that process {} is still the one recorded in {}",
+            subject.label,
+            init.pid,
+            quoted(&init.file)
+        ))
+        .remedy(format!("if it is: --pid {}", init.pid)));
+    }
+    Ok(Proof::Alive(process, netns))
+}
+
+/// Accepts a record of another user only about a namespace of that user's own, and says so.
+///
+/// # Errors
+/// Where the namespace is somebody else's.
+pub fn trust(host: &Host, owner: u32, netns: &NetNs, label: &str) -> Result<()> {
+    if !is_foreign(owner) {
+        return Ok(());
+    }
+    if NOBODYS.contains(&owner) || !netns.is_of_user(owner) {
+        return Err(Error::new(format!(
+            "{label} is only what uid {owner} says, and network namespace {} is not of that user",
+            netns.id.ino
+        ))
+        .remedy("if you know better: --pid PID"));
+    }
+    host.console.note(format_args!("{label} is what uid {owner} says"));
+    Ok(())
+}
+
+/// The failure of a word that no engine knows, nor `pins`, with what it may have been meant to be; `what` as in "container or pin".
+///
+/// # Errors
+/// As [`all`].
+pub fn unknown(host: &Host, what: &str, word: &[u8], pins: &[Vec<u8>]) -> Result<Error> {
+    let known = all(host, None)?;
+    let text = wanted(word).text;
+    let near = known.iter().filter(|c| is_near(&c.name, text)).map(|c| format!("{}:{}", c.engine, shown(&c.name)));
+    let error = not_found(host, what, word, near.chain(near_pins(word, pins)).collect());
+    let all_digits = word.iter().all(u8::is_ascii_digit);
+    Ok(if all_digits { error.remedy(format!("for a process say --pid {}", shown(word))) } else { error })
+}
+
+/// The failure of a word that is no pin.
+pub fn unknown_pin(host: &Host, word: &[u8], pins: &[Vec<u8>]) -> Error {
+    not_found(host, "pin", word, near_pins(word, pins).collect())
+}
+
+fn near_pins<'a>(word: &'a [u8], pins: &'a [Vec<u8>]) -> impl Iterator<Item = String> + 'a {
+    pins.iter().filter(|pin| is_near(pin, word)).map(|pin| format!("pin {}", shown(pin)))
+}
+
+fn not_found(host: &Host, what: &str, word: &[u8], mut near: Vec<String>) -> Error {
+    if let Some(unread) = host.unread() {
+        let message = format!("{what} {} not found; not all of the host could be read: {unread}", quoted(word));
+        return Error::new(message).remedy("needs root");
+    }
+    near.dedup();
+    near.truncate(5);
+    match near.is_empty() {
+        true => Error::new(format!("no {what} {}", quoted(word))),
+        false => Error::new(format!("no {what} {}; did you mean {}?", quoted(word), near.join(", "))),
+    }
+}
+
+/// Whether a name may have been meant: two edits away or less, or one contains the other.
+fn is_near(name: &[u8], word: &[u8]) -> bool {
+    const LEAST: usize = 3;
+    let contains = |a: &[u8], b: &[u8]| b.len() >= LEAST && a.windows(b.len()).any(|part| part == b);
+    let last = name.rsplit(|b| *b == b'/').next().unwrap_or(name);
+    contains(name, word) || contains(word, name) || is_close(name, word) || is_close(last, word)
+}
+
+fn is_close(a: &[u8], b: &[u8]) -> bool {
+    distance(a, b) <= 2.min(a.len().min(b.len()).saturating_sub(1))
+}
+
+/// Levenshtein distance; as good as infinite for long words, where it would be slow and of no use.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    const LONG: usize = 128;
+    if a.len() > LONG || b.len() > LONG || a.len().abs_diff(b.len()) > 2 || a.len().min(b.len()) < 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(engine: &'static str, name: &str, id: &str, evidence: Evidence) -> Container {
+        Container { engine, name: name.into(), id: id.into(), evidence, owner: 0 }
+    }
+
+    #[test]
+    fn pasted_forms() {
+        let form = |word: &'static str| {
+            let w = wanted(word.as_bytes());
+            (w.engine, std::str::from_utf8(w.text).unwrap())
+        };
+        assert_eq!(form("web"), (None, "web"));
+        assert_eq!(form("/web"), (Some("docker"), "web"));
+        assert_eq!(form("docker:web"), (Some("docker"), "web"));
+        assert_eq!(form("docker:/web"), (Some("docker"), "web"));
+        assert_eq!(form("docker://b146"), (None, "b146"));
+        assert_eq!(form("cri-o://b146"), (None, "b146"));
+        assert_eq!(form("pod/cart"), (Some("k8s"), "cart"));
+        assert_eq!(form("k8s:shop/cart"), (Some("k8s"), "shop/cart"));
+        assert_eq!(form("nope:web"), (None, "nope:web"));
+    }
+
+    #[test]
+    fn pods_have_short_names() {
+        let c = container("k8s", "shop/cart/app", "x", Evidence::Anywhere);
+        for name in ["shop/cart/app", "shop/cart", "cart"] {
+            assert!(is_named(&c, name.as_bytes()), "{name}");
+        }
+        for name in ["app", "shop", "cart/app", "shop/car"] {
+            assert!(!is_named(&c, name.as_bytes()), "{name}");
+        }
+        assert!(!is_named(&container("runc", "a/b", "x", Evidence::Anywhere), b"b"));
+    }
+
+    #[test]
+    fn one_container_is_listed_once_under_its_best_name() {
+        let id = "b146a24e".repeat(8);
+        let mut found = Vec::new();
+        merge(&mut found, container("k8s", "shop/cart/app", &id[..20], Evidence::Anywhere));
+        merge(&mut found, container("containerd", &id, &id, Evidence::Oci(vec![])));
+        merge(&mut found, container("runc", &id, &id, Evidence::Oci(vec![])));
+        merge(&mut found, container("runc", "c1", "c1", Evidence::Oci(vec![])));
+        merge(&mut found, container("crun", "c1", "c1", Evidence::Oci(vec![])));
+        let names: Vec<_> = found.iter().map(|c| (c.engine, c.id.len())).collect();
+        assert_eq!(names, [("k8s", 64), ("runc", 2), ("crun", 2)]);
+        merge(&mut found, Container { owner: 1000, ..container("podman", "x", &id, Evidence::Oci(vec![])) });
+        assert_eq!(found.len(), 4, "another user's claim to the ID is another candidate");
+    }
+
+    #[test]
+    fn near_names() {
+        for (name, word, near) in [
+            ("web", "wbe", true),
+            ("web-1", "web", true),
+            ("shop/cart", "crat", true),
+            ("db", "web", false),
+            ("a", "b", false),
+        ] {
+            assert_eq!(is_near(name.as_bytes(), word.as_bytes()), near, "{name} {word}");
+        }
+    }
+}

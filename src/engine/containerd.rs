@@ -1,0 +1,168 @@
+//! containerd: one bundle for each task, whose annotations name pods and nerdctl's containers; processes in the state of the OCI
+//! runtime that the bundle's options tell.
+
+#![forbid(unsafe_code)]
+
+use super::docker::contains;
+use super::oci::{self, parsed};
+use super::{Base, Container, Evidence, Init};
+use crate::error::Result;
+use crate::host::Host;
+use crate::json::{Refused, Value, select};
+use std::collections::BTreeMap;
+
+/// Where the daemons and distributions keep their tasks.
+const STATES: &[&[u8]] = &[
+    b"/run/containerd",
+    b"/run/docker/containerd/daemon",
+    b"/run/snap.docker/containerd/daemon",
+    b"/run/k3s/containerd",
+    b"/var/snap/microk8s/common/run/containerd",
+    b"/run/k0s/containerd",
+];
+/// The runtime's root where a bundle does not tell another.
+const DEFAULT_ROOT: &[u8] = b"/run/containerd/runc";
+/// Docker's namespace: Docker names these.
+const DOCKERS: &[u8] = b"moby";
+
+/// Every task of every namespace but Docker's.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+    for (tasks, namespace) in namespaces(host, base)? {
+        let given = nerdctl_names(host, base, &namespace)?;
+        for id in oci::ids(host, &tasks)? {
+            let bundle = [&tasks[..], b"/", &id].concat();
+            let config = [&bundle[..], b"/config.json"].concat();
+            let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
+            let named = parsed(host, &config, |text| if mentioned(text) { name_in(text) } else { Ok(None) })?;
+            let (named, owner) = named.map_or((None, 0), |(named, owner)| (named, owner));
+            let (engine, name) = match (named, given.get(&id)) {
+                (Some(("k8s", name)), _) => ("k8s", name),
+                (_, Some(name)) => ("nerdctl", name.clone()),
+                (Some(named), None) => named,
+                (None, None) => ("containerd", id.clone()),
+            };
+            let dir = runtime_root(host, base, &bundle, &namespace)?;
+            let owner = if base.owner == 0 { owner } else { base.owner };
+            out.push(Container { engine, name, id, evidence: Evidence::Oci(vec![dir]), owner });
+        }
+    }
+    Ok(())
+}
+
+/// The runtime's records of an ID, in any namespace but Docker's.
+///
+/// # Errors
+/// As [`Host::file`].
+pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
+    let mut found = Vec::new();
+    for (tasks, namespace) in namespaces(host, base)? {
+        let dir = runtime_root(host, base, &[&tasks[..], b"/", id].concat(), &namespace)?;
+        found.extend(oci::init(host, base, &dir, id)?);
+    }
+    Ok(found)
+}
+
+/// The task directories, with the namespace of each.
+fn namespaces(host: &Host, base: &Base) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let states = match base.owner {
+        0 => STATES.iter().map(|state| state.to_vec()).collect(),
+        _ => vec![[&base.run, &b"/containerd"[..]].concat()],
+    };
+    let mut found = Vec::new();
+    for state in states {
+        let tasks = [&state[..], b"/io.containerd.runtime.v2.task"].concat();
+        for namespace in oci::ids(host, &tasks)?.into_iter().filter(|name| name != DOCKERS) {
+            found.push(([&tasks[..], b"/", &namespace].concat(), namespace));
+        }
+    }
+    Ok(found)
+}
+
+/// Where the runtime of a bundle keeps its state.
+fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Result<Vec<u8>> {
+    let options = [bundle, b"/options.json"].concat();
+    let told = parsed(host, &options, |text| {
+        let [root] = select(text, [&["root"]])?;
+        Ok(root.and_then(Value::string).map(|root| root.as_bytes().to_vec()))
+    })?;
+    let root = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/")).unwrap_or(DEFAULT_ROOT.to_vec());
+    // A rootless containerd sees its own directory at this path.
+    let root = match root.strip_prefix(b"/run/") {
+        Some(below) if base.owner != 0 => [&base.run, &b"/"[..], below].concat(),
+        _ => root,
+    };
+    Ok([&root[..], b"/", namespace].concat())
+}
+
+/// The names that nerdctl keeps for the containers of a namespace, by ID.
+fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let top = match (&base.home, base.owner) {
+        (_, 0) => b"/var/lib/nerdctl".to_vec(),
+        (Some(home), _) => [home, &b"/.local/share/nerdctl"[..]].concat(),
+        (None, _) => return Ok(BTreeMap::new()),
+    };
+    let mut found = BTreeMap::new();
+    for hash in host.entries(&top)? {
+        let dir = [&top[..], b"/", &hash, b"/names/", namespace].concat();
+        for name in host.entries(&dir)? {
+            let file = host.file(&[&dir[..], b"/", &name].concat())?;
+            // Empty after a crash of nerdctl.
+            let id = file.map_or(Vec::new(), |file| file.bytes.trim_ascii().to_vec());
+            if !id.is_empty() {
+                found.insert(id, name);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The engine and name that a bundle's annotations tell.
+fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Vec<u8>)>, Refused> {
+    let found = select(
+        text,
+        [
+            &["annotations", "io.kubernetes.cri.sandbox-namespace"],
+            &["annotations", "io.kubernetes.cri.sandbox-name"],
+            &["annotations", "io.kubernetes.cri.container-type"],
+            &["annotations", "io.kubernetes.cri.container-name"],
+            &["annotations", "nerdctl/name"],
+        ],
+    )?;
+    let [namespace, pod, kind, container, nerdctl] = found.map(|value| value.and_then(Value::string));
+    let pod = match (namespace, pod, container) {
+        (Some(namespace), Some(pod), None) => Some(format!("{namespace}/{pod}")),
+        (Some(namespace), Some(pod), Some(_)) if kind.as_deref() == Some("sandbox") => {
+            Some(format!("{namespace}/{pod}"))
+        }
+        (Some(namespace), Some(pod), Some(container)) => Some(format!("{namespace}/{pod}/{container}")),
+        _ => None,
+    };
+    let nerdctl = nerdctl.map(|name| ("nerdctl", name.as_bytes().to_vec()));
+    Ok(pod.map(|pod| ("k8s", pod.into_bytes())).or(nerdctl))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(annotations: &str) -> Option<(&'static str, String)> {
+        let text = format!(r#"{{"process":{{"env":["x=y"]}},"annotations":{{{annotations}}}}}"#);
+        name_in(text.as_bytes()).unwrap().map(|(engine, name)| (engine, String::from_utf8(name).unwrap()))
+    }
+
+    #[test]
+    fn annotations_name_pods_and_nerdctls() {
+        let pod = r#""io.kubernetes.cri.sandbox-namespace":"shop","io.kubernetes.cri.sandbox-name":"cart""#;
+        assert_eq!(named(pod), Some(("k8s", "shop/cart".into())));
+        let app =
+            format!(r#"{pod},"io.kubernetes.cri.container-type":"container","io.kubernetes.cri.container-name":"app""#);
+        assert_eq!(named(&app), Some(("k8s", "shop/cart/app".into())));
+        let sandbox = app.replace(r#"type":"container""#, r#"type":"sandbox""#);
+        assert_eq!(named(&sandbox), Some(("k8s", "shop/cart".into())));
+        assert_eq!(named(r#""nerdctl/name":"web""#), Some(("nerdctl", "web".into())));
+        assert_eq!(named(""), None);
+    }
+}

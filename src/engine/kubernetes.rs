@@ -1,0 +1,73 @@
+//! Kubernetes: the kubelet's links in /var/log/containers name every container of a node, whatever runs it.
+//!
+//! Pods are also named by the annotations and names that the engines' own modules read.
+
+#![forbid(unsafe_code)]
+
+use super::{Base, Container, Evidence, Init};
+use crate::error::Result;
+use crate::host::Host;
+use crate::root::Links;
+use rustix::fs::fstat;
+
+const LOGS: &[u8] = b"/var/log/containers";
+/// The kubelet cuts long names, and the ID with them; shorter rests than this say nothing.
+const MIN_ID: usize = 6;
+
+/// Every container that has a log.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+    if base.owner != 0 {
+        return Ok(());
+    }
+    let Ok(located) = host.locate(LOGS, Links::Follow) else { return Ok(()) };
+    let owner = fstat(&located).map_or(u32::MAX, |stat| stat.st_uid);
+    for (name, id) in host.entries(LOGS)?.iter().filter_map(|log| parse(log)) {
+        out.push(Container { engine: "k8s", name, id, evidence: Evidence::Anywhere, owner });
+    }
+    Ok(())
+}
+
+/// Nothing: the runtime below has the record.
+///
+/// # Errors
+/// None.
+pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
+    Ok(Vec::new())
+}
+
+/// `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.
+fn parse(log: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut fields = log.strip_suffix(b".log")?.split(|b| *b == b'_');
+    let (pod, namespace, rest) = (fields.next()?, fields.next()?, fields.next()?);
+    let dash = rest.iter().rposition(|b| *b == b'-')?;
+    let (container, id) = (&rest[..dash], &rest[dash + 1..]);
+    let is_id = id.len() >= MIN_ID && id.iter().all(u8::is_ascii_hexdigit);
+    let is_name = fields.next().is_none() && [pod, namespace, container].iter().all(|part| !part.is_empty());
+    (is_id && is_name).then(|| ([namespace, pod, container].join(&b'/'), id.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_are_named_after_pod_namespace_container_and_id() {
+        let parsed = |log: &str| {
+            parse(log.as_bytes()).map(|(name, id)| (String::from_utf8(name).unwrap(), String::from_utf8(id).unwrap()))
+        };
+        let found = parsed("cart-7d9f_shop_app-x-0123abcdef.log");
+        assert_eq!(found, Some(("shop/cart-7d9f/app-x".into(), "0123abcdef".into())));
+        for other in [
+            "cart_shop_app-0123.log",
+            "cart_shop_app-0123abc",
+            "cart_shop.log",
+            "_s_a-0123abc.log",
+            "a_b_c-01_3abcdef.log",
+        ] {
+            assert_eq!(parsed(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! LXC, Incus and LXD: no pid is on disk, but each container's processes are in cgroups called `lxc.payload.NAME`.
+
+#![forbid(unsafe_code)]
+
+use super::oci;
+use super::{Base, Container, Evidence, Init};
+use crate::cgroup;
+use crate::error::Result;
+use crate::host::{Host, is_directory};
+
+/// Whose containers a name may be, by the directories that keep them.
+const HOMES: &[(&str, &[u8])] = &[
+    ("incus", b"/var/lib/incus/containers"),
+    ("lxd", b"/var/lib/lxd/containers"),
+    ("lxd", b"/var/snap/lxd/common/lxd/containers"),
+    ("lxc", b"/var/lib/lxc"),
+];
+const PAYLOAD: &[u8] = b"lxc.payload.";
+
+/// Every running container by its cgroup, then those that only have a directory.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+    if base.owner != 0 {
+        return Ok(());
+    }
+    let mut seen: Vec<Vec<u8>> = Vec::new();
+    for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &is_other_container)? {
+        let component = dir.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        let (engine, name) = named(host, &component[PAYLOAD.len()..]);
+        // The hierarchies show each container once; the first found are the best.
+        if name.is_empty() || seen.contains(&name) {
+            continue;
+        }
+        seen.push(name.clone());
+        out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Cgroup(dir), owner: 0 });
+    }
+    for (engine, home) in HOMES {
+        for name in oci::ids(host, home)?.into_iter().filter(|name| !seen.contains(name)) {
+            let known = is_directory(host, &[home, &b"/"[..], &name].concat());
+            if known {
+                out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Oci(Vec::new()), owner: 0 });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nothing: there is no ID.
+///
+/// # Errors
+/// None.
+pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
+    Ok(Vec::new())
+}
+
+/// The engine and name of a payload: LXC appends `-1` to `-999` where a cgroup of the name was left over.
+fn named(host: &Host, payload: &[u8]) -> (&'static str, Vec<u8>) {
+    let home = |name: &[u8]| HOMES.iter().find(|(_, home)| is_directory(host, &[home, &b"/"[..], name].concat()));
+    if let Some((engine, _)) = home(payload) {
+        return (engine, payload.to_vec());
+    }
+    match without_suffix(payload).and_then(|name| Some((home(name)?.0, name.to_vec()))) {
+        Some(found) => found,
+        None => ("lxc", payload.to_vec()),
+    }
+}
+
+fn without_suffix(payload: &[u8]) -> Option<&[u8]> {
+    let dash = payload.iter().rposition(|b| *b == b'-')?;
+    let digits = &payload[dash + 1..];
+    let is_suffix = (1..=3).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_suffix.then(|| &payload[..dash])
+}
+
+/// Whether a cgroup is another engine's container: LXC inside it is that container's own affair.
+fn is_other_container(component: &[u8]) -> bool {
+    const ID: usize = 64;
+    let scope = component.strip_suffix(b".scope").unwrap_or(component);
+    scope.len() >= ID && scope[scope.len() - ID..].iter().all(u8::is_ascii_hexdigit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collisions_have_a_number() {
+        assert_eq!(without_suffix(b"web-1"), Some(&b"web"[..]));
+        for other in [&b"web"[..], b"web-", b"web-1234", b"web-x"] {
+            assert_eq!(without_suffix(other), None);
+        }
+    }
+
+    #[test]
+    fn other_containers_are_closed() {
+        let id = "0123456789abcdef".repeat(4);
+        assert!(is_other_container(id.as_bytes()));
+        assert!(is_other_container(format!("docker-{id}.scope").as_bytes()));
+        assert!(!is_other_container(b"system.slice"));
+    }
+}

@@ -1,0 +1,107 @@
+//! systemd-machined: one file in /run/systemd/machines for each registered container.
+
+#![forbid(unsafe_code)]
+
+use super::oci;
+use super::{Base, Container, Evidence, Init};
+use crate::cgroup;
+use crate::error::Result;
+use crate::host::Host;
+use crate::process::parse_pid;
+
+const MACHINES: &[u8] = b"/run/systemd/machines";
+
+/// Every registered machine that is a container.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+    if base.owner != 0 {
+        return Ok(());
+    }
+    // The links `unit:SCOPE` beside them lead to the same files.
+    for name in oci::ids(host, MACHINES)?.into_iter().filter(|name| !name.contains(&b':')) {
+        let path = [MACHINES, b"/", &name].concat();
+        let Some(file) = host.file(&path)? else { continue };
+        let value = |key: &str| value(&file.bytes, key);
+        if value("CLASS").as_deref() == Some(b"vm") {
+            continue;
+        }
+        let Some(pid) = value("LEADER").and_then(|leader| parse_pid(&leader)) else { continue };
+        let unit = value("SCOPE").or_else(|| value("UNIT")).unwrap_or_default();
+        let evidence = match group(host, &unit)? {
+            Some(dir) => Evidence::Cgroup(dir),
+            None => Evidence::Init(Init { pid, start: None, inode: None, owner: file.owner, file: path }),
+        };
+        out.push(Container { engine: "machine", id: name.clone(), name, evidence, owner: file.owner });
+    }
+    Ok(())
+}
+
+/// Nothing: there is no ID.
+///
+/// # Errors
+/// None.
+pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
+    Ok(Vec::new())
+}
+
+/// The cgroup of a machine's unit; nspawn's own processes are in `supervisor` beside `payload`.
+fn group(host: &Host, unit: &[u8]) -> Result<Option<Vec<u8>>> {
+    if unit.is_empty() || unit.contains(&b'/') || unit.starts_with(b".") {
+        return Ok(None);
+    }
+    for top in cgroup::hierarchies(host)? {
+        let dir = [&top[..], b"/machine.slice/", unit].concat();
+        let payload = [&dir[..], b"/payload"].concat();
+        for dir in [payload, dir] {
+            if cgroup::is_cgroup(host, &dir) {
+                return Ok(Some(dir));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The value of `KEY=` in an environment file, without quotes and C escapes.
+fn value(text: &[u8], key: &str) -> Option<Vec<u8>> {
+    let line = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b"="))?;
+    let line = line.trim_ascii();
+    let line = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(line);
+    let mut out = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'\\' {
+            out.push(*first);
+        } else if let Some(byte) = tail.get(..3).and_then(hex_escape) {
+            out.push(byte);
+            rest = &tail[3..];
+        } else if let [escaped, tail @ ..] = tail {
+            out.push(*escaped);
+            rest = tail;
+        }
+    }
+    Some(out)
+}
+
+/// The byte of `xNN`.
+fn hex_escape(text: &[u8]) -> Option<u8> {
+    let digits = std::str::from_utf8(text.strip_prefix(b"x")?).ok()?;
+    u8::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_may_be_quoted_and_escaped() {
+        let text = b"# private\nNAME=web\nSCOPE=\"machine-we\\\\x2db.scope\"\nLEADER=42\nROOT=a\\x20b\n";
+        assert_eq!(value(text, "LEADER"), Some(b"42".to_vec()));
+        assert_eq!(value(text, "SCOPE"), Some(b"machine-we\\x2db.scope".to_vec()));
+        assert_eq!(value(text, "ROOT"), Some(b"a b".to_vec()));
+        assert_eq!(value(text, "UNIT"), None);
+        assert_eq!(value(b"X=\\", "X"), Some(b"".to_vec()));
+    }
+}

@@ -1,0 +1,107 @@
+//! gVisor and Kata Containers: the recorded process is the sandbox's, which sits in the pod's network namespace; the workload has a
+//! network stack of its own inside.
+
+#![forbid(unsafe_code)]
+
+use super::oci::{self, parsed};
+use super::{Base, Container, Evidence, Init};
+use crate::error::Result;
+use crate::host::Host;
+use crate::json::{Refused, select};
+use crate::process::MAX_PID;
+
+/// Every sandbox of either kind.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+    for dir in gvisor_roots(host, base)? {
+        for file in oci::ids(host, &dir)? {
+            let Some(id) = gvisor_id(&file) else { continue };
+            add(host, base, "gvisor", id, [&dir[..], b"/", &file].concat(), &["sandbox", "pid"], out)?;
+        }
+    }
+    for (root, name, key) in [
+        (&b"/kata"[..], &b"state.json"[..], &["hypervisor", "pid"][..]),
+        (b"/vc/sbs", b"persist.json", &["HypervisorState", "Pid"]),
+    ] {
+        let root = [&base.run, root].concat();
+        for id in oci::ids(host, &root)? {
+            let file = [&root[..], b"/", &id, b"/", name].concat();
+            add(host, base, "kata", &id, file, key, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// Nothing beyond what [`each`] tells: the file of an ID has the sandbox's name, too.
+///
+/// # Errors
+/// As [`each`].
+pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
+    let mut all = Vec::new();
+    each(host, base, None, &mut all)?;
+    let records = all.into_iter().filter(|c| c.id == id).filter_map(|c| match c.evidence {
+        Evidence::Init(init) => Some(init),
+        _ => None,
+    });
+    Ok(records.collect())
+}
+
+fn add(
+    host: &Host,
+    base: &Base,
+    engine: &'static str,
+    id: &[u8],
+    file: Vec<u8>,
+    key: &[&str],
+    out: &mut Vec<Container>,
+) -> Result<()> {
+    if let Some((Some(pid), owner)) = parsed(host, &file, |text| pid_in(text, key))? {
+        let owner = if base.owner == 0 { owner } else { base.owner };
+        let evidence = Evidence::Init(Init { pid, start: None, inode: None, owner, file });
+        out.push(Container { engine, name: id.to_vec(), id: id.to_vec(), evidence, owner });
+    }
+    Ok(())
+}
+
+fn pid_in(text: &[u8], key: &[&str]) -> std::result::Result<Option<u32>, Refused> {
+    let [pid] = select(text, [key])?;
+    let pid = pid.and_then(|pid| pid.integer()).and_then(|pid| u32::try_from(pid).ok());
+    Ok(pid.filter(|pid| (1..=MAX_PID).contains(pid)))
+}
+
+/// The container's ID in `ID_sandbox:SANDBOX.state`.
+fn gvisor_id(file: &[u8]) -> Option<&[u8]> {
+    let stem = file.strip_suffix(b".state")?;
+    let end = stem.windows(9).position(|part| part == b"_sandbox:")?;
+    Some(&stem[..end]).filter(|id| !id.is_empty())
+}
+
+fn gvisor_roots(host: &Host, base: &Base) -> Result<Vec<Vec<u8>>> {
+    let mut roots = vec![[&base.run, &b"/runsc"[..]].concat()];
+    let shim = [&base.run, &b"/containerd/runsc"[..]].concat();
+    for namespace in oci::ids(host, &shim)? {
+        roots.push([&shim[..], b"/", &namespace].concat());
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pid_is_the_sandboxs_own() {
+        let text = br#"{"id":"a","spec":{"annotations":{"sandbox":"1"},"process":{"env":["pid=1"]}},"goferPid":3,"sandbox":{"pid":7}}"#;
+        assert_eq!(pid_in(text, &["sandbox", "pid"]), Ok(Some(7)));
+        assert_eq!(pid_in(br#"{"sandbox":{"pid":0}}"#, &["sandbox", "pid"]), Ok(None));
+    }
+
+    #[test]
+    fn files_are_named_after_container_and_sandbox() {
+        assert_eq!(gvisor_id(b"abc_sandbox:def.state"), Some(&b"abc"[..]));
+        assert_eq!(gvisor_id(b"abc_sandbox:def.lock"), None);
+        assert_eq!(gvisor_id(b"_sandbox:def.state"), None);
+    }
+}

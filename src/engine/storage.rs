@@ -1,0 +1,138 @@
+//! containers/storage, which Podman and CRI-O share: names in GRAPHROOT/DRIVER-containers/containers.json, processes in the
+//! state of runc or crun, and CRI-O's own state file.
+
+#![forbid(unsafe_code)]
+
+use super::oci::{self, parsed};
+use super::{Base, Container, Evidence, Init, k8s_name};
+use crate::error::Result;
+use crate::host::Host;
+use crate::json::{Refused, Value, elements, select};
+
+/// Every container in a base's storage.
+///
+/// # Errors
+/// As [`Host::entries`].
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+    for dir in stores(host, base)? {
+        // Containers with --rm are in the volatile list.
+        for list in [&b"/containers.json"[..], b"/volatile-containers.json"] {
+            let Some((named, owner)) = parsed(host, &[&dir, list].concat(), names_in)? else { continue };
+            for (id, name) in named {
+                let (engine, name) = k8s_name::parse(&name).map_or(("podman", name), |pod| ("k8s", pod));
+                let mut dirs = runtime_roots(base);
+                dirs.push(dir.clone());
+                let owner = if base.owner == 0 { owner } else { base.owner };
+                let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs) };
+                out.push(Container { engine, name, id, evidence, owner });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The runtime's record of a full ID, else CRI-O's.
+///
+/// # Errors
+/// As [`Host::file`].
+pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
+    for dir in runtime_roots(base) {
+        if let Some(init) = oci::init(host, base, &dir, id)? {
+            return Ok(vec![init]);
+        }
+    }
+    for dir in stores(host, base)? {
+        let own = [&dir[..], b"/", id].concat();
+        if let Some(init) = oci::init(host, base, &own, b"userdata")? {
+            return Ok(vec![init]);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// An ID and a name.
+type Named = (Vec<u8>, Vec<u8>);
+
+/// The ID and each name of the containers in a list.
+fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
+    let mut found = Vec::new();
+    for container in elements(text)? {
+        let Some(container) = container.nested() else { continue };
+        let [id, names] = select(container, [&["id"], &["names"]])?;
+        let Some(id) = id.and_then(Value::string) else { continue };
+        let Some(names) = names.and_then(|names| names.nested()) else { continue };
+        let names = elements(names)?.into_iter().filter_map(Value::string);
+        found.extend(names.map(|name| (id.as_bytes().to_vec(), name.as_bytes().to_vec())));
+    }
+    Ok(found)
+}
+
+/// The directories DRIVER-containers of every graph root and run root.
+fn stores(host: &Host, base: &Base) -> Result<Vec<Vec<u8>>> {
+    let roots = match (&base.home, base.owner) {
+        (_, 0) => vec![
+            b"/var/lib/containers/storage".to_vec(),
+            b"/run/containers/storage".to_vec(),
+            configured(host)?.unwrap_or_default(),
+        ],
+        (Some(home), _) => {
+            vec![[home, &b"/.local/share/containers/storage"[..]].concat(), [&base.run, &b"/containers"[..]].concat()]
+        }
+        (None, _) => vec![[&base.run, &b"/containers"[..]].concat()],
+    };
+    let mut found = Vec::new();
+    for root in roots.iter().filter(|root| !root.is_empty()) {
+        let names = host.entries(root)?;
+        found.extend(names.iter().filter(|n| n.ends_with(b"-containers")).map(|n| [root, &b"/"[..], n].concat()));
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The graph root that containers-storage.conf(5) moves the storage to.
+fn configured(host: &Host) -> Result<Option<Vec<u8>>> {
+    let Some(file) = host.file(b"/etc/containers/storage.conf")? else { return Ok(None) };
+    Ok(graphroot(&file.bytes).map(<[u8]>::to_vec))
+}
+
+/// The value of a line `graphroot = "…"`.
+fn graphroot(text: &[u8]) -> Option<&[u8]> {
+    text.split(|b| *b == b'\n').find_map(|line| {
+        let value =
+            line.trim_ascii().strip_prefix(b"graphroot")?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+        let end = value.get(1..)?.iter().position(|b| *b == value[0])?;
+        matches!(value[0], b'"' | b'\'').then(|| &value[1..=end])
+    })
+}
+
+fn runtime_roots(base: &Base) -> Vec<Vec<u8>> {
+    let mut roots: Vec<Vec<u8>> = [&b"/runc"[..], b"/crun"].iter().map(|name| [&base.run, *name].concat()).collect();
+    if base.owner == 0 {
+        roots.push(b"/run/user/0/crun".to_vec());
+    }
+    roots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_gives_ids_and_names() {
+        let text = br#"[{"id":"a1","names":["web","www"],"metadata":"{\"name\":\"x\"}"},{"id":"a2"},{"names":["y"]}]"#;
+        let named = names_in(text).unwrap();
+        assert_eq!(named, [(b"a1".to_vec(), b"web".to_vec()), (b"a1".to_vec(), b"www".to_vec())]);
+        assert_eq!(names_in(br#"{"id":"a1"}"#), Err(Refused::Malformed));
+        assert_eq!(names_in(br#"[{"id":"a1","id":"a2","names":[]}]"#), Err(Refused::Duplicate));
+    }
+
+    #[test]
+    fn storage_may_be_moved() {
+        assert_eq!(graphroot(b"[storage]\n# graphroot = \"/no\"\n graphroot=\"/data/c\" # x\n"), Some(&b"/data/c"[..]));
+        assert_eq!(graphroot(b"[storage]\ngraphroot = '/d'\n"), Some(&b"/d"[..]));
+        for other in ["", "graphroot", "graphroot = ", "graphroot = \"/x", "graphroots = \"/x\""] {
+            assert_eq!(graphroot(other.as_bytes()), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! /proc/self/mountinfo, proc_pid_mountinfo(5): what is mounted where in our mount namespace.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use crate::host::{Host, read_all};
+use rustix::fs::OFlags;
+
+/// One line of mountinfo.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// The mount's id.
+    pub id: u64,
+    /// What of the file system is mounted; `net:[N]` for a namespace.
+    pub root: Vec<u8>,
+    /// Where, with its escapes resolved.
+    pub point: Vec<u8>,
+    /// The file system's type.
+    pub kind: Vec<u8>,
+}
+
+/// The mounts of our mount namespace, in the order they were made.
+///
+/// # Errors
+/// Where mountinfo cannot be read.
+pub fn all(host: &Host) -> Result<Vec<Mount>> {
+    const MOST: usize = 256 << 20;
+    let read = host.open_proc("self/mountinfo", OFlags::RDONLY).and_then(|fd| read_all(fd, 64 << 10, MOST));
+    let text = read.map_err(|e| Error::cannot("read /proc/self/mountinfo", e))?.unwrap_or_default();
+    Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
+}
+
+/// Where namespaces are mounted.
+///
+/// # Errors
+/// As [`all`].
+pub fn nsfs(host: &Host) -> Result<Vec<Vec<u8>>> {
+    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(&mount.kind[..], b"nsfs" | b"proc");
+    Ok(all(host)?.into_iter().filter(is_net).map(|mount| mount.point).collect())
+}
+
+/// Parses a line. Optional fields of any number end with a lone `-`.
+pub fn parse(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|b| *b == b' ');
+    let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+    let root = unescape(fields.nth(2)?);
+    let point = unescape(fields.next()?);
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?.to_vec();
+    Some(Mount { id, root, point, kind })
+}
+
+/// Resolves the octal escapes of blanks, newlines and backslashes.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        let code = tail.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
+        let value = code.map(|digits| digits.iter().fold(0u32, |n, d| n * 8 + u32::from(d - b'0')));
+        match value.and_then(|value| u8::try_from(value).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_with_and_without_optional_fields() {
+        let line = br"36 35 0:4 net:[4026532253] /run/netns/a\040b rw shared:5 master:1 - nsfs nsfs rw";
+        let mount = parse(line).unwrap();
+        assert_eq!(
+            (mount.id, &mount.root[..], &mount.point[..]),
+            (36, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..])
+        );
+        assert_eq!(mount.kind, b"nsfs");
+        assert_eq!(parse(b"1 0 8:1 / / rw - ext4 /dev/vda rw").unwrap().kind, b"ext4");
+        for broken in [&b""[..], b"1 2 3", b"x 0 8:1 / / rw - ext4 a b", b"1 0 8:1 / / rw shared:1"] {
+            assert_eq!(parse(broken), None);
+        }
+    }
+
+    #[test]
+    fn escapes_are_octal() {
+        assert_eq!(unescape(br"a\134b\011\777\04"), b"a\\b\t\\777\\04");
+    }
+}
