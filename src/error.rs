@@ -14,9 +14,13 @@ pub const NOT_EXECUTABLE: u8 = 126;
 /// COMMAND was not found.
 pub const NOT_FOUND: u8 = 127;
 
-/// A failure, ready to be printed.
+/// A failure, ready to be printed. One pointer, since every result of the program may hold one.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Text>);
+
+/// What an [`Error`] says.
+#[derive(Debug)]
+pub struct Text {
     /// Exit status: [`FAILED`], [`NOT_EXECUTABLE`] or [`NOT_FOUND`].
     pub status: u8,
     /// One line, lower case, no full stop, foreign bytes escaped.
@@ -28,26 +32,39 @@ pub struct Error {
 /// The result of everything that can end the program.
 pub type Result<T> = std::result::Result<T, Error>;
 
+impl std::ops::Deref for Error {
+    type Target = Text;
+
+    fn deref(&self) -> &Text {
+        &self.0
+    }
+}
+
 impl Error {
     /// A failure of netns-enter itself.
     pub fn new(message: impl Into<String>) -> Error {
-        Error { status: FAILED, message: message.into(), remedy: None }
+        Error(Box::new(Text { status: FAILED, message: message.into(), remedy: None }))
     }
 
     /// `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
     pub fn cannot(action: impl std::fmt::Display, errno: Errno) -> Error {
-        let remedy = HINTS.iter().find(|(e, _)| *e == errno).map(|(_, hint)| hint.to_string());
-        Error { remedy, ..Error::new(format!("cannot {action}: {}", describe(errno))) }
+        let error = Error::new(format!("cannot {action}: {}", describe(errno)));
+        match HINTS.iter().find(|(e, _)| *e == errno) {
+            Some((_, hint)) => error.remedy(*hint),
+            None => error,
+        }
     }
 
     /// Adds, or replaces, the remedy.
-    pub fn remedy(self, remedy: impl Into<String>) -> Error {
-        Error { remedy: Some(remedy.into()), ..self }
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Error {
+        self.0.remedy = Some(remedy.into());
+        self
     }
 
     /// Replaces the exit status.
-    pub fn status(self, status: u8) -> Error {
-        Error { status, ..self }
+    pub fn status(mut self, status: u8) -> Error {
+        self.0.status = status;
+        self
     }
 }
 
