@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+mod lab;
 mod status;
 #[allow(dead_code)] // shared with the engine tests
 mod util;
+mod wrong;
