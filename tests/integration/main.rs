@@ -1,0 +1,10 @@
+//! Tests of the whole program on real processes, namespaces and engines. All of them need root; what else one needs and does
+//! not find, it skips by name.
+
+#![forbid(unsafe_code)]
+
+mod lab;
+mod status;
+#[allow(dead_code)] // shared with the engine tests
+mod util;
+mod wrong;

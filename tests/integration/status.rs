@@ -1,0 +1,155 @@
+//! Exit statuses, and the sense of messages.
+
+use crate::util::{Held, NetnsProcess, Scratch, finish, has, lacks, run, skip, until};
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+
+#[test]
+fn enters_by_pid() {
+    if lacks(&["unshare", "readlink"]) {
+        return;
+    }
+    let other = NetnsProcess::new();
+    let pid = other.word();
+    for option in ["--pid", "-p", "-t", "--target"] {
+        let words = [option, &pid, "--", "readlink", "/proc/self/ns/net"];
+        run(&words).succeeds().prints(&other.link());
+    }
+    let task = fs::read_dir(format!("/proc/{}/task", std::process::id())).unwrap().last().unwrap().unwrap();
+    run(&["--pid", task.file_name().to_str().unwrap(), "true"]).succeeds();
+}
+
+#[test]
+fn the_status_is_the_commands_own() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let other = NetnsProcess::new();
+    let pid = other.word();
+    for status in [0, 1, 42, 255] {
+        run(&["-p", &pid, "sh", "-c", &format!("exit {status}")]).exits(status);
+    }
+    let killed = run(&["-p", &pid, "sh", "-c", "kill -TERM $$"]);
+    assert_eq!(killed.status.signal(), Some(15), "{}", killed.dump());
+}
+
+#[test]
+fn commands_that_cannot_run_are_126_or_127() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let other = NetnsProcess::new();
+    let pid = other.word();
+    let dir = Scratch::new();
+    let plain = dir.write("plain", "echo no interpreter line\n");
+    run(&["-p", &pid, "--", "ne-t-no-such-command"]).exits(127).says(&["ne-t-no-such-command"]);
+    run(&["-p", &pid, "--", "/ne-t/none"]).exits(127).says(&["/ne-t/none"]);
+    run(&["-p", &pid, "--", dir.path().to_str().unwrap()]).exits(126).says(&["cannot run"]);
+    run(&["-p", &pid, "--", plain.to_str().unwrap()]).exits(126).says(&["cannot run"]);
+    make_executable(&plain);
+    // glibc's execvp hands such a file to sh; musl's, in the binary that is shipped, does not.
+    if std::env::var_os("NETNS_ENTER_BIN").is_some() {
+        run(&["-p", &pid, "--", plain.to_str().unwrap()]).exits(126).says(&["#!/bin/sh"]);
+    }
+    run(&["-p", &pid, "--", ""]).exits(127).says(&["cannot run \"\""]);
+}
+
+fn make_executable(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn without_a_command_it_is_the_shell() {
+    if lacks(&["unshare", "pwd"]) {
+        return;
+    }
+    let other = NetnsProcess::new();
+    let mut command = Command::new(crate::util::binary());
+    command.args(["-p", &other.word()]).env("SHELL", "/bin/pwd").current_dir("/");
+    finish(command).succeeds().prints("/");
+    for unset in [true, false] {
+        let mut command = Command::new(crate::util::binary());
+        command.args(["-p", &other.word(), "--"]).env("SHELL", "");
+        if unset {
+            command.env_remove("SHELL");
+        }
+        finish(command).succeeds().prints("");
+    }
+}
+
+#[test]
+fn a_missing_process_is_named() {
+    run(&["--pid", "4194304", "--", "echo", "ran"]).refuses(&["no process 4194304"]);
+}
+
+#[test]
+fn a_zombie_is_told_from_a_missing_process() {
+    let zombie = Held(Command::new("true").stdin(Stdio::null()).spawn().unwrap());
+    let stat = format!("/proc/{}/stat", zombie.pid());
+    until("it is a zombie", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    run(&["-p", &zombie.word(), "echo", "ran"]).refuses(&["exited", "reaped", &zombie.word()]);
+}
+
+#[test]
+fn a_process_without_its_main_thread_is_explained() {
+    if lacks(&[]) {
+        return;
+    }
+    if !has("python3") {
+        return skip("python3 is not installed");
+    }
+    let script = "import ctypes,threading,time\n\
+        threading.Thread(target=time.sleep, args=(600,)).start()\n\
+        ctypes.CDLL(None).syscall(60, 0)";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]);
+    let leaderless = Held::start(command);
+    let stat = format!("/proc/{}/stat", leaderless.pid());
+    until("its main thread has exited", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    run(&["-p", &leaderless.word(), "echo", "ran"]).refuses(&["main thread", "exited", "/task"]);
+}
+
+#[test]
+fn misuse_runs_nothing() {
+    for pid in ["0", "-1", "+5", "4194305", "web", " 5", "5 ", "", "99999999999999999999"] {
+        run(&["--pid", pid, "echo", "ran"]).refuses(&["pid"]);
+    }
+    run(&["-p", "1", "-p", "1", "echo", "ran"]).refuses(&["twice"]);
+    run(&["-q", "-v", "-p", "1", "echo", "ran"]).refuses(&["contradict"]);
+    run(&["--nope", "-p", "1", "echo", "ran"]).refuses(&["--nope", "--help"]);
+    run(&["-p", "1\x1b[31m", "echo", "ran"]).refuses(&["\\x1b[31m"]);
+}
+
+#[test]
+fn what_follows_two_dashes_is_never_the_target() {
+    run(&["--", "echo", "ran"]).refuses(&["no target"]);
+    run(&["-q", "--", "echo", "ran"]).refuses(&["no target"]);
+    run::<&str>(&[]).refuses(&["no target"]);
+    run(&["", "echo", "ran"]).refuses(&["empty"]);
+}
+
+#[test]
+fn fingers_used_to_nsenter_get_a_remedy() {
+    run(&["-t", "1", "-n", "tcpdump", "-i", "eth0"]).refuses(&["-n takes a name here"]);
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    let help = run(&["--help"]);
+    assert!(help.succeeds().stdout.starts_with("Usage: netns-enter"), "{}", help.dump());
+    run(&["-p", "1", "-V"]).succeeds().prints(concat!("netns-enter ", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_hosts_own_namespace_is_noted() {
+    let me = std::process::id().to_string();
+    let own = crate::util::inode_of(std::process::id());
+    if fs::metadata("/proc/1/ns/net").is_ok() && crate::util::inode_of(1) != own {
+        return skip("the tests run outside the namespace of pid 1");
+    }
+    run(&["-p", &me, "true"]).succeeds().says(&["note", "host's network namespace"]);
+    let quiet = run(&["-q", "-p", &me, "true"]);
+    assert!(quiet.succeeds().stderr.is_empty(), "{}", quiet.dump());
+}
