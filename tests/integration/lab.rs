@@ -77,11 +77,6 @@ impl Sleeper {
         sleeper
     }
 
-    /// One in our network namespace.
-    pub fn beside_us() -> Sleeper {
-        Sleeper::spawn(Command::new("sleep").arg("300"))
-    }
-
     /// One of [`USER`]'s, in a user and a network namespace that this user made.
     pub fn of_user() -> Sleeper {
         let uid = USER.to_string();
@@ -276,6 +271,17 @@ pub fn refuses(args: &[&str], words: &[&str]) -> String {
     let mut command = program();
     command.args(args);
     command_refuses(command, words)
+}
+
+/// That all these programs are here, and that we are root; else why not.
+pub fn has_all(programs: &[&str]) -> Result<(), String> {
+    if !util::is_root() {
+        return Err("needs root".to_owned());
+    }
+    match programs.iter().find(|program| !util::has(program)) {
+        Some(program) => Err(format!("{program} is not installed")),
+        None => Ok(()),
+    }
 }
 
 /// A root directory with nothing but busybox.

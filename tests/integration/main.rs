@@ -3,8 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+mod engines;
 mod lab;
+mod live;
 mod status;
-#[allow(dead_code)] // shared with the engine tests
 mod util;
 mod wrong;
