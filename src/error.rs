@@ -23,6 +23,8 @@ pub struct Error(Box<Text>);
 pub struct Text {
     /// Exit status: [`FAILED`], [`NOT_EXECUTABLE`] or [`NOT_FOUND`].
     pub status: u8,
+    /// Whether the machine refused, rather than the object being the wrong one.
+    pub by_kernel: bool,
     /// One line, lower case, no full stop, foreign bytes escaped.
     pub message: String,
     /// What to do about it, for a line of its own.
@@ -43,12 +45,13 @@ impl std::ops::Deref for Error {
 impl Error {
     /// A failure of netns-enter itself.
     pub fn new(message: impl Into<String>) -> Error {
-        Error(Box::new(Text { status: FAILED, message: message.into(), remedy: None }))
+        Error(Box::new(Text { status: FAILED, by_kernel: false, message: message.into(), remedy: None }))
     }
 
     /// `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
     pub fn cannot(action: impl std::fmt::Display, errno: Errno) -> Error {
-        let error = Error::new(format!("cannot {action}: {}", describe(errno)));
+        let mut error = Error::new(format!("cannot {action}: {}", describe(errno)));
+        error.0.by_kernel = true;
         match HINTS.iter().find(|(e, _)| *e == errno) {
             Some((_, hint)) => error.remedy(*hint),
             None => error,
@@ -83,15 +86,17 @@ pub fn describe(errno: Errno) -> String {
     text
 }
 
-/// Whether a lookup that met `errno` merely found nothing there: the one failure that is no failure.
+/// Whether a lookup that met `errno` merely found nothing there: the one failure that is no failure. A loop of symlinks or a name
+/// too long for the file system is no place for a file either, and any user can make one where root looks.
 pub fn is_absent(errno: Errno) -> bool {
-    matches!(errno, Errno::NOENT | Errno::NOTDIR)
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)
 }
 
 /// Whether a lookup that met `errno` may go on with a note. Anything else (ENOMEM, EMFILE, EIO …) could turn an ambiguous name
 /// into a unique one.
 pub fn is_denied(errno: Errno) -> bool {
-    matches!(errno, Errno::ACCESS | Errno::PERM)
+    // A user's FUSE mount whose server died is not root's to read, either.
+    matches!(errno, Errno::ACCESS | Errno::PERM | Errno::NOTCONN)
 }
 
 #[cfg(test)]
