@@ -7,5 +7,6 @@ mod engines;
 mod lab;
 mod live;
 mod status;
+mod trees;
 mod util;
 mod wrong;
