@@ -3,6 +3,9 @@
 
 #![forbid(unsafe_code)]
 
+mod binary;
 mod status;
+mod transparency;
+mod unprivileged;
 #[allow(dead_code)] // shared with the engine tests
 mod util;
