@@ -45,7 +45,7 @@ target/netns-enter: rustup FORCE
 
 # What is missing of the toolchain is added; nothing is asked of the network where all is there.
 rustup:
-	@command -v rustup >/dev/null || { echo 'rustup is needed: https://rustup.rs' >&2; exit 1; }
+	@command -v rustup >/dev/null || { echo 'rustup is needed to build netns-enter' >&2; exit 1; }
 	@rustup toolchain list | grep -q '^$(RUSTUP_TOOLCHAIN)-' || \
 		rustup toolchain install --profile minimal --no-self-update '$(RUSTUP_TOOLCHAIN)'
 	@rustup target list --installed | grep -qx '$(TARGET)' || rustup target add '$(TARGET)'

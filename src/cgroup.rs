@@ -164,15 +164,25 @@ pub fn init_of(host: &Host, dir: &[u8]) -> Result<Option<Member>> {
     the_init(inits, dir)
 }
 
+/// Whether a container inside another one counts. Whoever is root in the outer one chose the inner one's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Nested {
+    /// It may be what was asked for.
+    Counts,
+    /// An engine of the host knows the ID, so it is not inside.
+    Ignored,
+}
+
 /// The init process of the container that `id` names in the cgroup paths of all processes: as a component or as `…-ID.scope`.
 ///
 /// # Errors
 /// As [`init_of`].
-pub fn init_by_id(host: &Host, id: &[u8]) -> Result<Option<Member>> {
+pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Member>> {
+    let is_its = |path: &[u8]| names_id(path, id) && (nested == Nested::Counts || !is_inside_another(path, id));
     let mut inits = Vec::new();
     for pid in all_pids(host)? {
         let Some(process) = held(host, pid)? else { continue };
-        let Some(path) = process.cgroups().unwrap_or_default().into_iter().find(|path| names_id(path, id)) else {
+        let Some(path) = process.cgroups().unwrap_or_default().into_iter().find(|path| is_its(path)) else {
             continue;
         };
         let Some((process, netns)) = look(host, pid)? else { continue };
@@ -182,7 +192,7 @@ pub fn init_by_id(host: &Host, id: &[u8]) -> Result<Option<Member>> {
         }
         let Ok(stat) = process.stat() else { continue };
         let outermost = held(host, stat.parent)?
-            .is_none_or(|parent| !parent.cgroups().unwrap_or_default().iter().any(|path| names_id(path, id)));
+            .is_none_or(|parent| !parent.cgroups().unwrap_or_default().iter().any(|path| is_its(path)));
         let is_init = process.nested_pids().is_ok_and(|pids| pids.len() > 1 && pids.last() == Some(&1));
         if outermost {
             let owner = owner_of_name(host, &path, id, &process);
@@ -228,6 +238,17 @@ pub fn names_id(path: &[u8], id: &[u8]) -> bool {
     !id.is_empty() && path.split(|b| *b == b'/').any(|component| is_id(component) && !is_monitor(component))
 }
 
+/// Whether a cgroup is called like a container: it ends in 64 hex digits, but for `.scope`.
+pub fn is_container(component: &[u8]) -> bool {
+    const ID: usize = 64;
+    let scope = component.strip_suffix(b".scope").unwrap_or(component);
+    scope.len() >= ID && scope[scope.len() - ID..].iter().all(u8::is_ascii_hexdigit)
+}
+
+fn is_inside_another(path: &[u8], id: &[u8]) -> bool {
+    path.split(|b| *b == b'/').take_while(|component| !names_id(component, id)).any(is_container)
+}
+
 /// A living process and its namespace; None where it has gone meanwhile.
 fn look(host: &Host, pid: u32) -> Result<Option<(Process, NetNs)>> {
     let Some(process) = held(host, pid)? else { return Ok(None) };
@@ -268,7 +289,10 @@ fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
 }
 
 /// Whoever could create one of `dirs`: the first owner other than root of a directory above.
-fn owner_above(host: &Host, dirs: &[Vec<u8>]) -> Result<u32> {
+///
+/// # Errors
+/// Where the directory above cannot be looked at.
+pub fn owner_above(host: &Host, dirs: &[Vec<u8>]) -> Result<u32> {
     for dir in dirs {
         let end = dir.iter().rposition(|b| *b == b'/').unwrap_or(0);
         let above = &dir[..end.max(1)];
@@ -330,5 +354,15 @@ mod tests {
             assert!(!names_id(&path(bad), id), "{bad}");
         }
         assert!(!names_id(b"/", b""));
+        assert!(is_inside_another(&path(&format!("/docker/{}/docker/ID", "c".repeat(64))), id));
+        assert!(!is_inside_another(&path("/docker/ID/x"), id));
+    }
+
+    #[test]
+    fn containers_have_long_names() {
+        let id = "0123456789abcdef".repeat(4);
+        assert!(is_container(id.as_bytes()));
+        assert!(is_container(format!("docker-{id}.scope").as_bytes()));
+        assert!(!is_container(b"system.slice"));
     }
 }

@@ -343,7 +343,7 @@ mod tests {
     fn bad(words: &[&str]) -> String {
         match parsed(words) {
             Ok(ok) => panic!("{words:?} is taken as {ok:?}"),
-            Err(e) => format!("{}\n{}", e.message, e.remedy.unwrap_or_default()),
+            Err(e) => format!("{}\n{}", e.message, e.remedy.as_deref().unwrap_or_default()),
         }
     }
 

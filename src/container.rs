@@ -203,7 +203,7 @@ fn by_cgroup_or_unknown(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
 }
 
 fn by_cgroup(host: &Host, id: &[u8]) -> Result<Outcome> {
-    let Some(member) = cgroup::init_by_id(host, id)? else { return Ok(Outcome::Unknown) };
+    let Some(member) = cgroup::init_by_id(host, id, cgroup::Nested::Counts)? else { return Ok(Outcome::Unknown) };
     let container = Container {
         engine: "cgroup",
         name: id.to_vec(),
@@ -335,7 +335,7 @@ fn check_thoroughly(host: &Host, container: &Container) -> Result<Verdict> {
     if !unrecorded || !is_full_id(&container.id) {
         return Ok(verdict);
     }
-    let Some(member) = cgroup::init_by_id(host, &container.id)? else { return Ok(verdict) };
+    let Some(member) = cgroup::init_by_id(host, &container.id, cgroup::Nested::Ignored)? else { return Ok(verdict) };
     trust(host, if member.owner == 0 { container.owner } else { member.owner }, &member.netns, &label(container))?;
     let running = Running { container: container.clone(), process: member.process, netns: member.netns };
     Ok(Verdict::Running(vec![running]))

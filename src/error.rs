@@ -14,11 +14,17 @@ pub const NOT_EXECUTABLE: u8 = 126;
 /// COMMAND was not found.
 pub const NOT_FOUND: u8 = 127;
 
-/// A failure, ready to be printed.
+/// A failure, ready to be printed. One pointer, since every result of the program may hold one.
 #[derive(Debug)]
-pub struct Error {
+pub struct Error(Box<Text>);
+
+/// What an [`Error`] says.
+#[derive(Debug)]
+pub struct Text {
     /// Exit status: [`FAILED`], [`NOT_EXECUTABLE`] or [`NOT_FOUND`].
     pub status: u8,
+    /// Whether the machine refused, rather than the object being the wrong one.
+    pub by_kernel: bool,
     /// One line, lower case, no full stop, foreign bytes escaped.
     pub message: String,
     /// What to do about it, for a line of its own.
@@ -28,26 +34,40 @@ pub struct Error {
 /// The result of everything that can end the program.
 pub type Result<T> = std::result::Result<T, Error>;
 
+impl std::ops::Deref for Error {
+    type Target = Text;
+
+    fn deref(&self) -> &Text {
+        &self.0
+    }
+}
+
 impl Error {
     /// A failure of netns-enter itself.
     pub fn new(message: impl Into<String>) -> Error {
-        Error { status: FAILED, message: message.into(), remedy: None }
+        Error(Box::new(Text { status: FAILED, by_kernel: false, message: message.into(), remedy: None }))
     }
 
     /// `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
     pub fn cannot(action: impl std::fmt::Display, errno: Errno) -> Error {
-        let remedy = HINTS.iter().find(|(e, _)| *e == errno).map(|(_, hint)| hint.to_string());
-        Error { remedy, ..Error::new(format!("cannot {action}: {}", describe(errno))) }
+        let mut error = Error::new(format!("cannot {action}: {}", describe(errno)));
+        error.0.by_kernel = true;
+        match HINTS.iter().find(|(e, _)| *e == errno) {
+            Some((_, hint)) => error.remedy(*hint),
+            None => error,
+        }
     }
 
     /// Adds, or replaces, the remedy.
-    pub fn remedy(self, remedy: impl Into<String>) -> Error {
-        Error { remedy: Some(remedy.into()), ..self }
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Error {
+        self.0.remedy = Some(remedy.into());
+        self
     }
 
     /// Replaces the exit status.
-    pub fn status(self, status: u8) -> Error {
-        Error { status, ..self }
+    pub fn status(mut self, status: u8) -> Error {
+        self.0.status = status;
+        self
     }
 }
 
@@ -66,15 +86,17 @@ pub fn describe(errno: Errno) -> String {
     text
 }
 
-/// Whether a lookup that met `errno` merely found nothing there: the one failure that is no failure.
+/// Whether a lookup that met `errno` merely found nothing there: the one failure that is no failure. A loop of symlinks or a name
+/// too long for the file system is no place for a file either, and any user can make one where root looks.
 pub fn is_absent(errno: Errno) -> bool {
-    matches!(errno, Errno::NOENT | Errno::NOTDIR)
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG)
 }
 
 /// Whether a lookup that met `errno` may go on with a note. Anything else (ENOMEM, EMFILE, EIO …) could turn an ambiguous name
 /// into a unique one.
 pub fn is_denied(errno: Errno) -> bool {
-    matches!(errno, Errno::ACCESS | Errno::PERM)
+    // A user's FUSE mount whose server died is not root's to read, either.
+    matches!(errno, Errno::ACCESS | Errno::PERM | Errno::NOTCONN)
 }
 
 #[cfg(test)]

@@ -98,10 +98,15 @@ impl From<Expect> for Refused {
 /// # Errors
 /// [`Refused`], also where any key of a path has a second occurrence in its object.
 pub fn select<'a, const N: usize>(doc: &'a [u8], paths: [&[&str]; N]) -> Result<[Option<Value<'a>>; N], Refused> {
-    let mut search = Search { paths, found: [const { None }; N] };
-    let live = [true; N];
-    whole(doc, |next, lexer| search.value(next, lexer, 0, live))?;
-    Ok(search.found)
+    let mut found = [const { None }; N];
+    search(doc, &paths, &mut found)?;
+    Ok(found)
+}
+
+/// The body of [`select`], which is there once whatever N is.
+fn search<'a>(doc: &'a [u8], paths: &[&[&str]], found: &mut [Option<Value<'a>>]) -> Result<(), Refused> {
+    let mut search = Search { paths, found };
+    whole(doc, &mut |next, lexer| search.value(next, lexer, 0, Paths(u32::MAX)))
 }
 
 /// The elements of an array.
@@ -110,7 +115,7 @@ pub fn select<'a, const N: usize>(doc: &'a [u8], paths: [&[&str]; N]) -> Result<
 /// [`Refused`], also where the document is no array.
 pub fn elements(doc: &[u8]) -> Result<Vec<Value<'_>>, Refused> {
     let mut found = Vec::new();
-    whole(doc, |next, lexer| {
+    whole(doc, &mut |next, lexer| {
         if next != b'[' {
             return Err(Refused::Malformed);
         }
@@ -122,49 +127,76 @@ pub fn elements(doc: &[u8]) -> Result<Vec<Value<'_>>, Refused> {
     Ok(found)
 }
 
+/// Reads one value whose first byte is given.
+type Reader<'r, 'a> = &'r mut dyn FnMut(u8, &mut SliceLexer<'a>) -> Result<(), Refused>;
+
 /// Runs `parse` over a document that must be UTF-8 and hold exactly one value.
-fn whole<'a>(doc: &'a [u8], parse: impl FnOnce(u8, &mut SliceLexer<'a>) -> Result<(), Refused>) -> Result<(), Refused> {
+fn whole<'a>(doc: &'a [u8], parse: Reader<'_, 'a>) -> Result<(), Refused> {
     std::str::from_utf8(doc).map_err(|_| Refused::Malformed)?;
     SliceLexer::new(doc).exactly_one(SliceLexer::ws_peek, parse)
 }
 
-struct Search<'a, 'p, const N: usize> {
-    paths: [&'p [&'p str]; N],
-    found: [Option<Value<'a>>; N],
+/// A set of paths, by index.
+#[derive(Clone, Copy)]
+struct Paths(u32);
+
+impl Paths {
+    fn has(self, i: usize) -> bool {
+        self.0 & (1 << i) != 0
+    }
+
+    /// Adds a path; false where it was in already.
+    fn add(&mut self, i: usize) -> bool {
+        let new = !self.has(i);
+        self.0 |= 1 << i;
+        new
+    }
 }
 
-impl<'a, const N: usize> Search<'a, '_, N> {
+struct Search<'a, 's> {
+    paths: &'s [&'s [&'s str]],
+    found: &'s mut [Option<Value<'a>>],
+}
+
+impl<'a> Search<'a, '_> {
     /// Reads the value at `depth` whose keys so far are those of the `live` paths.
-    fn value(&mut self, next: u8, lexer: &mut SliceLexer<'a>, depth: usize, live: [bool; N]) -> Result<(), Refused> {
-        let wanted = |i: usize| live[i] && self.paths[i].len() > depth;
-        if next == b'{' && (0..N).any(wanted) {
+    fn value(&mut self, next: u8, lexer: &mut SliceLexer<'a>, depth: usize, live: Paths) -> Result<(), Refused> {
+        let leads_on = |i: usize| live.has(i) && self.paths[i].len() > depth;
+        if next == b'{' && (0..self.paths.len()).any(leads_on) {
             return self.object(lexer, depth, live);
         }
         let value = scalar_or_text(next, lexer, depth)?;
-        for i in (0..N).filter(|&i| live[i] && self.paths[i].len() == depth) {
-            self.found[i] = Some(value.clone());
-        }
+        self.store(depth, live, &value);
         Ok(())
     }
 
-    fn object(&mut self, lexer: &mut SliceLexer<'a>, depth: usize, live: [bool; N]) -> Result<(), Refused> {
+    fn object(&mut self, lexer: &mut SliceLexer<'a>, depth: usize, live: Paths) -> Result<(), Refused> {
         let start = lexer.as_slice();
-        let mut seen = [false; N];
+        let mut seen = Paths(0);
         lexer.discarded().seq(b'}', SliceLexer::ws_peek, |next, lexer| {
             let (key, next) = key(next, lexer)?;
-            let mut below = [false; N];
-            for i in (0..N).filter(|&i| live[i] && self.paths[i].get(depth).is_some_and(|k| *k == key)) {
-                if std::mem::replace(&mut seen[i], true) {
-                    return Err(Refused::Duplicate);
+            let mut below = Paths(0);
+            for (i, path) in self.paths.iter().enumerate() {
+                if live.has(i) && path.get(depth).is_some_and(|k| *k == key) {
+                    if !seen.add(i) {
+                        return Err(Refused::Duplicate);
+                    }
+                    below.add(i);
                 }
-                below[i] = true;
             }
             self.value(next, lexer, depth + 1, below)
         })?;
-        for i in (0..N).filter(|&i| live[i] && self.paths[i].len() == depth) {
-            self.found[i] = Some(Value::Nested(&start[..start.len() - lexer.as_slice().len()]));
-        }
+        self.store(depth, live, &Value::Nested(&start[..start.len() - lexer.as_slice().len()]));
         Ok(())
+    }
+
+    /// Keeps a value for the paths that end at it.
+    fn store(&mut self, depth: usize, live: Paths, value: &Value<'a>) {
+        for (i, path) in self.paths.iter().enumerate() {
+            if live.has(i) && path.len() == depth {
+                self.found[i] = Some(value.clone());
+            }
+        }
     }
 }
 

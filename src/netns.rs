@@ -20,8 +20,17 @@ use rustix::thread::{
 
 /// NSFS_MAGIC, linux/magic.h: what holds namespaces since Linux 3.19. Before, procfs did.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
-/// CLONE_NEWNET, linux/sched.h: what NS_GET_NSTYPE answers for a network namespace.
-const CLONE_NEWNET: u32 = 0x4000_0000;
+/// The CLONE_NEW* flags of linux/sched.h, by which NS_GET_NSTYPE answers, as the links in /proc/PID/ns are called.
+const KINDS: [(u32, &str); 8] = [
+    (0x80, "time"),
+    (0x2_0000, "mnt"),
+    (0x200_0000, "cgroup"),
+    (0x400_0000, "uts"),
+    (0x800_0000, "ipc"),
+    (0x1000_0000, "user"),
+    (0x2000_0000, "pid"),
+    (0x4000_0000, "net"),
+];
 
 /// What tells one namespace from another while either is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,12 +76,14 @@ impl NetNs {
             return Err(Error::new(format!("{} is not a namespace but {}", quoted(path), type_name(kind))));
         }
         let fd = reopen(&located, OFlags::RDONLY).map_err(cannot)?;
-        let is_net = match sys::namespace_type(&fd) {
-            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => label.starts_with("net:["),
-            kind => kind.map_err(cannot)? == CLONE_NEWNET,
+        // What is bound to a path is called by that path, so its kind must come from the kernel; where that does not tell,
+        // before 4.11, a bound namespace is left to the check of setns(2).
+        let kind = match sys::namespace_type(&fd) {
+            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) if label.starts_with('/') => "net",
+            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => label.split(':').next().unwrap_or_default(),
+            kind => kind_name(kind.map_err(cannot)?),
         };
-        if !is_net {
-            let kind = label.split(':').next().unwrap_or_default();
+        if kind != "net" {
             let an = if kind.starts_with('i') { "an" } else { "a" };
             return Err(Error::new(format!("{} is {an} {kind} namespace, not a network namespace", quoted(path))));
         }
@@ -179,6 +190,10 @@ pub fn own_id() -> std::result::Result<NsId, Errno> {
 /// The namespace of pid 1 on `host`, or our own where pid 1 may not be read.
 pub fn host_id(host: &Host) -> Option<NsId> {
     host.stat_proc("1/ns/net").or_else(|_| own_id()).ok()
+}
+
+fn kind_name(flag: u32) -> &'static str {
+    KINDS.iter().find(|(known, _)| *known == flag).map_or("strange", |(_, name)| name)
 }
 
 fn id_of(fd: impl AsFd) -> std::result::Result<NsId, Errno> {

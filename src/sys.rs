@@ -200,6 +200,8 @@ impl Allocator {
 // SAFETY: each byte of the arena is handed out once, aligned as asked, and never reused; all else is System's. The program has
 // one thread, so the two steps on the counter cannot interleave.
 unsafe impl GlobalAlloc for Allocator {
+    // Not inlined: it would be, into every place that has a Vec, and double the binary.
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if let Some(memory) = self.bump(layout) {
             return memory;
@@ -212,6 +214,7 @@ unsafe impl GlobalAlloc for Allocator {
         memory
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         if !self.owns(memory) {
             // SAFETY: what is not from the arena is from System, with this layout.

@@ -69,7 +69,13 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
             pin.id.ino
         ))
         .remedy(format!("say -c {0} or -n {0}", shown(name)))),
-        (Outcome::Running(running), _) => Ok(of_running(running)),
+        (_, Err(error)) if error.by_kernel => Err(error),
+        (Outcome::Running(running), Err(error)) => {
+            // What the old recipe leaves behind must not hide the container.
+            host.console.note(&error.message);
+            Ok(of_running(running))
+        }
+        (Outcome::Running(running), Ok(_)) => Ok(of_running(running)),
         (Outcome::Stopped(error), Ok(Some(netns))) => {
             host.console.note(format_args!("{}: this is its pin", error.message));
             Ok(of_pin(netns, name))

@@ -11,8 +11,8 @@ use crate::root::Links;
 use rustix::fs::fstat;
 
 const LOGS: &[u8] = b"/var/log/containers";
-/// The kubelet cuts long names, and the ID with them; shorter rests than this say nothing.
-const MIN_ID: usize = 6;
+/// The kubelet cuts long names, and the ID with them; shorter rests than this could be another container's.
+const MIN_ID: usize = 12;
 
 /// Every container that has a log.
 ///
@@ -58,13 +58,13 @@ mod tests {
         let parsed = |log: &str| {
             parse(log.as_bytes()).map(|(name, id)| (String::from_utf8(name).unwrap(), String::from_utf8(id).unwrap()))
         };
-        let found = parsed("cart-7d9f_shop_app-x-0123abcdef.log");
-        assert_eq!(found, Some(("shop/cart-7d9f/app-x".into(), "0123abcdef".into())));
+        let found = parsed("cart-7d9f_shop_app-x-0123456789ab.log");
+        assert_eq!(found, Some(("shop/cart-7d9f/app-x".into(), "0123456789ab".into())));
         for other in [
-            "cart_shop_app-0123.log",
-            "cart_shop_app-0123abc",
+            "cart_shop_app-0123456.log",
+            "cart_shop_app-0123456789ab",
             "cart_shop.log",
-            "_s_a-0123abc.log",
+            "_s_a-0123456789ab.log",
             "a_b_c-01_3abcdef.log",
         ] {
             assert_eq!(parsed(other), None, "{other}");

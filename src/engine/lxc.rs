@@ -17,7 +17,7 @@ const HOMES: &[(&str, &[u8])] = &[
 ];
 const PAYLOAD: &[u8] = b"lxc.payload.";
 
-/// Every running container by its cgroup, then those that only have a directory.
+/// Every running container by its cgroup (LXC inside another container is that one's own affair), then those that only have a directory.
 ///
 /// # Errors
 /// As [`Host::entries`].
@@ -26,7 +26,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         return Ok(());
     }
     let mut seen: Vec<Vec<u8>> = Vec::new();
-    for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &is_other_container)? {
+    for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &cgroup::is_container)? {
         let component = dir.rsplit(|b| *b == b'/').next().unwrap_or_default();
         let (engine, name) = named(host, &component[PAYLOAD.len()..]);
         // The hierarchies show each container once; the first found are the best.
@@ -34,7 +34,8 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
             continue;
         }
         seen.push(name.clone());
-        out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Cgroup(dir), owner: 0 });
+        let owner = cgroup::owner_above(host, std::slice::from_ref(&dir)).unwrap_or(u32::MAX);
+        out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Cgroup(dir), owner });
     }
     for (engine, home) in HOMES {
         for name in oci::ids(host, home)?.into_iter().filter(|name| !seen.contains(name)) {
@@ -74,13 +75,6 @@ fn without_suffix(payload: &[u8]) -> Option<&[u8]> {
     is_suffix.then(|| &payload[..dash])
 }
 
-/// Whether a cgroup is another engine's container: LXC inside it is that container's own affair.
-fn is_other_container(component: &[u8]) -> bool {
-    const ID: usize = 64;
-    let scope = component.strip_suffix(b".scope").unwrap_or(component);
-    scope.len() >= ID && scope[scope.len() - ID..].iter().all(u8::is_ascii_hexdigit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,13 +85,5 @@ mod tests {
         for other in [&b"web"[..], b"web-", b"web-1234", b"web-x"] {
             assert_eq!(without_suffix(other), None);
         }
-    }
-
-    #[test]
-    fn other_containers_are_closed() {
-        let id = "0123456789abcdef".repeat(4);
-        assert!(is_other_container(id.as_bytes()));
-        assert!(is_other_container(format!("docker-{id}.scope").as_bytes()));
-        assert!(!is_other_container(b"system.slice"));
     }
 }

@@ -4,8 +4,12 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod engines;
+mod lab;
+mod live;
 mod status;
 mod transparency;
+mod trees;
 mod unprivileged;
-#[allow(dead_code)] // shared with the engine tests
 mod util;
+mod wrong;

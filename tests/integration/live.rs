@@ -1,0 +1,243 @@
+//! The main job on engines that really run: by every name of a container into its namespace, with the daemon hung too.
+
+#![forbid(unsafe_code)]
+
+use crate::engines::containerd::Containerd;
+use crate::engines::crun::Crun;
+use crate::engines::docker::Docker;
+use crate::engines::lxc::Lxc;
+use crate::engines::podman::Podman;
+use crate::engines::runc::Runc;
+use crate::engines::{Hung, alone_with_daemons};
+use crate::lab::{container_id, enters, finish, ns_of, own_ns, program, refuses, told, tool};
+use crate::util::{Held, has, skip, until};
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The engine, or the reason why the test is skipped.
+macro_rules! engine {
+    ($started:expr) => {
+        match $started {
+            Ok(engine) => engine,
+            Err(reason) => {
+                skip(&reason);
+                return;
+            }
+        }
+    };
+}
+
+/// The namespace of a container's process, which must not be ours.
+#[track_caller]
+fn private_ns(pid: u32) -> String {
+    let ns = ns_of(pid);
+    assert!(ns.starts_with("net:[") && ns != own_ns(), "process {pid} has no namespace of its own: {ns}");
+    ns
+}
+
+/// A look-up by name at the side of a hung daemon, which must not wait for it.
+#[track_caller]
+fn enters_at_once(args: &[&str], ns: &str) {
+    let begin = Instant::now();
+    enters(args, ns);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{args:?} took {:?}", begin.elapsed());
+}
+
+/// All the ways to one container.
+#[track_caller]
+fn enters_by_each(engine: &str, name: &str, pid: u32) -> String {
+    let ns = private_ns(pid);
+    enters(&[name], &ns);
+    enters(&["-c", name], &ns);
+    enters(&["--container", &format!("{engine}:{name}")], &ns);
+    enters(&["--pid", &pid.to_string()], &ns);
+    refuses(&["-c", &format!("{name}x")], &["did you mean", name]);
+    refuses(&["-c", &format!("nosuchengine:{name}")], &[]);
+    ns
+}
+
+#[test]
+fn docker() {
+    let _alone = alone_with_daemons();
+    let mut docker = engine!(Docker::start());
+    let (name, id) = docker.make(&["run", "-d"], &[]).expect("a container");
+    let pid = docker.pid(&name).expect("its pid");
+    let ns = enters_by_each("docker", &name, pid);
+    for spelling in [id.clone(), id[..12].to_owned(), format!("docker://{id}"), format!("/{name}")] {
+        enters(&["-c", &spelling], &ns);
+    }
+    enters(&[&id], &ns);
+    enters(&[&id[..12]], &ns);
+    enters(&["--state", &format!("/run/docker/runtime-runc/moby/{id}/state.json")], &ns);
+    enters(&["--cgroup", &cgroup_of(pid)], &ns);
+    captures_pings(&docker, &name);
+    {
+        let _hung = Hung::new(docker.daemon_pid().expect("dockerd"));
+        enters_at_once(&[&name], &ns);
+        enters_at_once(&["-c", &id[..12]], &ns);
+    }
+    tool(&["docker", "pause", &name]).expect("pause");
+    enters(&[&name], &ns);
+    tool(&["docker", "unpause", &name]).expect("unpause");
+    tool(&["docker", "rename", &name, &format!("{name}-b")]).expect("rename");
+    enters(&[&format!("{name}-b")], &ns);
+    refuses(&[&name], &["did you mean"]);
+    tool(&["docker", "rename", &format!("{name}-b"), &name]).expect("rename");
+    tool(&["docker", "stop", "-t", "0", &name]).expect("stop");
+    for spelling in [&name, &id, &id[..12]] {
+        refuses(&["-c", spelling], &["docker", "is not running"]);
+    }
+    tool(&["docker", "start", &name]).expect("start");
+    enters(&[&name], &private_ns(docker.pid(&name).expect("its pid")));
+}
+
+#[test]
+fn docker_containers_that_mislead() {
+    let _alone = alone_with_daemons();
+    let mut docker = engine!(Docker::start());
+    let (created, _) = docker.make(&["create"], &[]).expect("a container");
+    refuses(&[&created], &["docker", "is not running"]);
+    let (host, _) = docker.make(&["run", "-d"], &["--network", "host"]).expect("a container");
+    let notes = enters(&[&host], &own_ns());
+    assert!(notes.contains("note") && notes.contains("host's network namespace"), "{notes}");
+    assert_eq!(enters(&["-q", &host], &own_ns()), "");
+    let (victim, _) = docker.make(&["run", "-d"], &[]).expect("a container");
+    let pid = docker.pid(&victim).expect("its pid");
+    let labels = [format!("Name=/{victim}"), format!("Pid={pid}"), "State=x".to_owned(), format!("ID={victim}")];
+    let mut options: Vec<&str> = labels.iter().flat_map(|label| ["--label", label.as_str()]).collect();
+    let variable = format!("init_process_pid={pid}");
+    options.extend(["-e", &variable, "--network", "none"]);
+    let (forger, _) = docker.make(&["run", "-d"], &options).expect("a container");
+    enters(&[&victim], &private_ns(pid));
+    enters(&[&forger], &private_ns(docker.pid(&forger).expect("its pid")));
+    let shared = format!("container:{victim}");
+    let (guest, _) = docker.make(&["run", "-d"], &["--network", &shared]).expect("a container");
+    enters(&[&guest], &private_ns(pid));
+}
+
+/// `netns-enter NAME -- tcpdump` sees the pings to a container whose image has no tcpdump.
+fn captures_pings(docker: &Docker, name: &str) {
+    if !has("tcpdump") || !has("ping") {
+        skip("tcpdump or ping is not installed");
+        return;
+    }
+    let address = docker.inspect(name, "{{.NetworkSettings.IPAddress}}").expect("its address");
+    let mut ping = Command::new("ping");
+    ping.args(["-c", "60", "-i", "0.2", &address]);
+    let ping = Held::start(ping);
+    let mut command = program();
+    let output = finish(command.args([name, "--", "tcpdump", "-c", "3", "-ni", "eth0", "icmp"]));
+    drop(ping);
+    assert!(output.status.success(), "{}", told(&output));
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(lines.lines().filter(|l| l.contains("ICMP echo") && l.contains(&address)).count(), 3, "{lines}");
+}
+
+/// The cgroup path of a process in the hierarchy of pids, or the unified one.
+fn cgroup_of(pid: u32) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("a live process");
+    let line = text.lines().find(|l| l.contains(":pids:")).or(text.lines().find(|l| l.starts_with("0::")));
+    line.and_then(|l| l.splitn(3, ':').nth(2)).expect("a path").to_owned()
+}
+
+#[test]
+fn containerd() {
+    let _alone = alone_with_daemons();
+    let mut containerd = engine!(Containerd::start());
+    let name = Containerd::name();
+    let pid = engine!(containerd.run("default", &name, &[]));
+    let ns = enters_by_each("containerd", &name, pid);
+    enters(&["-c", &format!("containerd://{name}")], &ns);
+    enters(&["--state", &format!("/run/containerd/runc/default/{name}/state.json")], &ns);
+    enters(&["--cgroup", &cgroup_of(pid)], &ns);
+    if let Some(daemon) = containerd.daemon_pid() {
+        let _hung = Hung::new(daemon);
+        enters_at_once(&[&name], &ns);
+    }
+    // The task's files stay until somebody deletes it.
+    containerd.kill("default", &name).expect("a signal");
+    until("the end of the container", || ns_of(pid).is_empty());
+    refuses(&[&name], &["is not running"]);
+}
+
+#[test]
+fn kubernetes_pods_by_annotations() {
+    let _alone = alone_with_daemons();
+    let mut containerd = engine!(Containerd::start());
+    let (pod, namespace) = (Containerd::name(), "ne-shop");
+    let (sandbox, app) = (container_id(), container_id());
+    let key = |key: &str, value: &str| format!("io.kubernetes.cri.{key}={value}");
+    let common = [key("sandbox-id", &sandbox), key("sandbox-name", &pod), key("sandbox-namespace", namespace)];
+    let with = |more: &[String]| [&common[..], more].concat();
+    let pid = engine!(containerd.run("k8s.io", &sandbox, &with(&[key("container-type", "sandbox")])));
+    let ns = private_ns(pid);
+    for spelling in
+        [pod.clone(), format!("{namespace}/{pod}"), format!("pod/{pod}"), sandbox.clone(), sandbox[..12].into()]
+    {
+        enters(&["-c", &spelling], &ns);
+        enters(&[&spelling], &ns);
+    }
+    enters(&["-c", &format!("containerd://{sandbox}")], &ns);
+    enters(&["-c", &format!("k8s:{namespace}/{pod}")], &ns);
+    refuses(&["-c", &format!("other/{pod}")], &[]);
+    // A container with a namespace of its own: POD is the sandbox's, POD/CONTAINER its own.
+    let own = with(&[key("container-type", "container"), key("container-name", "cart")]);
+    let pid = engine!(containerd.run("k8s.io", &app, &own));
+    enters(&["-c", &format!("{namespace}/{pod}/cart")], &private_ns(pid));
+    enters(&["-c", &app], &private_ns(pid));
+    refuses(&["-c", &format!("{namespace}/{pod}/nosuch")], &[]);
+}
+
+#[test]
+fn podman() {
+    let podman = engine!(Podman::start());
+    let ns = enters_by_each("podman", &podman.name, podman.pid);
+    for spelling in [podman.id.as_str(), &podman.id[..12]] {
+        enters(&[spelling], &ns);
+        enters(&["-c", spelling], &ns);
+    }
+    enters(&["--state", &format!("/run/runc/{}/state.json", podman.id)], &ns);
+    enters(&["--cgroup", &cgroup_of(podman.pid)], &ns);
+    {
+        let _hung = Hung::new(podman.conmon().expect("conmon"));
+        enters_at_once(&[&podman.name], &ns);
+    }
+    podman.stop().expect("stop");
+    for spelling in [podman.name.as_str(), &podman.id] {
+        refuses(&["-c", spelling], &["podman", "is not running"]);
+    }
+}
+
+#[test]
+fn runc() {
+    let runc = engine!(Runc::start(&["run", "-d"]));
+    let ns = enters_by_each("runc", &runc.name, runc.pid);
+    enters(&["--state", &format!("/run/runc/{}/state.json", runc.name)], &ns);
+    tool(&["runc", "kill", &runc.name, "KILL"]).expect("a signal");
+    // runc leaves its files as they were.
+    until("the end of the container", || ns_of(runc.pid).is_empty());
+    refuses(&[&runc.name], &["runc", "is not running"]);
+    refuses(&["--state", &format!("/run/runc/{}/state.json", runc.name)], &["not running"]);
+    let created = engine!(Runc::start(&["create"]));
+    enters(&[&created.name], &private_ns(created.pid));
+}
+
+#[test]
+fn crun() {
+    let crun = engine!(Crun::start());
+    let ns = enters_by_each("crun", &crun.name, crun.pid);
+    enters(&["--state", &format!("/run/crun/{}/status", crun.name)], &ns);
+    tool(&["kill", "-9", &crun.pid.to_string()]).expect("a signal");
+    until("the end of the container", || ns_of(crun.pid).is_empty());
+    refuses(&[&crun.name], &["crun", "is not running"]);
+}
+
+#[test]
+fn lxc() {
+    let lxc = engine!(Lxc::start());
+    let ns = enters_by_each("lxc", &lxc.name, lxc.pid);
+    enters(&["--cgroup", &cgroup_of(lxc.pid)], &ns);
+    lxc.stop().expect("stop");
+    refuses(&[&lxc.name], &[]);
+}

@@ -1,0 +1,482 @@
+//! Never the wrong namespace: state files, names and cgroups that lie, are stale, torn or somebody else's.
+
+#![forbid(unsafe_code)]
+
+use crate::lab::{Cgroup, Scratch, Sleeper, USER, enters, finish, own_ns, refuses, runc_state, told, tool};
+use crate::util::{binary, lacks, skip, unique, until};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+fn state_of(scratch: &Scratch, sleeper: &Sleeper) -> String {
+    scratch.write("state.json", runc_state("x", sleeper.pid, sleeper.start_time()))
+}
+
+#[test]
+fn right_start_time_enters() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let (scratch, sleeper) = (Scratch::new("right"), Sleeper::start());
+    enters(&["--state", &state_of(&scratch, &sleeper)], &sleeper.ns());
+    enters(&["-s", &state_of(&scratch, &sleeper)], &sleeper.ns());
+    // Old runc wrote the number as a string.
+    let text = runc_state("x", sleeper.pid, 7).replace(":7,", &format!(":\"{}\",", sleeper.start_time()));
+    enters(&["--state", &scratch.write("state.json", text)], &sleeper.ns());
+    let status = format!("{{\"pid\": {}, \"process-start-time\": {}}}", sleeper.pid, sleeper.start_time());
+    enters(&["--state", &scratch.write("status", status)], &sleeper.ns());
+}
+
+#[test]
+fn other_start_time_is_a_reused_pid() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let (scratch, sleeper) = (Scratch::new("start"), Sleeper::start());
+    let (wrong, found) = (sleeper.start_time() - 1, sleeper.start_time());
+    let path = scratch.write("state.json", runc_state("x", sleeper.pid, wrong));
+    let words = ["reused", &wrong.to_string(), &found.to_string(), &sleeper.pid.to_string()];
+    refuses(&["--state", &path], &words);
+    let status = format!("{{\"pid\": {}, \"process-start-time\": {wrong}}}", sleeper.pid);
+    refuses(&["--state", &scratch.write("status", status)], &words);
+}
+
+#[test]
+fn no_second_factor_is_refused() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let (scratch, sleeper) = (Scratch::new("bare"), Sleeper::start());
+    // crun before 2020 recorded no start time; youki never does. Neither is in a cgroup of its name here.
+    let status = format!("{{\"pid\": {}}}", sleeper.pid);
+    refuses(&["--state", &scratch.write("c1/status", status)], &["--pid"]);
+    let youki = format!("{{\"ociVersion\":\"1.0\",\"id\":\"c1\",\"status\":\"running\",\"pid\":{}}}", sleeper.pid);
+    refuses(&["--state", &scratch.write("c1/state.json", youki)], &["--pid"]);
+}
+
+#[test]
+fn pid_reused_for_real() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new("reuse");
+    let script = r#"
+        unshare -n sleep 100 & pid=$!
+        while [ "$(readlink /proc/$pid/ns/net)" = "$(readlink /proc/self/ns/net)" ]; do :; done
+        read -r line < /proc/$pid/stat; set -- ${line##*) }; shift 19
+        printf '{"id":"x","init_process_pid":%s,"init_process_start":%s}' $pid $1 > "$DIR/state.json"
+        "$BIN" --state "$DIR/state.json" -- true || exit 20
+        kill -9 $pid; wait $pid
+        sleep 0.05
+        echo $((pid - 1)) > /proc/sys/kernel/ns_last_pid
+        sleep 100 & new=$!
+        [ $new = $pid ] || exit 21
+        "$BIN" --state "$DIR/state.json" -- touch "$DIR/ran"
+        status=$?
+        kill -9 $new
+        exit $status
+    "#;
+    let mut command = Command::new("unshare");
+    command.args(["-pf", "--mount-proc", "sh", "-c", script]).env("BIN", binary()).env("DIR", &scratch.0);
+    let mut output = finish(&mut command);
+    for _ in 0..5 {
+        // Somebody took the pid between the two lines: not what is tested.
+        if output.status.code() != Some(21) {
+            break;
+        }
+        output = finish(&mut command);
+    }
+    assert_eq!(output.status.code(), Some(125), "{}", told(&output));
+    assert!(!scratch.0.join("ran").exists());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("reused"), "{}", told(&output));
+}
+
+#[test]
+fn dead_processes() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let (scratch, mut sleeper) = (Scratch::new("dead"), Sleeper::start());
+    let path = state_of(&scratch, &sleeper);
+    sleeper.kill();
+    refuses(&["--state", &path], &["not running"]);
+    refuses(&["--pid", &sleeper.pid.to_string()], &["exited"]);
+    sleeper.reap();
+    refuses(&["--state", &path], &["not running"]);
+    refuses(&["--pid", &sleeper.pid.to_string()], &["no process"]);
+}
+
+#[test]
+fn death_between_lookup_and_entry() {
+    if lacks(&["strace", "busybox", "unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new("race");
+    for step in 0..10 {
+        let mut sleeper = Sleeper::start();
+        let (path, ns) = (state_of(&scratch, &sleeper), sleeper.ns());
+        let mut command = Command::new("strace");
+        let delay = "inject=open,openat,openat2,newfstatat,fstat,read,setns:delay_enter=30000";
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", delay]).arg(binary());
+        command.args(["--state", &path, "--", "busybox", "readlink", "/proc/self/ns/net"]);
+        let run = thread::spawn(move || finish(&mut command));
+        thread::sleep(Duration::from_millis(40 * step));
+        sleeper.reap();
+        let output = run.join().expect("a run");
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        match output.status.code() {
+            Some(125) => assert_eq!(out, "", "{}", told(&output)),
+            // It was held already: a namespace lives as long as somebody holds it.
+            _ => assert_eq!(out.trim(), ns, "{}", told(&output)),
+        }
+    }
+}
+
+#[test]
+fn pids_that_are_none() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let scratch = Scratch::new("nopid");
+    for pid in ["0", "-1", "4194305", "99999999999999999999", "1.5", "1e3", "null", "\"12x\"", "[1]", "true"] {
+        let text = format!("{{\"id\":\"x\",\"init_process_pid\":{pid},\"init_process_start\":1}}");
+        refuses(&["--state", &scratch.write("state.json", text)], &[]);
+        let text = format!("{{\"pid\": {pid}, \"process-start-time\": 1}}");
+        refuses(&["--state", &scratch.write("status", text)], &[]);
+    }
+}
+
+#[test]
+fn forged_keys_do_not_count() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let (scratch, real, victim) = (Scratch::new("forged"), Sleeper::start(), Sleeper::start());
+    let forged = format!(
+        "{{\"init_process_pid\":{0},\"init_process_start\":{1},\"Name\":\"/x\",\"pid\":{0},\"State\":{{\"Pid\":{0}}}}}",
+        victim.pid,
+        victim.start_time()
+    );
+    let text = format!(
+        "{{\"config\":{{\"labels\":[\"init_process_pid={0}\",\"\\\"init_process_pid\\\":{0}\",{forged}],\
+         \"annotations\":{forged},\"env\":[{forged}],\"Hooks\":{{\"prestart\":[{{\"env\":[{forged}]}}]}}}},\
+         \"\\u0069nit_process_pid \":{0},\"Init_Process_Pid\":{0},\"pid\":{0},\"x\":{forged},{1}",
+        victim.pid,
+        &runc_state("x", real.pid, real.start_time())[1..].replace("\"config\":", "\"config2\":")
+    );
+    enters(&["--state", &scratch.write("state.json", text)], &real.ns());
+}
+
+#[test]
+fn broken_state_files() {
+    if lacks(&["mkfifo", "unshare"]) {
+        return;
+    }
+    let (scratch, sleeper) = (Scratch::new("broken"), Sleeper::start());
+    let good = runc_state("x", sleeper.pid, sleeper.start_time());
+    let head = format!("{{\"init_process_pid\":{},\"init_process_start\":{}", sleeper.pid, sleeper.start_time());
+    enters(&["--state", &scratch.write("state.json", format!("{head}}}"))], &sleeper.ns());
+    let deep = format!("{head},\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let cases = [
+        ("twice", format!("{head},\"init_process_pid\":{}}}", sleeper.pid)),
+        ("twice-start", format!("{head},\"init_process_start\":1}}")),
+        ("twice-escaped", format!("{head},\"init_process_pi\\u0064\":1}}")),
+        ("truncated", good[..good.len() - 2].to_owned()),
+        ("half", head.clone()),
+        ("empty", String::new()),
+        ("trailing", format!("{good} {{}}")),
+        ("deep", deep),
+        ("array", format!("[{good}]")),
+        ("number", "17".to_owned()),
+    ];
+    for (name, text) in cases {
+        refuses(&["--state", &scratch.write(&format!("{name}/state.json"), text)], &[]);
+    }
+    let sparse = scratch.write("sparse", &good);
+    fs::File::options().write(true).open(&sparse).and_then(|f| f.set_len(1 << 30)).expect("a sparse file");
+    refuses(&["--state", &sparse], &["sparse"]);
+    let fifo = scratch.path("fifo");
+    tool(&["mkfifo", &fifo]).expect("a fifo");
+    refuses(&["--state", &fifo], &["fifo"]);
+    let link = scratch.link("link", &state_of(&scratch, &sleeper));
+    refuses(&["--state", &link], &["link"]);
+    refuses(&["--state", &scratch.path("absent")], &["absent"]);
+    refuses(&["--state", scratch.0.to_str().expect("a plain path")], &["directory"]);
+    refuses(&["--state", "/dev/null"], &["/dev/null"]);
+}
+
+#[test]
+fn a_users_state_file() {
+    if lacks(&["setpriv", "unshare"]) {
+        return;
+    }
+    let (scratch, roots) = (Scratch::new("users"), Sleeper::start());
+    let path = state_of(&scratch, &roots);
+    for uid in [USER, 65534] {
+        chown(&path, Some(uid), None).expect("chown");
+        refuses(&["--state", &path], &[]);
+    }
+    // What is that user's own counts.
+    let own = Sleeper::of_user();
+    let path = scratch.write("own/state.json", runc_state("x", own.pid, own.start_time()));
+    chown(&path, Some(USER), None).expect("chown");
+    let notes = enters(&["--state", &path], &own.ns());
+    assert!(notes.contains("note"), "{notes}");
+    chown(&path, Some(USER - 1), None).expect("chown");
+    refuses(&["--state", &path], &[]);
+}
+
+/// An entry of /run/netns that goes away with the value, whatever it is by then.
+struct Entry(String);
+
+impl Entry {
+    fn new(word: &str) -> Entry {
+        fs::create_dir_all("/run/netns").expect("/run/netns");
+        Entry(unique(word))
+    }
+
+    fn path(&self) -> String {
+        format!("/run/netns/{}", self.0)
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", &self.path()]).output();
+        let _ = fs::remove_file(self.path());
+        let _ = fs::remove_dir(self.path());
+    }
+}
+
+#[test]
+fn strange_entries_of_run_netns() {
+    if lacks(&["ip", "mount", "unshare"]) {
+        return;
+    }
+    let entry = Entry::new("stray");
+    fs::write(entry.path(), "").expect("a file");
+    refuses(&["--netns", &entry.0], &[&entry.0, "not a namespace but", "file"]);
+    refuses(&[&entry.0], &[&entry.0]);
+    drop(entry);
+    let entry = Entry::new("dir");
+    fs::create_dir(entry.path()).expect("a directory");
+    refuses(&["--netns", &entry.0], &[&entry.0, "not a namespace but", "directory"]);
+    drop(entry);
+    let entry = Entry::new("dangling");
+    std::os::unix::fs::symlink("/proc/4194305/ns/net", entry.path()).expect("a link");
+    refuses(&["--netns", &entry.0], &[&entry.0]);
+    drop(entry);
+    let entry = Entry::new("uts");
+    fs::write(entry.path(), "").expect("a file");
+    tool(&["mount", "--bind", "/proc/self/ns/uts", &entry.path()]).expect("a mount");
+    refuses(&["--netns", &entry.0], &[&entry.0, "uts namespace, not a network namespace"]);
+    drop(entry);
+    refuses(&["--netns", &unique("absent")], &["absent"]);
+    for name in ["", ".", "..", "../netns", "a/b"] {
+        refuses(&["--netns", name], &[]);
+    }
+}
+
+#[test]
+fn a_mount_namespace_in_run_netns() {
+    if lacks(&["mount", "unshare"]) {
+        return;
+    }
+    let (entry, scratch) = (Entry::new("mnt"), Scratch::new("mnt"));
+    fs::write(entry.path(), "").expect("a file");
+    // A mount namespace can be mounted only in one with a lower id, and ids are handed out in batches to each CPU: try again.
+    let script = r#"
+        for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+            unshare -m sleep 100 & pid=$!
+            while [ "$(readlink /proc/$pid/ns/mnt)" = "$(readlink /proc/self/ns/mnt)" ]; do :; done
+            mount --bind /proc/$pid/ns/mnt "$ENTRY" 2>/dev/null && break
+            kill $pid; pid=
+        done
+        [ "$pid" ] || exit 20
+        "$BIN" --netns "${ENTRY##*/}" -- touch "$DIR/ran"; status=$?
+        kill $pid; exit $status
+    "#;
+    let mut command = Command::new("unshare");
+    command.args(["-m", "--propagation", "private", "sh", "-c", script]);
+    let output = finish(command.env("BIN", binary()).env("DIR", &scratch.0).env("ENTRY", entry.path()));
+    assert_eq!(output.status.code(), Some(125), "{}", told(&output));
+    assert!(!scratch.0.join("ran").exists());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("mnt namespace, not a network namespace"), "{said}");
+}
+
+#[test]
+fn a_pin_by_name() {
+    if lacks(&["ip", "unshare"]) {
+        return;
+    }
+    let entry = Entry::new("pin");
+    tool(&["ip", "netns", "add", &entry.0]).expect("ip netns add");
+    let ns = tool(&["ip", "netns", "exec", &entry.0, "readlink", "/proc/self/ns/net"]).expect("ip netns exec");
+    assert_ne!(ns, own_ns());
+    enters(&["--netns", &entry.0], &ns);
+    enters(&["-n", &entry.0], &ns);
+    enters(&[&entry.0], &ns);
+    enters(&["--file", &entry.path()], &ns);
+    enters(&[&entry.path()], &ns);
+    let inode = fs::metadata(entry.path()).expect("the pin").ino().to_string();
+    enters(&["--inode", &inode], &ns);
+    enters(&["-i", &ns], &ns);
+    // One letter too many is a typing error, not somebody else's name.
+    let wrong = format!("{}x", entry.0);
+    refuses(&[&wrong], &["did you mean", &entry.0]);
+    refuses(&["--container", &entry.0], &[&entry.0]);
+}
+
+#[test]
+fn namespace_files_of_other_kinds() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    refuses(&["--file", "/proc/self/ns/uts"], &["uts namespace, not a network namespace"]);
+    refuses(&["--file", "/proc/self/ns/mnt"], &["mnt namespace, not a network namespace"]);
+    refuses(&["--file", "/proc/self/ns/ipc"], &["an ipc namespace"]);
+    refuses(&["--file", "/proc/self/stat"], &["not a namespace but a regular file"]);
+    refuses(&["--file", "/dev/null"], &["not a namespace but"]);
+    refuses(&["--file", "/"], &["not a namespace but a directory"]);
+    refuses(&["--file", "/nonexistent/x"], &["/nonexistent/x"]);
+    let sleeper = Sleeper::start();
+    enters(&["--file", &format!("/proc/{}/ns/net", sleeper.pid)], &sleeper.ns());
+}
+
+#[test]
+fn inodes() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let mut sleeper = Sleeper::start();
+    let ns = sleeper.ns();
+    let number = ns.trim_start_matches("net:[").trim_end_matches(']').to_owned();
+    enters(&["--inode", &number], &ns);
+    enters(&["--inode", &ns], &ns);
+    sleeper.reap();
+    refuses(&["--inode", "1"], &["1"]);
+    refuses(&["--inode", "uts:[4026531838]"], &[]);
+    refuses(&["--inode", "x"], &[]);
+}
+
+#[test]
+fn cgroups_made_by_hand() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let name = unique("cg");
+    let Some(cgroup) = Cgroup::new(&name) else {
+        skip("no cgroup hierarchy can be written");
+        return;
+    };
+    refuses(&["--cgroup", cgroup.path()], &[&name]);
+    let first = Sleeper::start();
+    cgroup.add(first.pid);
+    enters(&["--cgroup", cgroup.path()], &first.ns());
+    enters(&["-g", &format!("/{name}")], &first.ns());
+    let inside = cgroup.0.join("inside");
+    fs::create_dir(&inside).expect("a cgroup");
+    let inside = Cgroup(inside);
+    let second = Sleeper::start();
+    inside.add(second.pid);
+    enters(&["--cgroup", inside.path()], &second.ns());
+    let inode = |s: &Sleeper| s.ns().trim_start_matches("net:[").trim_end_matches(']').to_owned();
+    refuses(&["--cgroup", cgroup.path()], &[&inode(&first), &inode(&second)]);
+    drop((first, second));
+    until("an empty cgroup", || fs::read_to_string(cgroup.0.join("cgroup.procs")).is_ok_and(|t| t.is_empty()));
+    refuses(&["--cgroup", cgroup.path()], &[&name]);
+    refuses(&["--cgroup", &format!("/{name}-absent")], &["absent"]);
+}
+
+#[test]
+fn a_delegated_cgroup() {
+    if lacks(&["setpriv", "unshare"]) {
+        return;
+    }
+    let Some(cgroup) = Cgroup::new(&unique("delegated")) else {
+        skip("no cgroup hierarchy can be written");
+        return;
+    };
+    // Whoever owns a directory chooses what the ones in it are called and hold.
+    let inside = cgroup.0.join("inside");
+    fs::create_dir(&inside).expect("a cgroup");
+    let inside = Cgroup(inside);
+    let roots = Sleeper::start();
+    inside.add(roots.pid);
+    enters(&["--cgroup", inside.path()], &roots.ns());
+    for file in [cgroup.0.clone(), cgroup.0.join("cgroup.procs"), inside.0.clone()] {
+        chown(file, Some(USER), None).expect("chown");
+    }
+    refuses(&["--cgroup", inside.path()], &[]);
+    drop(roots);
+    let own = Sleeper::of_user();
+    inside.add(own.pid);
+    enters(&["--cgroup", inside.path()], &own.ns());
+}
+
+#[test]
+fn names_that_nobody_has() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let name = unique("nobody");
+    refuses(&[&name], &["container", &name]);
+    refuses(&["--container", &name], &["container", &name]);
+    refuses(&["3456789"], &["3456789", "--pid 3456789"]);
+    for name in ["..", "../../etc/passwd", "a/../b", "docker:", ":x", "docker:../x", "*", "x\ny"] {
+        refuses(&["--container", name], &[]);
+    }
+    refuses(&[""], &[]);
+    refuses(&["--container", ""], &[]);
+}
+
+#[test]
+fn out_of_memory_or_files_while_looking_up() {
+    if lacks(&["ip", "strace", "busybox"]) {
+        return;
+    }
+    let entry = Entry::new("enomem");
+    tool(&["ip", "netns", "add", &entry.0]).expect("ip netns add");
+    let ns = tool(&["ip", "netns", "exec", &entry.0, "readlink", "/proc/self/ns/net"]).expect("ip netns exec");
+    for errno in ["ENOMEM", "EMFILE"] {
+        let failed: usize =
+            ["openat", "openat2", "getdents64"].map(|syscall| fail_each(syscall, errno, &entry.0, &ns)).iter().sum();
+        // Were it none, nothing would have been injected.
+        assert!(failed > 3, "only {failed} calls failed with {errno}");
+    }
+    for limit in 0..8 {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(binary());
+        let output = finish(command.args([&entry.0, "--", "busybox", "readlink", "/proc/self/ns/net"]));
+        let out = String::from_utf8_lossy(&output.stdout).into_owned();
+        let fine = !output.status.success() && out.is_empty();
+        assert!(fine || out.trim() == ns, "limit {limit}: {}", told(&output));
+    }
+}
+
+/// Lets the first call, then the second and so on fail; says how many failures ended the look-up. None may lead elsewhere.
+fn fail_each(syscall: &str, errno: &str, name: &str, ns: &str) -> usize {
+    let (mut failed, mut passed) = (0, 0);
+    for nth in 1.. {
+        let mut command = Command::new("strace");
+        command.args(["-qq", "-o", "/dev/null", "-e", &format!("inject={syscall}:error={errno}:when={nth}")]);
+        command.arg(binary()).args([name, "--", "busybox", "readlink", "/proc/self/ns/net"]);
+        let output = finish(&mut command);
+        let out = String::from_utf8_lossy(&output.stdout);
+        if output.status.code() == Some(125) {
+            assert_eq!(out, "", "{syscall} {errno} {nth}: {}", told(&output));
+            (failed, passed) = (failed + 1, 0);
+        } else {
+            assert_eq!(out.trim(), ns, "{syscall} {errno} {nth}: {}", told(&output));
+            passed += 1;
+        }
+        // Past the last call of its kind nothing is injected any more.
+        if passed == 4 {
+            break;
+        }
+    }
+    failed
+}
