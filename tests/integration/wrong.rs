@@ -287,9 +287,14 @@ fn a_mount_namespace_in_run_netns() {
     let (entry, scratch) = (Entry::new("mnt"), Scratch::new("mnt"));
     fs::write(entry.path(), "").expect("a file");
     let script = r#"
-        unshare -m sleep 100 & pid=$!
-        while [ "$(readlink /proc/$pid/ns/mnt)" = "$(readlink /proc/self/ns/mnt)" ]; do :; done
-        mount --bind /proc/$pid/ns/mnt "$ENTRY" || { kill $pid; exit 20; }
+        # Only a namespace with a higher number than ours can be bound, and each processor hands out numbers of its own.
+        for try in $(seq 200); do
+            unshare -m sleep 100 & pid=$!
+            while [ "$(cat /proc/$pid/comm)" != sleep ]; do :; done
+            mount --bind /proc/$pid/ns/mnt "$ENTRY" 2>/dev/null && break
+            kill $pid; pid=
+        done
+        [ "$pid" ] || exit 20
         "$BIN" --netns "${ENTRY##*/}" -- touch "$DIR/ran"; status=$?
         kill $pid; exit $status
     "#;
