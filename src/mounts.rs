@@ -80,10 +80,7 @@ mod tests {
     fn lines_with_and_without_optional_fields() {
         let line = br"36 35 0:4 net:[4026532253] /run/netns/a\040b rw shared:5 master:1 - nsfs nsfs rw";
         let mount = parse(line).unwrap();
-        assert_eq!(
-            (mount.id, &mount.root[..], &mount.point[..]),
-            (36, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..])
-        );
+        assert_eq!((mount.id, mount.root, mount.point), (36, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..]));
         assert_eq!(mount.kind, b"nsfs");
         assert_eq!(parse(b"1 0 8:1 / / rw - ext4 /dev/vda rw").unwrap().kind, b"ext4");
         for broken in [&b""[..], b"1 2 3", b"x 0 8:1 / / rw - ext4 a b", b"1 0 8:1 / / rw shared:1"] {

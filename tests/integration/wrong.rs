@@ -286,11 +286,11 @@ fn a_mount_namespace_in_run_netns() {
     }
     let (entry, scratch) = (Entry::new("mnt"), Scratch::new("mnt"));
     fs::write(entry.path(), "").expect("a file");
-    // A mount namespace can be mounted only in one with a lower id, and ids are handed out in batches to each CPU: try again.
     let script = r#"
-        for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        # Only a namespace with a higher number than ours can be bound, and each processor hands out numbers of its own.
+        for try in $(seq 200); do
             unshare -m sleep 100 & pid=$!
-            while [ "$(readlink /proc/$pid/ns/mnt)" = "$(readlink /proc/self/ns/mnt)" ]; do :; done
+            while [ "$(cat /proc/$pid/comm)" != sleep ]; do :; done
             mount --bind /proc/$pid/ns/mnt "$ENTRY" 2>/dev/null && break
             kill $pid; pid=
         done
