@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, keep};
 use crate::error::{Error, Result};
 use crate::host::{Host, read_all};
 use rustix::fs::OFlags;
@@ -12,11 +13,11 @@ pub struct Mount {
     /// The mount's id.
     pub id: u64,
     /// What of the file system is mounted; `net:[N]` for a namespace.
-    pub root: Vec<u8>,
+    pub root: Bytes,
     /// Where, with its escapes resolved.
-    pub point: Vec<u8>,
+    pub point: Bytes,
     /// The file system's type.
-    pub kind: Vec<u8>,
+    pub kind: Bytes,
 }
 
 /// The mounts of our mount namespace, in the order they were made.
@@ -34,8 +35,8 @@ pub fn all(host: &Host) -> Result<Vec<Mount>> {
 ///
 /// # Errors
 /// As [`all`].
-pub fn nsfs(host: &Host) -> Result<Vec<Vec<u8>>> {
-    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(&mount.kind[..], b"nsfs" | b"proc");
+pub fn nsfs(host: &Host) -> Result<Vec<Bytes>> {
+    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(mount.kind, b"nsfs" | b"proc");
     Ok(all(host)?.into_iter().filter(is_net).map(|mount| mount.point).collect())
 }
 
@@ -45,12 +46,13 @@ pub fn parse(line: &[u8]) -> Option<Mount> {
     let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
     let root = unescape(fields.nth(2)?);
     let point = unescape(fields.next()?);
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?.to_vec();
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let kind = keep(kind);
     Some(Mount { id, root, point, kind })
 }
 
 /// Resolves the octal escapes of blanks, newlines and backslashes.
-fn unescape(field: &[u8]) -> Vec<u8> {
+fn unescape(field: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, tail @ ..] = rest {
@@ -67,7 +69,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
             }
         }
     }
-    out
+    out.leak()
 }
 
 #[cfg(test)]

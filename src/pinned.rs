@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, join};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
@@ -24,7 +25,7 @@ pub fn directory(host: &Host) -> &'static [u8] {
 ///
 /// # Errors
 /// As [`Host::entries`].
-pub fn names(host: &Host) -> Result<Vec<Vec<u8>>> {
+pub fn names(host: &Host) -> Result<Vec<Bytes>> {
     let mut names = host.entries(directory(host))?;
     names.sort();
     Ok(names)
@@ -38,27 +39,27 @@ pub fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     if name.contains(&b'/') || name == b"." || name == b".." {
         return Ok(None);
     }
-    let path = [directory(host), b"/", name].concat();
-    let located = match host.locate(&path, Links::Keep) {
+    let path = join(&[directory(host), b"/", name]);
+    let located = match host.locate(path, Links::Keep) {
         Ok(located) => located,
-        Err(e) => return host.excuse(&path, e).map(|()| None),
+        Err(e) => return host.excuse(path, e).map(|()| None),
     };
     let cannot = |e| Error::cannot(format_args!("open {}", quoted(&path)), e);
     if file_type(&located).map_err(cannot)? == FileType::Symlink {
-        return follow(host, located, &path).map(Some);
+        return follow(host, located, path).map(Some);
     }
-    NetNs::of_file(located, &path).map(Some)
+    NetNs::of_file(located, path).map(Some)
 }
 
 /// Follows a symlink. One into /proc must not be older than the process, or its pid was reused since.
 fn follow(host: &Host, link: OwnedFd, path: &[u8]) -> Result<NetNs> {
     let cannot = |e| Error::cannot(format_args!("follow the symbolic link {}", quoted(path)), e);
-    let leads_to = readlinkat(link.as_fd(), c"", Vec::new()).map_err(cannot)?.into_bytes();
+    let leads_to = readlinkat(link.as_fd(), c"", Vec::new()).map_err(cannot)?.into_bytes().leak() as Bytes;
     let dangling = || {
         Error::new(format!("{} is a dangling symbolic link to {}", quoted(path), quoted(&leads_to)))
             .remedy("its process has exited; remove the link")
     };
-    let Some(pid) = process_of(&leads_to) else {
+    let Some(pid) = process_of(leads_to) else {
         let located = host.locate(path, Links::Follow).map_err(|e| match e {
             rustix::io::Errno::NOENT => dangling(),
             e => cannot(e),

@@ -4,6 +4,7 @@
 
 use super::oci;
 use super::{Base, Container, Evidence, Init};
+use crate::bytes::{Bytes, join, keep};
 use crate::cgroup;
 use crate::error::Result;
 use crate::host::{Host, is_directory};
@@ -25,7 +26,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
     if base.owner != 0 {
         return Ok(());
     }
-    let mut seen: Vec<Vec<u8>> = Vec::new();
+    let mut seen: Vec<Bytes> = Vec::new();
     for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &cgroup::is_container)? {
         let component = dir.rsplit(|b| *b == b'/').next().unwrap_or_default();
         let (engine, name) = named(host, &component[PAYLOAD.len()..]);
@@ -33,15 +34,15 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         if name.is_empty() || seen.contains(&name) {
             continue;
         }
-        seen.push(name.clone());
+        seen.push(name);
         let owner = cgroup::owner_above(host, std::slice::from_ref(&dir)).unwrap_or(u32::MAX);
-        out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Cgroup(dir), owner });
+        out.push(Container { engine, id: name, name, evidence: Evidence::Cgroup(dir), owner });
     }
     for (engine, home) in HOMES {
         for name in oci::ids(host, home)?.into_iter().filter(|name| !seen.contains(name)) {
-            let known = is_directory(host, &[home, &b"/"[..], &name].concat());
+            let known = is_directory(host, join(&[home, &b"/"[..], name]));
             if known {
-                out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Oci(Vec::new()), owner: 0 });
+                out.push(Container { engine, id: name, name, evidence: Evidence::Oci(&[]), owner: 0 });
             }
         }
     }
@@ -57,14 +58,14 @@ pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
 }
 
 /// The engine and name of a payload: LXC appends `-1` to `-999` where a cgroup of the name was left over.
-fn named(host: &Host, payload: &[u8]) -> (&'static str, Vec<u8>) {
-    let home = |name: &[u8]| HOMES.iter().find(|(_, home)| is_directory(host, &[home, &b"/"[..], name].concat()));
+fn named(host: &Host, payload: &[u8]) -> (&'static str, Bytes) {
+    let home = |name: &[u8]| HOMES.iter().find(|(_, home)| is_directory(host, join(&[home, &b"/"[..], name])));
     if let Some((engine, _)) = home(payload) {
-        return (engine, payload.to_vec());
+        return (engine, keep(payload));
     }
-    match without_suffix(payload).and_then(|name| Some((home(name)?.0, name.to_vec()))) {
+    match without_suffix(payload).and_then(|name| Some((home(name)?.0, keep(name)))) {
         Some(found) => found,
-        None => ("lxc", payload.to_vec()),
+        None => ("lxc", keep(payload)),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init};
+use crate::bytes::{Bytes, join, keep};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, select};
@@ -16,19 +17,19 @@ use crate::process::MAX_PID;
 /// As [`Host::entries`].
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
     for dir in gvisor_roots(host, base)? {
-        for file in oci::ids(host, &dir)? {
-            let Some(id) = gvisor_id(&file) else { continue };
-            add(host, base, "gvisor", id, [&dir[..], b"/", &file].concat(), &["sandbox", "pid"], out)?;
+        for file in oci::ids(host, dir)? {
+            let Some(id) = gvisor_id(file) else { continue };
+            add(host, base, "gvisor", id, join(&[dir, b"/", file]), &["sandbox", "pid"], out)?;
         }
     }
     for (root, name, key) in [
         (&b"/kata"[..], &b"state.json"[..], &["hypervisor", "pid"][..]),
         (b"/vc/sbs", b"persist.json", &["HypervisorState", "Pid"]),
     ] {
-        let root = [&base.run, root].concat();
-        for id in oci::ids(host, &root)? {
-            let file = [&root[..], b"/", &id, b"/", name].concat();
-            add(host, base, "kata", &id, file, key, out)?;
+        let root = join(&[base.run, root]);
+        for id in oci::ids(host, root)? {
+            let file = join(&[root, b"/", id, b"/", name]);
+            add(host, base, "kata", id, file, key, out)?;
         }
     }
     Ok(())
@@ -53,14 +54,14 @@ fn add(
     base: &Base,
     engine: &'static str,
     id: &[u8],
-    file: Vec<u8>,
+    file: Bytes,
     key: &[&str],
     out: &mut Vec<Container>,
 ) -> Result<()> {
-    if let Some((Some(pid), owner)) = parsed(host, &file, |text| pid_in(text, key))? {
+    if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key))? {
         let owner = if base.owner == 0 { owner } else { base.owner };
         let evidence = Evidence::Init(Init { pid, start: None, inode: None, owner, file });
-        out.push(Container { engine, name: id.to_vec(), id: id.to_vec(), evidence, owner });
+        out.push(Container { engine, name: keep(id), id: keep(id), evidence, owner });
     }
     Ok(())
 }
@@ -78,11 +79,11 @@ fn gvisor_id(file: &[u8]) -> Option<&[u8]> {
     Some(&stem[..end]).filter(|id| !id.is_empty())
 }
 
-fn gvisor_roots(host: &Host, base: &Base) -> Result<Vec<Vec<u8>>> {
-    let mut roots = vec![[&base.run, &b"/runsc"[..]].concat()];
-    let shim = [&base.run, &b"/containerd/runsc"[..]].concat();
-    for namespace in oci::ids(host, &shim)? {
-        roots.push([&shim[..], b"/", &namespace].concat());
+fn gvisor_roots(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
+    let mut roots = vec![join(&[base.run, &b"/runsc"[..]])];
+    let shim = join(&[base.run, &b"/containerd/runsc"[..]]);
+    for namespace in oci::ids(host, shim)? {
+        roots.push(join(&[shim, b"/", namespace]));
     }
     Ok(roots)
 }
