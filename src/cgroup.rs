@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, join, keep};
-use crate::error::{Error, Result, describe};
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
 use crate::process::{Process, all_pids, cgroup_paths, is_dead, is_gone, parse_pid};
@@ -26,7 +26,7 @@ pub struct Member {
     pub process: Process,
     /// Its network namespace.
     pub netns: NetNs,
-    /// The uid that could have put it there: the owner of the directory above the one that was asked for.
+    /// The uid that could have put it there: an owner other than root of the directory or, for a container, of the one above.
     pub owner: u32,
 }
 
@@ -129,7 +129,11 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
 /// # Errors
 /// As [`Host::excuse`]; also where a process may not be looked at.
 pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
-    let owner = owner_above(host, dirs)?;
+    // Who owns the directory itself can put processes of theirs there, too.
+    let owner = match owner_of(host, dirs)? {
+        0 => owner_above(host, dirs)?,
+        owner => owner,
+    };
     let mut found: Vec<Member> = Vec::new();
     for pid in pids(host, dirs)? {
         let Some((process, netns)) = look(host, pid)? else { continue };
@@ -294,11 +298,15 @@ fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
 /// # Errors
 /// Where the directory above cannot be looked at.
 pub fn owner_above(host: &Host, dirs: &[Bytes]) -> Result<u32> {
+    let above = |dir: &Bytes| &dir[..dir.iter().rposition(|b| *b == b'/').unwrap_or(0).max(1)];
+    owner_of(host, &dirs.iter().map(above).collect::<Vec<_>>())
+}
+
+/// The first owner other than root of a directory.
+fn owner_of(host: &Host, dirs: &[Bytes]) -> Result<u32> {
     for dir in dirs {
-        let end = dir.iter().rposition(|b| *b == b'/').unwrap_or(0);
-        let above = &dir[..end.max(1)];
-        let stat = host.locate(above, Links::Follow).and_then(fstat);
-        let owner = stat.map_err(|e| Error::new(format!("cannot read {}: {}", quoted(above), describe(e))))?.st_uid;
+        let stat = host.locate(dir, Links::Follow).and_then(fstat);
+        let owner = stat.map_err(|e| Error::cannot(format_args!("read {}", quoted(dir)), e))?.st_uid;
         if owner != 0 {
             return Ok(owner);
         }

@@ -115,7 +115,13 @@ fn merge(found: &mut Vec<Container>, new: Container) {
                 old.name = new.name;
             }
         }
-        Some(old) if old.engine != "k8s" && new.engine == "k8s" => *old = new,
+        Some(old) if old.engine != "k8s" && new.engine == "k8s" => {
+            (old.engine, old.name) = (new.engine, new.name);
+            // A sandbox has no record but its own.
+            if !matches!(old.evidence, Evidence::Init(_)) {
+                old.evidence = new.evidence;
+            }
+        }
         Some(_) => {}
     }
 }
@@ -241,8 +247,8 @@ fn decide(host: &Host, word: &[u8], hits: Vec<&Container>) -> Result<Outcome> {
         }
     }
     let found = running.swap_remove(0);
-    if let Some(note) = engine::note(found.container.engine) {
-        host.console.note(format_args!("{} {note}", label(&found.container)));
+    if let Evidence::Init(Init { sandbox: Some(sandbox), .. }) = &found.container.evidence {
+        host.console.note(format_args!("{} {}", label(&found.container), sandbox.note));
     }
     Ok(Outcome::Running(found))
 }
@@ -403,7 +409,9 @@ pub fn prove(host: &Host, init: &Init, subject: &Subject<'_>) -> Result<Proof> {
         Err(e) if is_gone(e) => return gone(),
         Err(e) => return Err(denied(e)),
     };
-    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(|path| cgroup::names_id(path, subject.id)));
+    let ids = [subject.id, init.sandbox.map_or(b"", |sandbox| sandbox.id)];
+    let names_it = |path: &&[u8]| ids.iter().any(|id| cgroup::names_id(path, id));
+    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(|path| names_it(&&path[..])));
     let proven = init.start.is_some() || init.inode == Some(netns.id.ino) || by_cgroup();
     if !proven {
         return Err(Error::new(format!(

@@ -122,7 +122,7 @@ fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
     let (record, owner) = oci::read_named(host, path)?;
     let label = format!("container of {}", quoted(path));
     let subject = Subject { label: &label, id: record.id.unwrap_or_default() };
-    let init = Init { pid: record.pid, start: record.start, inode: None, owner, file: keep(path) };
+    let init = Init { pid: record.pid, start: record.start, inode: None, sandbox: None, owner, file: keep(path) };
     match container::prove(host, &init, &subject)? {
         Proof::Alive(process, netns) => {
             container::trust(host, owner, &netns, &label)?;

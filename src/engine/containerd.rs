@@ -91,7 +91,7 @@ fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Re
     })?;
     let root = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/")).unwrap_or(keep(DEFAULT_ROOT));
     // A rootless containerd sees its own directory at this path.
-    let root = match root.strip_prefix(b"/run/") {
+    let root = match root.strip_prefix(b"/run/").filter(|below| below.starts_with(b"containerd/")) {
         Some(below) if base.owner != 0 => join(&[base.run, &b"/"[..], below]),
         _ => root,
     };

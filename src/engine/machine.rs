@@ -32,7 +32,9 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         let unit = value("SCOPE").or_else(|| value("UNIT")).unwrap_or_default();
         let evidence = match group(host, unit)? {
             Some(dir) => Evidence::Cgroup(dir),
-            None => Evidence::Init(Init { pid, start: None, inode: None, owner: file.owner, file: path }),
+            None => {
+                Evidence::Init(Init { pid, start: None, inode: None, sandbox: None, owner: file.owner, file: path })
+            }
         };
         out.push(Container { engine: "machine", id: name, name, evidence, owner: file.owner });
     }

@@ -71,10 +71,21 @@ pub struct Init {
     pub start: Option<u64>,
     /// The inode of its network namespace, where that is recorded.
     pub inode: Option<u64>,
+    /// Set where the process is a sandbox around the container.
+    pub sandbox: Option<Sandbox>,
     /// The uid that could have written the record.
     pub owner: u32,
     /// The record's path.
     pub file: Bytes,
+}
+
+/// A virtual machine or kernel of its own that a container runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Its ID, which its cgroup has rather than the container's.
+    pub id: Bytes,
+    /// What somebody who enters should know, to follow the container's name.
+    pub note: &'static str,
 }
 
 /// Adds every container of a base. With a needle, those whose files do not contain it may be left out unparsed.
@@ -101,17 +112,6 @@ pub static ENGINES: &[Engine] = &[
     Engine { words: &["containerd", "nerdctl"], each: containerd::each, state: containerd::state },
     Engine { words: &["runc", "crun", "youki"], each: runtimes::each, state: runtimes::state },
 ];
-
-/// What somebody who enters a container of this engine should know.
-pub fn note(word: &str) -> Option<&'static str> {
-    match word {
-        "gvisor" => {
-            Some("keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here")
-        }
-        "kata" => Some("is a virtual machine: its link can be seen here, the workload's own interfaces are inside"),
-        _ => None,
-    }
-}
 
 /// Whose engines this caller looks at: the system's, then for root every user's, else the caller's own.
 ///

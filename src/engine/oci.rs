@@ -70,6 +70,7 @@ pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Result<Option<In
                 pid: record.pid,
                 start: record.start,
                 inode: None,
+                sandbox: None,
                 owner: if base.owner == 0 { owner } else { base.owner },
                 file: path,
             }));

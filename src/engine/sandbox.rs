@@ -4,12 +4,16 @@
 #![forbid(unsafe_code)]
 
 use super::oci::{self, parsed};
-use super::{Base, Container, Evidence, Init};
-use crate::bytes::{Bytes, join, keep};
+use super::{Base, Container, Evidence, Init, Sandbox};
+use crate::bytes::{Bytes, join};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, select};
 use crate::process::MAX_PID;
+
+const GVISOR: &str =
+    "keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here";
+const KATA: &str = "is a virtual machine: its link can be seen here, the workload's own interfaces are inside";
 
 /// Every sandbox of either kind.
 ///
@@ -18,8 +22,9 @@ use crate::process::MAX_PID;
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
     for dir in gvisor_roots(host, base)? {
         for file in oci::ids(host, dir)? {
-            let Some(id) = gvisor_id(file) else { continue };
-            add(host, base, "gvisor", id, join(&[dir, b"/", file]), &["sandbox", "pid"], out)?;
+            let Some((id, sandbox)) = gvisor_ids(file) else { continue };
+            let sandbox = Sandbox { id: sandbox, note: GVISOR };
+            add(host, base, ("gvisor", id), sandbox, join(&[dir, b"/", file]), &["sandbox", "pid"], out)?;
         }
     }
     for (root, name, key) in [
@@ -29,7 +34,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         let root = join(&[base.run, root]);
         for id in oci::ids(host, root)? {
             let file = join(&[root, b"/", id, b"/", name]);
-            add(host, base, "kata", id, file, key, out)?;
+            add(host, base, ("kata", id), Sandbox { id, note: KATA }, file, key, out)?;
         }
     }
     Ok(())
@@ -52,16 +57,16 @@ pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
 fn add(
     host: &Host,
     base: &Base,
-    engine: &'static str,
-    id: &[u8],
+    (engine, id): (&'static str, Bytes),
+    sandbox: Sandbox,
     file: Bytes,
     key: &[&str],
     out: &mut Vec<Container>,
 ) -> Result<()> {
     if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key))? {
         let owner = if base.owner == 0 { owner } else { base.owner };
-        let evidence = Evidence::Init(Init { pid, start: None, inode: None, owner, file });
-        out.push(Container { engine, name: keep(id), id: keep(id), evidence, owner });
+        let evidence = Evidence::Init(Init { pid, start: None, inode: None, sandbox: Some(sandbox), owner, file });
+        out.push(Container { engine, name: id, id, evidence, owner });
     }
     Ok(())
 }
@@ -72,11 +77,13 @@ fn pid_in(text: &[u8], key: &[&str]) -> std::result::Result<Option<u32>, Refused
     Ok(pid.filter(|pid| (1..=MAX_PID).contains(pid)))
 }
 
-/// The container's ID in `ID_sandbox:SANDBOX.state`.
-fn gvisor_id(file: &[u8]) -> Option<&[u8]> {
+/// Both IDs in `ID_sandbox:SANDBOX.state`.
+fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
+    const BETWEEN: &[u8] = b"_sandbox:";
     let stem = file.strip_suffix(b".state")?;
-    let end = stem.windows(9).position(|part| part == b"_sandbox:")?;
-    Some(&stem[..end]).filter(|id| !id.is_empty())
+    let end = stem.windows(BETWEEN.len()).position(|part| part == BETWEEN)?;
+    let (id, sandbox) = (&stem[..end], &stem[end + BETWEEN.len()..]);
+    (!id.is_empty() && !sandbox.is_empty()).then_some((id, sandbox))
 }
 
 fn gvisor_roots(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
@@ -101,8 +108,9 @@ mod tests {
 
     #[test]
     fn files_are_named_after_container_and_sandbox() {
-        assert_eq!(gvisor_id(b"abc_sandbox:def.state"), Some(&b"abc"[..]));
-        assert_eq!(gvisor_id(b"abc_sandbox:def.lock"), None);
-        assert_eq!(gvisor_id(b"_sandbox:def.state"), None);
+        assert_eq!(gvisor_ids(b"abc_sandbox:def.state"), Some((&b"abc"[..], &b"def"[..])));
+        for other in [&b"abc_sandbox:def.lock"[..], b"_sandbox:def.state", b"abc_sandbox:.state", b"abc.state"] {
+            assert_eq!(gvisor_ids(other), None);
+        }
     }
 }

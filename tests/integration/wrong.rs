@@ -411,10 +411,31 @@ fn a_delegated_cgroup() {
         chown(file, Some(USER), None).expect("chown");
     }
     refuses(&["--cgroup", inside.path()], &[]);
+    refuses(&["--cgroup", cgroup.path()], &[]);
     drop(roots);
     let own = Sleeper::of_user();
     inside.add(own.pid);
     enters(&["--cgroup", inside.path()], &own.ns());
+}
+
+#[test]
+fn an_lxc_container_with_a_number_is_its_own() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let name = unique("lxc");
+    let Some(cgroup) = Cgroup::new(&format!("lxc.payload.{name}-1")) else {
+        skip("no cgroup hierarchy can be written");
+        return;
+    };
+    let home = std::path::PathBuf::from(format!("/var/lib/lxc/{name}"));
+    fs::create_dir_all(&home).expect("a directory");
+    let sleeper = Sleeper::start();
+    cgroup.add(sleeper.pid);
+    let numbered = format!("lxc:{name}-1");
+    enters(&["--container", &numbered], &sleeper.ns());
+    refuses(&["--container", &format!("lxc:{name}")], &["not running"]);
+    fs::remove_dir(home).expect("the directory");
 }
 
 #[test]
