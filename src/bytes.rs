@@ -8,9 +8,9 @@
 /// A name or path of any bytes.
 pub type Bytes = &'static [u8];
 
-/// Keeps a copy of `bytes`.
-pub fn keep(bytes: &[u8]) -> Bytes {
-    bytes.to_vec().leak()
+/// Keeps bytes or text.
+pub fn keep(bytes: impl Into<Vec<u8>>) -> Bytes {
+    bytes.into().leak()
 }
 
 /// The parts one after the other.

@@ -410,8 +410,8 @@ pub fn prove(host: &Host, init: &Init, subject: &Subject<'_>) -> Result<Proof> {
         Err(e) => return Err(denied(e)),
     };
     let ids = [subject.id, init.sandbox.map_or(b"", |sandbox| sandbox.id)];
-    let names_it = |path: &&[u8]| ids.iter().any(|id| cgroup::names_id(path, id));
-    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(|path| names_it(&&path[..])));
+    let is_its = |path: &Bytes| ids.iter().any(|id| cgroup::names_id(path, id));
+    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(is_its));
     let proven = init.start.is_some() || init.inode == Some(netns.id.ino) || by_cgroup();
     if !proven {
         return Err(Error::new(format!(

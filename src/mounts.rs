@@ -69,7 +69,7 @@ fn unescape(field: &[u8]) -> Bytes {
             }
         }
     }
-    out.leak()
+    keep(out)
 }
 
 #[cfg(test)]

@@ -54,12 +54,12 @@ pub fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
 /// Follows a symlink. One into /proc must not be older than the process, or its pid was reused since.
 fn follow(host: &Host, link: OwnedFd, path: &[u8]) -> Result<NetNs> {
     let cannot = |e| Error::cannot(format_args!("follow the symbolic link {}", quoted(path)), e);
-    let leads_to = readlinkat(link.as_fd(), c"", Vec::new()).map_err(cannot)?.into_bytes().leak() as Bytes;
+    let leads_to = readlinkat(link.as_fd(), c"", Vec::new()).map_err(cannot)?.into_bytes();
     let dangling = || {
         Error::new(format!("{} is a dangling symbolic link to {}", quoted(path), quoted(&leads_to)))
             .remedy("its process has exited; remove the link")
     };
-    let Some(pid) = process_of(leads_to) else {
+    let Some(pid) = process_of(&leads_to) else {
         let located = host.locate(path, Links::Follow).map_err(|e| match e {
             rustix::io::Errno::NOENT => dangling(),
             e => cannot(e),

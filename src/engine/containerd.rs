@@ -69,7 +69,7 @@ pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
 /// The task directories, with the namespace of each.
 fn namespaces(host: &Host, base: &Base) -> Result<Vec<(Bytes, Bytes)>> {
     let states = match base.owner {
-        0 => STATES.iter().map(|state| keep(state)).collect(),
+        0 => STATES.to_vec(),
         _ => vec![join(&[base.run, &b"/containerd"[..]])],
     };
     let mut found = Vec::new();
@@ -142,7 +142,7 @@ fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Bytes)>, Re
         _ => None,
     };
     let nerdctl = nerdctl.map(|name| ("nerdctl", keep(name.as_bytes())));
-    Ok(pod.map(|pod| ("k8s", pod.into_bytes().leak() as Bytes)).or(nerdctl))
+    Ok(pod.map(|pod| ("k8s", keep(pod))).or(nerdctl))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, keep};
 
 /// `NAMESPACE/POD/CONTAINER` of `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`, `NAMESPACE/POD` of a sandbox: container `POD`, or none.
 pub fn parse(name: &[u8]) -> Option<Bytes> {
@@ -16,7 +16,7 @@ pub fn parse(name: &[u8]) -> Option<Bytes> {
         _ => return None,
     };
     let parts: Vec<&[u8]> = [Some(namespace), Some(pod), container].into_iter().flatten().collect();
-    parts.iter().all(|part| !part.is_empty()).then(|| parts.join(&b'/').leak() as Bytes)
+    parts.iter().all(|part| !part.is_empty()).then(|| keep(parts.join(&b'/')))
 }
 
 #[cfg(test)]

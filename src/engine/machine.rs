@@ -4,7 +4,7 @@
 
 use super::oci;
 use super::{Base, Container, Evidence, Init};
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, join, keep};
 use crate::cgroup;
 use crate::error::Result;
 use crate::host::Host;
@@ -85,7 +85,7 @@ fn value(text: &[u8], key: &str) -> Option<Bytes> {
             rest = tail;
         }
     }
-    Some(out.leak())
+    Some(keep(out))
 }
 
 /// The byte of `xNN`.

@@ -124,7 +124,7 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
     let caller = geteuid().as_raw();
     if caller != 0 {
         let run = std::env::var_os("XDG_RUNTIME_DIR").map(kept);
-        let run = run.unwrap_or_else(|| format!("/run/user/{caller}").into_bytes().leak() as Bytes);
+        let run = run.unwrap_or_else(|| keep(format!("/run/user/{caller}")));
         let home = std::env::var_os("HOME").map(kept);
         bases.push(Base { owner: caller, run, home });
         return Ok(bases);
@@ -142,14 +142,14 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
     let passwd = host.file(b"/etc/passwd")?.map_or(Vec::new(), |file| file.bytes);
     bases.extend(uids.iter().map(|uid| Base {
         owner: *uid,
-        run: format!("/run/user/{uid}").into_bytes().leak() as Bytes,
+        run: keep(format!("/run/user/{uid}")),
         home: home_of(&passwd, *uid),
     }));
     Ok(bases)
 }
 
 fn kept(variable: OsString) -> Bytes {
-    variable.into_vec().leak()
+    keep(variable.into_vec())
 }
 
 /// The home directory of `uid`, by passwd(5).
