@@ -11,6 +11,8 @@ use rustix::fs::OFlags;
 pub struct Mount {
     /// The mount's id.
     pub id: u64,
+    /// The id of the mount it is mounted on.
+    pub parent: u64,
     /// What of the file system is mounted; `net:[N]` for a namespace.
     pub root: Vec<u8>,
     /// Where, with its escapes resolved.
@@ -45,7 +47,8 @@ pub fn nsfs(host: &Host) -> Result<Vec<Vec<u8>>> {
 pub fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|b| *b == b' ');
     let id = number(fields.next()?)?;
-    let root = unescape(fields.nth(2)?);
+    let parent = number(fields.next()?)?;
+    let root = unescape(fields.nth(1)?);
     let point = unescape(fields.next()?);
     let mut group = None;
     // The mount's options, then the optional fields.
@@ -53,7 +56,7 @@ pub fn parse(line: &[u8]) -> Option<Mount> {
         group = group.or_else(|| number(field.strip_prefix(b"shared:")?));
     }
     let kind = fields.next()?.to_vec();
-    Some(Mount { id, root, point, group, kind })
+    Some(Mount { id, parent, root, point, group, kind })
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -90,8 +93,8 @@ mod tests {
         let line = br"36 35 0:4 net:[4026532253] /run/netns/a\040b rw shared:5 master:1 - nsfs nsfs rw";
         let mount = parse(line).unwrap();
         assert_eq!(
-            (mount.id, &mount.root[..], &mount.point[..]),
-            (36, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..])
+            (mount.id, mount.parent, &mount.root[..], &mount.point[..]),
+            (36, 35, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..])
         );
         assert_eq!((&mount.kind[..], mount.group), (&b"nsfs"[..], Some(5)));
         let private = parse(b"1 0 8:1 / / rw - ext4 /dev/vda rw").unwrap();

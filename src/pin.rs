@@ -147,7 +147,7 @@ impl<'a> Directory<'a> {
         let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(mount_id);
         let above = above.map_err(cannot)?;
         let is_mount = own != above;
-        if self.has_mounts_below(&mounts).map_err(cannot)? {
+        if self.has_mounts_below(&mounts, own).map_err(cannot)? {
             return Ok(self);
         }
         let group = |id| mounts.iter().find(|mount| mount.id == id).and_then(|mount| mount.group);
@@ -174,11 +174,12 @@ impl<'a> Directory<'a> {
         Ok(self)
     }
 
-    fn has_mounts_below(&self, mounts: &[Mount]) -> std::result::Result<bool, Errno> {
+    fn has_mounts_below(&self, mounts: &[Mount], own: u64) -> std::result::Result<bool, Errno> {
         // As our mount namespace calls it, which with --host-root is not how the host does.
         let here = readlinkat(CWD, fd_path(&self.fd), Vec::new())?;
         let below = [here.as_bytes(), b"/"].concat();
-        Ok(mounts.iter().any(|mount| mount.point.starts_with(&below)))
+        // What is mounted on another mount of the same path is hidden by ours.
+        Ok(mounts.iter().any(|mount| mount.parent == own && mount.point.starts_with(&below)))
     }
 
     fn pin(&self, netns: &NetNs, name: &[u8]) -> Result<bool> {
@@ -264,6 +265,8 @@ impl<'a> Directory<'a> {
         let cannot = |action: &str, e| refused(format_args!("{action} {}", self.quoted(name)), e);
         let unlink = || match unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::BUSY) => Err(cannot("remove", Errno::BUSY)
+                .remedy(format!("it is mounted once more, hidden below the mount of {}", shown(self.path)))),
             Err(e) => Err(cannot("remove", e)),
         };
         let mut was_pin = false;
