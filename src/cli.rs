@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
+use crate::pin::valid_name;
 use crate::process::parse_pid;
 use crate::sys::Argv;
 use crate::text::{quoted, shown};
@@ -21,6 +22,8 @@ enum Kind {
     State,
     Cgroup,
     Inode,
+    Pin,
+    Unpin,
     HostRoot,
     Quiet,
     Verbose,
@@ -61,6 +64,8 @@ pub const TARGETS: &[Opt] = &[
 
 /// The options that say what else to do.
 pub const MODIFIERS: &[Opt] = &[
+    opt!(Pin, [], ["pin"], Some("NAME"), "keep the namespace as /run/netns/NAME first"),
+    opt!(Unpin, [], ["unpin"], Some("NAME..."), "remove these pins; takes no TARGET"),
     opt!(HostRoot, [], ["host-root"], Some("DIR"), "the host is the one mounted at DIR"),
     opt!(Quiet, ['q'], ["quiet"], None, "no notes"),
     opt!(Verbose, ['v'], ["verbose"], None, "tell on stderr how TARGET was found"),
@@ -70,9 +75,11 @@ pub const MODIFIERS: &[Opt] = &[
 
 const HEAD: &str = "\
 Usage: netns-enter [OPTION]... TARGET [OPTION]... [--] [COMMAND [ARG]...]
+       netns-enter --unpin NAME...
 
 Enter the network namespace of a process, container or pod and become COMMAND
-($SHELL without one) there, with all else as it is here.
+($SHELL without one) there, with all else as it is here. With --pin and no
+COMMAND nothing is run.
 
 TARGET, one of:
   NAME                     a container, a pod or an entry of /run/netns;
@@ -87,6 +94,7 @@ Examples:
   netns-enter web tcpdump -ni eth0
   netns-enter --pid 3456 -- ip addr
   netns-enter shop/cart-7d9f -- ss -tnp
+  netns-enter web --pin web
 ";
 
 /// What names the namespace.
@@ -119,6 +127,8 @@ pub enum Invocation {
     Version,
     /// Enter TARGET and run COMMAND.
     Enter(Args),
+    /// `--unpin`: remove these pins.
+    Unpin(Args),
 }
 
 /// Everything that was asked for.
@@ -128,6 +138,10 @@ pub struct Args {
     pub target: Option<Target>,
     /// Where COMMAND starts among the arguments.
     pub command: Option<usize>,
+    /// `--pin`
+    pub pin: Option<OsString>,
+    /// The names after `--unpin`.
+    pub unpin: Vec<OsString>,
     /// `--host-root`
     pub host_root: Option<OsString>,
     /// `--quiet`
@@ -153,11 +167,19 @@ fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Resu
         // lexopt swallows `--` without a word, but what follows it is COMMAND and never TARGET.
         if parser.try_raw_args().is_some_and(|raw| raw.peek() == Some(OsStr::new("--"))) {
             let after = remaining(&mut parser) - 1;
+            if given.contains(&Kind::Unpin) {
+                args.unpin.extend(parser.raw_args().map_err(misuse)?.skip(1));
+                break;
+            }
             args.command = (after > 0).then(|| count - after);
             break;
         }
         let Some(arg) = parser.next().map_err(misuse)? else { break };
         if let Arg::Value(word) = arg {
+            if given.contains(&Kind::Unpin) {
+                args.unpin.push(word);
+                continue;
+            }
             if args.target.is_some() {
                 args.command = Some(count - remaining(&mut parser) - 1);
                 break;
@@ -175,6 +197,8 @@ fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Resu
             Kind::Version => return Ok(Invocation::Version),
             Kind::Quiet => args.quiet = true,
             Kind::Verbose => args.verbose = true,
+            Kind::Pin => args.pin = Some(pin_name(value(&mut parser, opt)?)?),
+            Kind::Unpin => {}
             Kind::HostRoot => args.host_root = Some(value(&mut parser, opt)?),
             target => {
                 let value = value(&mut parser, opt)?;
@@ -188,10 +212,30 @@ fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Resu
     if args.quiet && args.verbose {
         return Err(usage("--quiet and --verbose contradict each other"));
     }
+    if given.contains(&Kind::Unpin) {
+        return unpin(args);
+    }
     if args.target.is_none() {
         return Err(no_target(args.command.is_some()));
     }
     Ok(Invocation::Enter(args))
+}
+
+fn unpin(args: Args) -> Result<Invocation> {
+    if let Some(target) = &args.target {
+        return Err(usage(format!("--unpin takes names of pins after it, no target: {}", spelled(target))));
+    }
+    if args.pin.is_some() {
+        return Err(usage("--pin and --unpin contradict each other"));
+    }
+    if args.unpin.is_empty() {
+        return Err(usage("--unpin needs a name"));
+    }
+    Ok(Invocation::Unpin(args))
+}
+
+fn pin_name(name: OsString) -> Result<OsString> {
+    valid_name(name.as_bytes()).map(|()| name)
 }
 
 fn remaining(parser: &mut Parser) -> usize {
@@ -235,7 +279,9 @@ fn option_target(kind: Kind, value: OsString) -> Result<Target> {
         Kind::File => Target::File(value),
         Kind::State => Target::State(value),
         Kind::Cgroup => Target::Cgroup(value),
-        Kind::HostRoot | Kind::Quiet | Kind::Verbose | Kind::Help | Kind::Version => unreachable!("not a target"),
+        Kind::Pin | Kind::Unpin | Kind::HostRoot | Kind::Quiet | Kind::Verbose | Kind::Help | Kind::Version => {
+            unreachable!("not a target")
+        }
     })
 }
 
@@ -386,6 +432,27 @@ mod tests {
         assert!(bad(&["-qv", "web"]).contains("contradict"));
         assert!(bad(&["-p", "5", "-c", "web"]).contains("two targets"));
         assert!(bad(&["tcpdump", "-p", "5"]).contains("two targets"));
+    }
+
+    #[test]
+    fn pins_have_names_and_unpin_nothing_else() {
+        good(&["web", "--pin", "x"], Target::Name("web".into()), &[]);
+        assert_eq!(parsed(&["--pin=x", "web", "ls"]).unwrap().0.pin, Some("x".into()));
+        for name in ["", ".", "..", "a/b", "-x", "a\nb"] {
+            assert!(!bad(&["web", "--pin", name]).is_empty());
+        }
+        assert!(bad(&["--pin", "x"]).contains("no target"));
+        let names = |words: &[&str]| match parse_words(words.iter().map(OsStr::new), words.len() + 1) {
+            Ok(Invocation::Unpin(args)) => args.unpin,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(names(&["--unpin", "a", "-q", "b", "--", "-c", "--"]), ["a", "b", "-c", "--"]);
+        assert_eq!(names(&["-q", "--unpin", "a"]), ["a"]);
+        assert!(bad(&["--unpin"]).contains("needs a name"));
+        assert!(bad(&["--unpin", "--"]).contains("needs a name"));
+        assert!(bad(&["web", "--unpin", "a"]).contains("no target"));
+        assert!(bad(&["--unpin", "a", "-p", "5"]).contains("no target"));
+        assert!(bad(&["--unpin", "a", "--pin", "b"]).contains("contradict"));
     }
 
     #[test]

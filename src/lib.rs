@@ -15,6 +15,7 @@ pub mod host;
 pub mod json;
 pub mod mounts;
 pub mod netns;
+pub mod pin;
 pub mod pinned;
 pub mod process;
 pub mod root;

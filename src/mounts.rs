@@ -12,10 +12,14 @@ use rustix::fs::OFlags;
 pub struct Mount {
     /// The mount's id.
     pub id: u64,
+    /// The id of the mount it is mounted on.
+    pub parent: u64,
     /// What of the file system is mounted; `net:[N]` for a namespace.
     pub root: Bytes,
     /// Where, with its escapes resolved.
     pub point: Bytes,
+    /// Its peer group, if it is a shared mount.
+    pub group: Option<u64>,
     /// The file system's type.
     pub kind: Bytes,
 }
@@ -43,12 +47,21 @@ pub fn nsfs(host: &Host) -> Result<Vec<Bytes>> {
 /// Parses a line. Optional fields of any number end with a lone `-`.
 pub fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|b| *b == b' ');
-    let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
-    let root = unescape(fields.nth(2)?);
+    let id = number(fields.next()?)?;
+    let parent = number(fields.next()?)?;
+    let root = unescape(fields.nth(1)?);
     let point = unescape(fields.next()?);
-    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-    let kind = keep(kind);
-    Some(Mount { id, root, point, kind })
+    let mut group = None;
+    // The mount's options, then the optional fields.
+    while let Some(field) = fields.next().filter(|field| *field != b"-") {
+        group = group.or_else(|| number(field.strip_prefix(b"shared:")?));
+    }
+    let kind = keep(fields.next()?);
+    Some(Mount { id, parent, root, point, group, kind })
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Resolves the octal escapes of blanks, newlines and backslashes.
@@ -80,9 +93,13 @@ mod tests {
     fn lines_with_and_without_optional_fields() {
         let line = br"36 35 0:4 net:[4026532253] /run/netns/a\040b rw shared:5 master:1 - nsfs nsfs rw";
         let mount = parse(line).unwrap();
-        assert_eq!((mount.id, mount.root, mount.point), (36, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..]));
-        assert_eq!(mount.kind, b"nsfs");
-        assert_eq!(parse(b"1 0 8:1 / / rw - ext4 /dev/vda rw").unwrap().kind, b"ext4");
+        assert_eq!(
+            (mount.id, mount.parent, mount.root, mount.point),
+            (36, 35, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..])
+        );
+        assert_eq!((mount.kind, mount.group), (&b"nsfs"[..], Some(5)));
+        let private = parse(b"1 0 8:1 / / rw - ext4 /dev/vda rw").unwrap();
+        assert_eq!((private.kind, private.group), (&b"ext4"[..], None));
         for broken in [&b""[..], b"1 2 3", b"x 0 8:1 / / rw - ext4 a b", b"1 0 8:1 / / rw shared:1"] {
             assert_eq!(parse(broken), None);
         }

@@ -6,11 +6,13 @@ use crate::cli::{self, Args, Invocation};
 use crate::console::{self, Console};
 use crate::error::{Error, NOT_EXECUTABLE, NOT_FOUND, Result, describe};
 use crate::host::Host;
+use crate::pin;
 use crate::sys::{self, Argv};
 use crate::target;
 use crate::text::quoted;
 use rustix::io::Errno;
 use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
 
 /// Runs the program; returns its exit status, if it returns.
 pub fn main(argv: Argv) -> u8 {
@@ -32,22 +34,47 @@ fn run(argv: Argv) -> Result<()> {
         Invocation::Help => console::print(cli::help().as_bytes()),
         Invocation::Version => console::print(cli::version().as_bytes()),
         Invocation::Enter(args) => enter(argv, &args),
+        Invocation::Unpin(args) => unpin(&args),
+    }
+}
+
+fn host(args: &Args) -> Result<Host> {
+    let console = Console { quiet: args.quiet, verbose: args.verbose };
+    match &args.host_root {
+        Some(dir) => Host::mounted_at(dir, console),
+        None => Ok(Host::own(console)),
     }
 }
 
 fn enter(argv: Argv, args: &Args) -> Result<()> {
-    let console = Console { quiet: args.quiet, verbose: args.verbose };
-    let host = match &args.host_root {
-        Some(dir) => Host::mounted_at(dir, console)?,
-        None => Host::own(console),
-    };
+    let host = host(args)?;
     let target = args.target.as_ref().ok_or_else(|| Error::new("no target"))?;
     let found = target::resolve(&host, target)?;
     if found.netns.is_hosts(&host) {
-        console.note(format_args!("{} uses the host's network namespace", found.label));
+        host.console.note(format_args!("{} uses the host's network namespace", found.label));
+    }
+    if let Some(name) = &args.pin {
+        pin::pin(&host, &found.netns, name.as_bytes())?;
+        if args.command.is_none() {
+            return Ok(());
+        }
     }
     found.netns.enter(&found.label)?;
     Err(become_command(argv, args.command))
+}
+
+/// Removes every pin that can be removed; the last failure is left to the caller to report.
+fn unpin(args: &Args) -> Result<()> {
+    let host = host(args)?;
+    let mut result = Ok(());
+    for name in &args.unpin {
+        if let Err(error) = pin::unpin(&host, name.as_bytes())
+            && let Err(earlier) = std::mem::replace(&mut result, Err(error))
+        {
+            console::report(&earlier);
+        }
+    }
+    result
 }
 
 /// Execs COMMAND, or a shell. Returns only on failure.
