@@ -4,7 +4,8 @@
 
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result, describe};
+use crate::bytes::{Bytes, join, keep};
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
 use crate::process::{Process, all_pids, cgroup_paths, is_dead, is_gone, parse_pid};
@@ -25,7 +26,7 @@ pub struct Member {
     pub process: Process,
     /// Its network namespace.
     pub netns: NetNs,
-    /// The uid that could have put it there: the owner of the directory above the one that was asked for.
+    /// The uid that could have put it there: an owner other than root of the directory or, for a container, of the one above.
     pub owner: u32,
 }
 
@@ -33,12 +34,12 @@ pub struct Member {
 ///
 /// # Errors
 /// Where /sys/fs/cgroup cannot be listed for want of memory or descriptors.
-pub fn hierarchies(host: &Host) -> Result<Vec<Vec<u8>>> {
+pub fn hierarchies(host: &Host) -> Result<Vec<Bytes>> {
     const TOP: &[u8] = b"/sys/fs/cgroup";
     if is_cgroup(host, TOP) {
-        return Ok(vec![TOP.to_vec()]);
+        return Ok(vec![TOP]);
     }
-    let mut found: Vec<Vec<u8>> = host.entries(TOP)?.iter().map(|name| [TOP, b"/", name].concat()).collect();
+    let mut found: Vec<Bytes> = host.entries(TOP)?.iter().map(|name| join(&[TOP, b"/", name])).collect();
     found.retain(|path| is_cgroup(host, path));
     found.sort_by_key(|path| !(path.ends_with(b"/systemd") || path.ends_with(b"/unified")));
     Ok(found)
@@ -54,16 +55,16 @@ pub fn is_cgroup(host: &Host, path: &[u8]) -> bool {
 ///
 /// # Errors
 /// As [`Host::entries`].
-pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]) -> bool) -> Result<Vec<Vec<u8>>> {
+pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]) -> bool) -> Result<Vec<Bytes>> {
     let mut found = Vec::new();
     for top in hierarchies(host)? {
-        let mut open: Vec<(usize, Vec<u8>)> = vec![(0, top)];
+        let mut open: Vec<(usize, Bytes)> = vec![(0, top)];
         while let Some((depth, dir)) = open.pop() {
-            for name in children(host, &dir)? {
-                let path = [&dir, &b"/"[..], &name].concat();
-                if wanted(&name) {
+            for name in children(host, dir)? {
+                let path = join(&[dir, &b"/"[..], name]);
+                if wanted(name) {
                     found.push(path);
-                } else if depth < MAX_DEPTH && !closed(&name) {
+                } else if depth < MAX_DEPTH && !closed(name) {
                     open.push((depth + 1, path));
                 }
             }
@@ -73,7 +74,7 @@ pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]
 }
 
 /// The child groups of a directory; a group without any is not listed, its link count tells.
-fn children(host: &Host, dir: &[u8]) -> Result<Vec<Vec<u8>>> {
+fn children(host: &Host, dir: &[u8]) -> Result<Vec<Bytes>> {
     use rustix::fs::FileType;
     let located = match host.locate(dir, Links::Keep) {
         Ok(located) => located,
@@ -95,7 +96,7 @@ fn children(host: &Host, dir: &[u8]) -> Result<Vec<Vec<u8>>> {
 ///
 /// # Errors
 /// Where there is none.
-pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
     let none = || Error::new(format!("no cgroup {}", quoted(text)));
     if !text.contains(&b'/') {
         let found = search(host, &|name| name == text, &|_| false)?;
@@ -105,9 +106,9 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
     }
     let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
     if path.starts_with(b"/") && is_cgroup(host, path) {
-        return Ok(vec![path.to_vec()]);
+        return Ok(vec![keep(path)]);
     }
-    let below = |top: Vec<u8>| [&top, path].concat();
+    let below = |top: Bytes| join(&[top, path]);
     let found: Vec<_> = match path.starts_with(b"/") {
         true => hierarchies(host)?.into_iter().map(below).filter(|path| is_cgroup(host, path)).collect(),
         false => Vec::new(),
@@ -127,8 +128,12 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
 ///
 /// # Errors
 /// As [`Host::excuse`]; also where a process may not be looked at.
-pub fn members(host: &Host, dirs: &[Vec<u8>]) -> Result<Vec<Member>> {
-    let owner = owner_above(host, dirs)?;
+pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
+    // Who owns the directory itself can put processes of theirs there, too.
+    let owner = match owner_of(host, dirs)? {
+        0 => owner_above(host, dirs)?,
+        owner => owner,
+    };
     let mut found: Vec<Member> = Vec::new();
     for pid in pids(host, dirs)? {
         let Some((process, netns)) = look(host, pid)? else { continue };
@@ -146,7 +151,7 @@ pub fn members(host: &Host, dirs: &[Vec<u8>]) -> Result<Vec<Member>> {
 /// # Errors
 /// As [`members`]; also where several namespaces come into question.
 pub fn init_of(host: &Host, dir: &[u8]) -> Result<Option<Member>> {
-    let dirs = [dir.to_vec()];
+    let dirs = [keep(dir)];
     let owner = owner_above(host, &dirs)?;
     let listed = pids(host, &dirs)?;
     let mut inits = Vec::new();
@@ -195,7 +200,7 @@ pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Membe
             .is_none_or(|parent| !parent.cgroups().unwrap_or_default().iter().any(|path| is_its(path)));
         let is_init = process.nested_pids().is_ok_and(|pids| pids.len() > 1 && pids.last() == Some(&1));
         if outermost {
-            let owner = owner_of_name(host, &path, id, &process);
+            let owner = owner_of_name(host, path, id, &process);
             inits.push((!is_init, Member { process, netns, owner }));
         }
     }
@@ -265,12 +270,12 @@ fn held(host: &Host, pid: u32) -> Result<Option<Process>> {
 }
 
 /// The pids listed at and below `dirs`, sorted.
-fn pids(host: &Host, dirs: &[Vec<u8>]) -> Result<Vec<u32>> {
+fn pids(host: &Host, dirs: &[Bytes]) -> Result<Vec<u32>> {
     let mut found = Vec::new();
-    let mut open: Vec<Vec<u8>> = dirs.to_vec();
+    let mut open: Vec<Bytes> = dirs.to_vec();
     while let Some(dir) = open.pop() {
-        found.extend(listed(host, &[&dir, &b"/cgroup.procs"[..]].concat())?);
-        open.extend(children(host, &dir)?.iter().map(|name| [&dir, &b"/"[..], name].concat()));
+        found.extend(listed(host, join(&[dir, &b"/cgroup.procs"[..]]))?);
+        open.extend(children(host, dir)?.iter().map(|name| join(&[dir, &b"/"[..], name])));
     }
     found.sort_unstable();
     found.dedup();
@@ -292,12 +297,16 @@ fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
 ///
 /// # Errors
 /// Where the directory above cannot be looked at.
-pub fn owner_above(host: &Host, dirs: &[Vec<u8>]) -> Result<u32> {
+pub fn owner_above(host: &Host, dirs: &[Bytes]) -> Result<u32> {
+    let above = |dir: &Bytes| &dir[..dir.iter().rposition(|b| *b == b'/').unwrap_or(0).max(1)];
+    owner_of(host, &dirs.iter().map(above).collect::<Vec<_>>())
+}
+
+/// The first owner other than root of a directory.
+fn owner_of(host: &Host, dirs: &[Bytes]) -> Result<u32> {
     for dir in dirs {
-        let end = dir.iter().rposition(|b| *b == b'/').unwrap_or(0);
-        let above = &dir[..end.max(1)];
-        let stat = host.locate(above, Links::Follow).and_then(fstat);
-        let owner = stat.map_err(|e| Error::new(format!("cannot read {}: {}", quoted(above), describe(e))))?.st_uid;
+        let stat = host.locate(dir, Links::Follow).and_then(fstat);
+        let owner = stat.map_err(|e| Error::cannot(format_args!("read {}", quoted(dir)), e))?.st_uid;
         if owner != 0 {
             return Ok(owner);
         }
@@ -314,8 +323,8 @@ fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> u32 
         }
         end = slash;
     }
-    let found = hierarchies(host).unwrap_or_default().into_iter().map(|top| [&top, &path[..end]].concat());
-    let found: Vec<Vec<u8>> = found.filter(|dir| is_cgroup(host, dir)).collect();
+    let found = hierarchies(host).unwrap_or_default().into_iter().map(|top| join(&[top, &path[..end]]));
+    let found: Vec<Bytes> = found.filter(|dir| is_cgroup(host, dir)).collect();
     let owner = if found.is_empty() { None } else { owner_above(host, &found).ok() };
     owner.unwrap_or_else(|| process.owner().unwrap_or(u32::MAX))
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, keep};
 use crate::cgroup;
 use crate::engine::{self, Base, Container, ENGINES, Evidence, Init};
 use crate::error::{Error, Result};
@@ -102,7 +103,7 @@ pub fn all(host: &Host, needle: Option<&[u8]>) -> Result<Vec<Container>> {
 fn merge(found: &mut Vec<Container>, new: Container) {
     const LONG: usize = 32;
     let same = |old: &&mut Container| {
-        let known_short = old.evidence == Evidence::Anywhere && new.id.starts_with(&old.id);
+        let known_short = old.evidence == Evidence::Anywhere && new.id.starts_with(old.id);
         old.owner == new.owner && new.id.len() >= LONG && (old.id == new.id || known_short)
     };
     match found.iter_mut().find(same) {
@@ -114,7 +115,13 @@ fn merge(found: &mut Vec<Container>, new: Container) {
                 old.name = new.name;
             }
         }
-        Some(old) if old.engine != "k8s" && new.engine == "k8s" => *old = new,
+        Some(old) if old.engine != "k8s" && new.engine == "k8s" => {
+            (old.engine, old.name) = (new.engine, new.name);
+            // A sandbox has no record but its own.
+            if !matches!(old.evidence, Evidence::Init(_)) {
+                old.evidence = new.evidence;
+            }
+        }
         Some(_) => {}
     }
 }
@@ -172,7 +179,7 @@ fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
         for engine in ENGINES.iter().filter(|e| wanted.engine.is_none_or(|word| e.words.contains(&word))) {
             for init in (engine.state)(host, &base, wanted.text)? {
                 let owner = init.owner;
-                let id = wanted.text.to_vec();
+                let id = keep(wanted.text);
                 // A runtime's record is the same one whichever engine's directory led to it.
                 if found
                     .iter()
@@ -180,7 +187,7 @@ fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
                 {
                     found.push(Container {
                         engine: engine.words[0],
-                        name: id.clone(),
+                        name: id,
                         id,
                         evidence: Evidence::Init(init),
                         owner,
@@ -204,13 +211,8 @@ fn by_cgroup_or_unknown(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
 
 fn by_cgroup(host: &Host, id: &[u8]) -> Result<Outcome> {
     let Some(member) = cgroup::init_by_id(host, id, cgroup::Nested::Counts)? else { return Ok(Outcome::Unknown) };
-    let container = Container {
-        engine: "cgroup",
-        name: id.to_vec(),
-        id: id.to_vec(),
-        evidence: Evidence::Anywhere,
-        owner: member.owner,
-    };
+    let container =
+        Container { engine: "cgroup", name: keep(id), id: keep(id), evidence: Evidence::Anywhere, owner: member.owner };
     let running = Running { container, process: member.process, netns: member.netns };
     trust(host, running.container.owner, &running.netns, &label(&running.container))?;
     Ok(Outcome::Running(running))
@@ -245,8 +247,8 @@ fn decide(host: &Host, word: &[u8], hits: Vec<&Container>) -> Result<Outcome> {
         }
     }
     let found = running.swap_remove(0);
-    if let Some(note) = engine::note(found.container.engine) {
-        host.console.note(format_args!("{} {note}", label(&found.container)));
+    if let Evidence::Init(Init { sandbox: Some(sandbox), .. }) = &found.container.evidence {
+        host.console.note(format_args!("{} {}", label(&found.container), sandbox.note));
     }
     Ok(Outcome::Running(found))
 }
@@ -309,7 +311,7 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
             init.pid,
             quoted(&init.file)
         ));
-        match prove(host, &init, &Subject { label: &label, id: &container.id })? {
+        match prove(host, &init, &Subject { label: &label, id: container.id })? {
             Proof::Alive(process, netns) => alive.push((process, netns, init.owner)),
             Proof::Gone(reason) => reasons.push(reason),
         }
@@ -318,7 +320,7 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
     for (process, netns, owner) in alive {
         trust(host, if owner == 0 { container.owner } else { owner }, &netns, &label)?;
         if running.iter().all(|r| r.process.pid != process.pid) {
-            running.push(Running { container: container.clone(), process, netns });
+            running.push(Running { container: *container, process, netns });
         }
     }
     reasons.sort_by_key(String::is_empty);
@@ -332,29 +334,29 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
 fn check_thoroughly(host: &Host, container: &Container) -> Result<Verdict> {
     let verdict = check(host, container)?;
     let unrecorded = matches!(&verdict, Verdict::Stopped(reason) if reason.is_empty());
-    if !unrecorded || !is_full_id(&container.id) {
+    if !unrecorded || !is_full_id(container.id) {
         return Ok(verdict);
     }
-    let Some(member) = cgroup::init_by_id(host, &container.id, cgroup::Nested::Ignored)? else { return Ok(verdict) };
+    let Some(member) = cgroup::init_by_id(host, container.id, cgroup::Nested::Ignored)? else { return Ok(verdict) };
     trust(host, if member.owner == 0 { container.owner } else { member.owner }, &member.netns, &label(container))?;
-    let running = Running { container: container.clone(), process: member.process, netns: member.netns };
+    let running = Running { container: *container, process: member.process, netns: member.netns };
     Ok(Verdict::Running(vec![running]))
 }
 
 fn records(host: &Host, container: &Container) -> Result<Vec<Init>> {
     let mut found = Vec::new();
     match &container.evidence {
-        Evidence::Init(init) => found.push(init.clone()),
+        Evidence::Init(init) => found.push(*init),
         Evidence::Oci(dirs) => {
-            let base = Base { owner: container.owner, run: Vec::new(), home: None };
-            for dir in dirs {
-                found.extend(engine::oci::init(host, &base, dir, &container.id)?);
+            let base = Base { owner: container.owner, run: b"", home: None };
+            for dir in dirs.iter() {
+                found.extend(engine::oci::init(host, &base, dir, container.id)?);
             }
         }
         Evidence::Anywhere => {
             for base in engine::bases(host)? {
                 for engine in ENGINES {
-                    found.extend((engine.state)(host, &base, &container.id)?);
+                    found.extend((engine.state)(host, &base, container.id)?);
                 }
             }
         }
@@ -407,7 +409,9 @@ pub fn prove(host: &Host, init: &Init, subject: &Subject<'_>) -> Result<Proof> {
         Err(e) if is_gone(e) => return gone(),
         Err(e) => return Err(denied(e)),
     };
-    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(|path| cgroup::names_id(path, subject.id)));
+    let ids = [subject.id, init.sandbox.map_or(b"", |sandbox| sandbox.id)];
+    let is_its = |path: &Bytes| ids.iter().any(|id| cgroup::names_id(path, id));
+    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(is_its));
     let proven = init.start.is_some() || init.inode == Some(netns.id.ino) || by_cgroup();
     if !proven {
         return Err(Error::new(format!(
@@ -444,21 +448,21 @@ pub fn trust(host: &Host, owner: u32, netns: &NetNs, label: &str) -> Result<()> 
 ///
 /// # Errors
 /// As [`all`].
-pub fn unknown(host: &Host, what: &str, word: &[u8], pins: &[Vec<u8>]) -> Result<Error> {
+pub fn unknown(host: &Host, what: &str, word: &[u8], pins: &[Bytes]) -> Result<Error> {
     let known = all(host, None)?;
     let text = wanted(word).text;
-    let near = known.iter().filter(|c| is_near(&c.name, text)).map(|c| format!("{}:{}", c.engine, shown(&c.name)));
+    let near = known.iter().filter(|c| is_near(c.name, text)).map(|c| format!("{}:{}", c.engine, shown(&c.name)));
     let error = not_found(host, what, word, near.chain(near_pins(word, pins)).collect());
     let all_digits = word.iter().all(u8::is_ascii_digit);
     Ok(if all_digits { error.remedy(format!("for a process say --pid {}", shown(word))) } else { error })
 }
 
 /// The failure of a word that is no pin.
-pub fn unknown_pin(host: &Host, word: &[u8], pins: &[Vec<u8>]) -> Error {
+pub fn unknown_pin(host: &Host, word: &[u8], pins: &[Bytes]) -> Error {
     not_found(host, "pin", word, near_pins(word, pins).collect())
 }
 
-fn near_pins<'a>(word: &'a [u8], pins: &'a [Vec<u8>]) -> impl Iterator<Item = String> + 'a {
+fn near_pins<'a>(word: &'a [u8], pins: &'a [Bytes]) -> impl Iterator<Item = String> + 'a {
     pins.iter().filter(|pin| is_near(pin, word)).map(|pin| format!("pin {}", shown(pin)))
 }
 
@@ -510,7 +514,7 @@ mod tests {
     use super::*;
 
     fn container(engine: &'static str, name: &str, id: &str, evidence: Evidence) -> Container {
-        Container { engine, name: name.into(), id: id.into(), evidence, owner: 0 }
+        Container { engine, name: keep(name.as_bytes()), id: keep(id.as_bytes()), evidence, owner: 0 }
     }
 
     #[test]
@@ -547,13 +551,13 @@ mod tests {
         let id = "b146a24e".repeat(8);
         let mut found = Vec::new();
         merge(&mut found, container("k8s", "shop/cart/app", &id[..20], Evidence::Anywhere));
-        merge(&mut found, container("containerd", &id, &id, Evidence::Oci(vec![])));
-        merge(&mut found, container("runc", &id, &id, Evidence::Oci(vec![])));
-        merge(&mut found, container("runc", "c1", "c1", Evidence::Oci(vec![])));
-        merge(&mut found, container("crun", "c1", "c1", Evidence::Oci(vec![])));
+        merge(&mut found, container("containerd", &id, &id, Evidence::Oci(&[])));
+        merge(&mut found, container("runc", &id, &id, Evidence::Oci(&[])));
+        merge(&mut found, container("runc", "c1", "c1", Evidence::Oci(&[])));
+        merge(&mut found, container("crun", "c1", "c1", Evidence::Oci(&[])));
         let names: Vec<_> = found.iter().map(|c| (c.engine, c.id.len())).collect();
         assert_eq!(names, [("k8s", 64), ("runc", 2), ("crun", 2)]);
-        merge(&mut found, Container { owner: 1000, ..container("podman", "x", &id, Evidence::Oci(vec![])) });
+        merge(&mut found, Container { owner: 1000, ..container("podman", "x", &id, Evidence::Oci(&[])) });
         assert_eq!(found.len(), 4, "another user's claim to the ID is another candidate");
     }
 

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, join, keep};
 use crate::console::Console;
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
@@ -57,7 +58,7 @@ impl Host {
         let root = openat(CWD, dir, flags, Mode::empty())
             .map_err(|e| Error::cannot(format_args!("open {}", quoted(dir)), e))?;
         let no_proc = |cause: &str| {
-            let proc = [dir.as_encoded_bytes(), b"/proc"].concat();
+            let proc = join(&[dir.as_encoded_bytes(), b"/proc"]);
             Error::new(format!("{} is not a mounted procfs: {cause}", quoted(&proc)))
                 .remedy("mount the host's / recursively: its /proc is needed")
         };
@@ -164,7 +165,7 @@ impl Host {
     ///
     /// # Errors
     /// Where the machine rather than the directory is the reason.
-    pub fn entries(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+    pub fn entries(&self, path: &[u8]) -> Result<Vec<Bytes>> {
         let names = self.locate(path, Links::Follow).and_then(|located| {
             names_in(openat(&located, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
         });
@@ -243,7 +244,7 @@ pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> std::result::Res
 ///
 /// # Errors
 /// The errno of getdents64(2).
-pub fn names_in(dir: impl AsFd) -> std::result::Result<Vec<Vec<u8>>, Errno> {
+pub fn names_in(dir: impl AsFd) -> std::result::Result<Vec<Bytes>, Errno> {
     typed_names_in(dir, |_| true)
 }
 
@@ -251,7 +252,7 @@ pub fn names_in(dir: impl AsFd) -> std::result::Result<Vec<Vec<u8>>, Errno> {
 ///
 /// # Errors
 /// As [`names_in`].
-pub fn typed_names_in(dir: impl AsFd, wanted: impl Fn(FileType) -> bool) -> std::result::Result<Vec<Vec<u8>>, Errno> {
+pub fn typed_names_in(dir: impl AsFd, wanted: impl Fn(FileType) -> bool) -> std::result::Result<Vec<Bytes>, Errno> {
     let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
     let mut entries = RawDir::new(dir, &mut buffer);
     let mut names = Vec::new();
@@ -259,7 +260,7 @@ pub fn typed_names_in(dir: impl AsFd, wanted: impl Fn(FileType) -> bool) -> std:
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if name != b"." && name != b".." && wanted(entry.file_type()) {
-            names.push(name.to_vec());
+            names.push(keep(name));
         }
     }
     Ok(names)

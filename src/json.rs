@@ -24,7 +24,7 @@ pub enum Value<'a> {
     Number(&'a str),
     /// A string with its escapes resolved.
     String(Cow<'a, str>),
-    /// An array or object, as text for [`select`], [`elements`] or [`members`].
+    /// An array or object, as text for [`select`] or [`elements`].
     Nested(&'a [u8]),
 }
 

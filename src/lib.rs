@@ -4,6 +4,7 @@
 //! execs. `target` asks [`engine`] (names and what their runtimes recorded), [`container`] (which one is meant, and whether it runs),
 //! [`cgroup`] and [`process`]; all of them look at one [`host`].
 
+pub mod bytes;
 pub mod cgroup;
 pub mod cli;
 pub mod console;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, keep};
 use crate::error::{Error, Result};
 use crate::host::{Host, read_all};
 use rustix::fs::OFlags;
@@ -14,13 +15,13 @@ pub struct Mount {
     /// The id of the mount it is mounted on.
     pub parent: u64,
     /// What of the file system is mounted; `net:[N]` for a namespace.
-    pub root: Vec<u8>,
+    pub root: Bytes,
     /// Where, with its escapes resolved.
-    pub point: Vec<u8>,
+    pub point: Bytes,
     /// Its peer group, if it is a shared mount.
     pub group: Option<u64>,
     /// The file system's type.
-    pub kind: Vec<u8>,
+    pub kind: Bytes,
 }
 
 /// The mounts of our mount namespace, in the order they were made.
@@ -38,8 +39,8 @@ pub fn all(host: &Host) -> Result<Vec<Mount>> {
 ///
 /// # Errors
 /// As [`all`].
-pub fn nsfs(host: &Host) -> Result<Vec<Vec<u8>>> {
-    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(&mount.kind[..], b"nsfs" | b"proc");
+pub fn nsfs(host: &Host) -> Result<Vec<Bytes>> {
+    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(mount.kind, b"nsfs" | b"proc");
     Ok(all(host)?.into_iter().filter(is_net).map(|mount| mount.point).collect())
 }
 
@@ -55,7 +56,7 @@ pub fn parse(line: &[u8]) -> Option<Mount> {
     while let Some(field) = fields.next().filter(|field| *field != b"-") {
         group = group.or_else(|| number(field.strip_prefix(b"shared:")?));
     }
-    let kind = fields.next()?.to_vec();
+    let kind = keep(fields.next()?);
     Some(Mount { id, parent, root, point, group, kind })
 }
 
@@ -64,7 +65,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// Resolves the octal escapes of blanks, newlines and backslashes.
-fn unescape(field: &[u8]) -> Vec<u8> {
+fn unescape(field: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
     while let [first, tail @ ..] = rest {
@@ -81,7 +82,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
             }
         }
     }
-    out
+    keep(out)
 }
 
 #[cfg(test)]
@@ -93,12 +94,12 @@ mod tests {
         let line = br"36 35 0:4 net:[4026532253] /run/netns/a\040b rw shared:5 master:1 - nsfs nsfs rw";
         let mount = parse(line).unwrap();
         assert_eq!(
-            (mount.id, mount.parent, &mount.root[..], &mount.point[..]),
+            (mount.id, mount.parent, mount.root, mount.point),
             (36, 35, &b"net:[4026532253]"[..], &b"/run/netns/a b"[..])
         );
-        assert_eq!((&mount.kind[..], mount.group), (&b"nsfs"[..], Some(5)));
+        assert_eq!((mount.kind, mount.group), (&b"nsfs"[..], Some(5)));
         let private = parse(b"1 0 8:1 / / rw - ext4 /dev/vda rw").unwrap();
-        assert_eq!((&private.kind[..], private.group), (&b"ext4"[..], None));
+        assert_eq!((private.kind, private.group), (&b"ext4"[..], None));
         for broken in [&b""[..], b"1 2 3", b"x 0 8:1 / / rw - ext4 a b", b"1 0 8:1 / / rw shared:1"] {
             assert_eq!(parse(broken), None);
         }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, join};
 use crate::container::unknown_pin;
 use crate::error::{Error, Result, is_denied};
 use crate::host::{Host, read_all};
@@ -310,7 +311,7 @@ impl<'a> Directory<'a> {
             FileType::Symlink => Entry::Symlink,
             FileType::RegularFile if is_mounted => {
                 let held = located.try_clone().map_err(|e| cannot(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
-                Entry::Namespace(held, NetNs::of_file(located, &self.path_of(name))?)
+                Entry::Namespace(held, NetNs::of_file(located, self.path_of(name))?)
             }
             FileType::RegularFile if stat.st_size == 0 => Entry::Empty(stat),
             kind => Entry::Other(type_name(kind).into()),
@@ -321,8 +322,8 @@ impl<'a> Directory<'a> {
         retry_on_intr(|| openat(&self.fd, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
     }
 
-    fn path_of(&self, name: &[u8]) -> Vec<u8> {
-        [self.path, b"/", name].concat()
+    fn path_of(&self, name: &[u8]) -> Bytes {
+        join(&[self.path, b"/", name])
     }
 
     fn quoted(&self, name: &[u8]) -> String {

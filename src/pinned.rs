@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, join};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
@@ -24,7 +25,7 @@ pub fn directory(host: &Host) -> &'static [u8] {
 ///
 /// # Errors
 /// As [`Host::entries`].
-pub fn names(host: &Host) -> Result<Vec<Vec<u8>>> {
+pub fn names(host: &Host) -> Result<Vec<Bytes>> {
     let mut names = host.entries(directory(host))?;
     names.sort();
     Ok(names)
@@ -38,16 +39,16 @@ pub fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     if name.contains(&b'/') || name == b"." || name == b".." {
         return Ok(None);
     }
-    let path = [directory(host), b"/", name].concat();
-    let located = match host.locate(&path, Links::Keep) {
+    let path = join(&[directory(host), b"/", name]);
+    let located = match host.locate(path, Links::Keep) {
         Ok(located) => located,
-        Err(e) => return host.excuse(&path, e).map(|()| None),
+        Err(e) => return host.excuse(path, e).map(|()| None),
     };
     let cannot = |e| Error::cannot(format_args!("open {}", quoted(&path)), e);
     if file_type(&located).map_err(cannot)? == FileType::Symlink {
-        return follow(host, located, &path).map(Some);
+        return follow(host, located, path).map(Some);
     }
-    NetNs::of_file(located, &path).map(Some)
+    NetNs::of_file(located, path).map(Some)
 }
 
 /// Follows a symlink. One into /proc must not be older than the process, or its pid was reused since.

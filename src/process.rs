@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, keep};
 use crate::error::{Error, Result};
 use crate::host::{Host, read_all};
 use crate::netns::NetNs;
@@ -88,8 +89,8 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn cgroups(&self) -> std::result::Result<Vec<Vec<u8>>, Errno> {
-        Ok(cgroup_paths(&self.read("cgroup")?).map(<[u8]>::to_vec).collect())
+    pub fn cgroups(&self) -> std::result::Result<Vec<Bytes>, Errno> {
+        Ok(cgroup_paths(&self.read("cgroup")?).map(keep).collect())
     }
 
     /// Its pids from the namespace of /proc down to its own: NSpid of proc_pid_status(5), Linux 4.1. Empty before that.

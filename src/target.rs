@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::keep;
 use crate::cli::Target;
 use crate::container::{self, Outcome, Proof, Subject};
 use crate::engine::{Init, oci};
@@ -120,8 +121,8 @@ fn by_file(host: &Host, path: &[u8]) -> Result<Found> {
 fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
     let (record, owner) = oci::read_named(host, path)?;
     let label = format!("container of {}", quoted(path));
-    let subject = Subject { label: &label, id: record.id.as_deref().unwrap_or_default() };
-    let init = Init { pid: record.pid, start: record.start, inode: None, owner, file: path.to_vec() };
+    let subject = Subject { label: &label, id: record.id.unwrap_or_default() };
+    let init = Init { pid: record.pid, start: record.start, inode: None, sandbox: None, owner, file: keep(path) };
     match container::prove(host, &init, &subject)? {
         Proof::Alive(process, netns) => {
             container::trust(host, owner, &netns, &label)?;
@@ -170,7 +171,7 @@ fn by_inode(host: &Host, inode: u64) -> Result<Found> {
         }
     }
     for path in mounts::nsfs(host)? {
-        let netns = host.locate(&path, Links::Keep).ok().and_then(|located| NetNs::of_file(located, &path).ok());
+        let netns = host.locate(path, Links::Keep).ok().and_then(|located| NetNs::of_file(located, path).ok());
         if let Some(netns) = netns.filter(|netns| netns.id.ino == inode) {
             return Ok(Found { netns, label, process: None });
         }

@@ -33,6 +33,12 @@ impl AsBytes for [u8] {
     }
 }
 
+impl<B: AsBytes + ?Sized> AsBytes for &B {
+    fn as_bytes(&self) -> &[u8] {
+        (**self).as_bytes()
+    }
+}
+
 impl AsBytes for Vec<u8> {
     fn as_bytes(&self) -> &[u8] {
         self

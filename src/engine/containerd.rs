@@ -6,6 +6,7 @@
 use super::docker::contains;
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init};
+use crate::bytes::{Bytes, join, keep};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
@@ -31,22 +32,22 @@ const DOCKERS: &[u8] = b"moby";
 /// As [`Host::entries`].
 pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
     for (tasks, namespace) in namespaces(host, base)? {
-        let given = nerdctl_names(host, base, &namespace)?;
-        for id in oci::ids(host, &tasks)? {
-            let bundle = [&tasks[..], b"/", &id].concat();
-            let config = [&bundle[..], b"/config.json"].concat();
+        let given = nerdctl_names(host, base, namespace)?;
+        for id in oci::ids(host, tasks)? {
+            let bundle = join(&[tasks, b"/", id]);
+            let config = join(&[bundle, b"/config.json"]);
             let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
-            let named = parsed(host, &config, |text| if mentioned(text) { name_in(text) } else { Ok(None) })?;
+            let named = parsed(host, config, |text| if mentioned(text) { name_in(text) } else { Ok(None) })?;
             let (named, owner) = named.map_or((None, 0), |(named, owner)| (named, owner));
-            let (engine, name) = match (named, given.get(&id)) {
+            let (engine, name) = match (named, given.get(id).copied()) {
                 (Some(("k8s", name)), _) => ("k8s", name),
-                (_, Some(name)) => ("nerdctl", name.clone()),
+                (_, Some(name)) => ("nerdctl", name),
                 (Some(named), None) => named,
-                (None, None) => ("containerd", id.clone()),
+                (None, None) => ("containerd", id),
             };
-            let dir = runtime_root(host, base, &bundle, &namespace)?;
+            let dir = runtime_root(host, base, bundle, namespace)?;
             let owner = if base.owner == 0 { owner } else { base.owner };
-            out.push(Container { engine, name, id, evidence: Evidence::Oci(vec![dir]), owner });
+            out.push(Container { engine, name, id, evidence: Evidence::Oci(vec![dir].leak()), owner });
         }
     }
     Ok(())
@@ -59,58 +60,58 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Conta
 pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
     let mut found = Vec::new();
     for (tasks, namespace) in namespaces(host, base)? {
-        let dir = runtime_root(host, base, &[&tasks[..], b"/", id].concat(), &namespace)?;
-        found.extend(oci::init(host, base, &dir, id)?);
+        let dir = runtime_root(host, base, join(&[tasks, b"/", id]), namespace)?;
+        found.extend(oci::init(host, base, dir, id)?);
     }
     Ok(found)
 }
 
 /// The task directories, with the namespace of each.
-fn namespaces(host: &Host, base: &Base) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+fn namespaces(host: &Host, base: &Base) -> Result<Vec<(Bytes, Bytes)>> {
     let states = match base.owner {
-        0 => STATES.iter().map(|state| state.to_vec()).collect(),
-        _ => vec![[&base.run, &b"/containerd"[..]].concat()],
+        0 => STATES.to_vec(),
+        _ => vec![join(&[base.run, &b"/containerd"[..]])],
     };
     let mut found = Vec::new();
     for state in states {
-        let tasks = [&state[..], b"/io.containerd.runtime.v2.task"].concat();
-        for namespace in oci::ids(host, &tasks)?.into_iter().filter(|name| name != DOCKERS) {
-            found.push(([&tasks[..], b"/", &namespace].concat(), namespace));
+        let tasks = join(&[state, b"/io.containerd.runtime.v2.task"]);
+        for namespace in oci::ids(host, tasks)?.into_iter().filter(|name| *name != DOCKERS) {
+            found.push((join(&[tasks, b"/", namespace]), namespace));
         }
     }
     Ok(found)
 }
 
 /// Where the runtime of a bundle keeps its state.
-fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Result<Vec<u8>> {
-    let options = [bundle, b"/options.json"].concat();
-    let told = parsed(host, &options, |text| {
+fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Result<Bytes> {
+    let options = join(&[bundle, b"/options.json"]);
+    let told = parsed(host, options, |text| {
         let [root] = select(text, [&["root"]])?;
-        Ok(root.and_then(Value::string).map(|root| root.as_bytes().to_vec()))
+        Ok(root.and_then(Value::string).map(|root| keep(root.as_bytes())))
     })?;
-    let root = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/")).unwrap_or(DEFAULT_ROOT.to_vec());
+    let root = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/")).unwrap_or(keep(DEFAULT_ROOT));
     // A rootless containerd sees its own directory at this path.
-    let root = match root.strip_prefix(b"/run/") {
-        Some(below) if base.owner != 0 => [&base.run, &b"/"[..], below].concat(),
+    let root = match root.strip_prefix(b"/run/").filter(|below| below.starts_with(b"containerd/")) {
+        Some(below) if base.owner != 0 => join(&[base.run, &b"/"[..], below]),
         _ => root,
     };
-    Ok([&root[..], b"/", namespace].concat())
+    Ok(join(&[root, b"/", namespace]))
 }
 
 /// The names that nerdctl keeps for the containers of a namespace, by ID.
-fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<BTreeMap<Bytes, Bytes>> {
     let top = match (&base.home, base.owner) {
-        (_, 0) => b"/var/lib/nerdctl".to_vec(),
-        (Some(home), _) => [home, &b"/.local/share/nerdctl"[..]].concat(),
+        (_, 0) => &b"/var/lib/nerdctl"[..],
+        (Some(home), _) => join(&[home, &b"/.local/share/nerdctl"[..]]),
         (None, _) => return Ok(BTreeMap::new()),
     };
     let mut found = BTreeMap::new();
-    for hash in host.entries(&top)? {
-        let dir = [&top[..], b"/", &hash, b"/names/", namespace].concat();
-        for name in host.entries(&dir)? {
-            let file = host.file(&[&dir[..], b"/", &name].concat())?;
+    for hash in host.entries(top)? {
+        let dir = join(&[top, b"/", hash, b"/names/", namespace]);
+        for name in host.entries(dir)? {
+            let file = host.file(join(&[dir, b"/", name]))?;
             // Empty after a crash of nerdctl.
-            let id = file.map_or(Vec::new(), |file| file.bytes.trim_ascii().to_vec());
+            let id = file.map_or(&b""[..], |file| keep(file.bytes.trim_ascii()));
             if !id.is_empty() {
                 found.insert(id, name);
             }
@@ -120,7 +121,7 @@ fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<BTreeMap<
 }
 
 /// The engine and name that a bundle's annotations tell.
-fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Vec<u8>)>, Refused> {
+fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Bytes)>, Refused> {
     let found = select(
         text,
         [
@@ -140,8 +141,8 @@ fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Vec<u8>)>, 
         (Some(namespace), Some(pod), Some(container)) => Some(format!("{namespace}/{pod}/{container}")),
         _ => None,
     };
-    let nerdctl = nerdctl.map(|name| ("nerdctl", name.as_bytes().to_vec()));
-    Ok(pod.map(|pod| ("k8s", pod.into_bytes())).or(nerdctl))
+    let nerdctl = nerdctl.map(|name| ("nerdctl", keep(name.as_bytes())));
+    Ok(pod.map(|pod| ("k8s", keep(pod))).or(nerdctl))
 }
 
 #[cfg(test)]
@@ -150,7 +151,7 @@ mod tests {
 
     fn named(annotations: &str) -> Option<(&'static str, String)> {
         let text = format!(r#"{{"process":{{"env":["x=y"]}},"annotations":{{{annotations}}}}}"#);
-        name_in(text.as_bytes()).unwrap().map(|(engine, name)| (engine, String::from_utf8(name).unwrap()))
+        name_in(text.as_bytes()).unwrap().map(|(engine, name)| (engine, String::from_utf8_lossy(name).into_owned()))
     }
 
     #[test]

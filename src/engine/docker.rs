@@ -4,6 +4,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init, k8s_name};
+use crate::bytes::{Bytes, join, keep};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
@@ -18,7 +19,7 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Conta
         containers(host, base, &places, root, needle, out)?;
         // With userns-remap each mapping has a data-root of its own inside, UID.GID.
         for name in host.entries(root)?.iter().filter(|name| is_mapping(name)) {
-            containers(host, base, &places, &[root, &b"/"[..], name].concat(), needle, out)?;
+            containers(host, base, &places, join(&[root, &b"/"[..], name]), needle, out)?;
         }
     }
     Ok(())
@@ -31,7 +32,7 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Conta
 pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
     let mut found = Vec::new();
     for dir in Places::of(host, base)?.oci() {
-        found.extend(oci::init(host, base, &dir, id)?);
+        found.extend(oci::init(host, base, dir, id)?);
     }
     Ok(found)
 }
@@ -44,27 +45,28 @@ fn containers(
     needle: Option<&[u8]>,
     out: &mut Vec<Container>,
 ) -> Result<()> {
-    let dir = [root, b"/containers"].concat();
-    for id in oci::ids(host, &dir)? {
-        let path = [&dir[..], b"/", &id, b"/config.v2.json"].concat();
+    let dir = join(&[root, b"/containers"]);
+    let oci: &'static [Bytes] = places.oci().leak();
+    for id in oci::ids(host, dir)? {
+        let path = join(&[dir, b"/", id, b"/config.v2.json"]);
         // A cheap search first: with a thousand containers strict parsing of all takes its time.
         let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
-        let name = parsed(host, &path, |text| if mentioned(text) { name_in(text, &id) } else { Ok(None) })?;
+        let name = parsed(host, path, |text| if mentioned(text) { name_in(text, id) } else { Ok(None) })?;
         if let Some((Some(name), owner)) = name {
-            let (engine, name) = k8s_name::parse(&name).map_or(("docker", name), |pod| ("k8s", pod));
+            let (engine, name) = k8s_name::parse(name).map_or(("docker", name), |pod| ("k8s", pod));
             let owner = if base.owner == 0 { owner } else { base.owner };
-            out.push(Container { engine, name, id, evidence: Evidence::Oci(places.oci()), owner });
+            out.push(Container { engine, name, id, evidence: Evidence::Oci(oci), owner });
         }
     }
     Ok(())
 }
 
 /// The name that a config.v2.json gives the container whose directory it is in.
-fn name_in(text: &[u8], id: &[u8]) -> std::result::Result<Option<Vec<u8>>, Refused> {
+fn name_in(text: &[u8], id: &[u8]) -> std::result::Result<Option<Bytes>, Refused> {
     let [found_id, name] = select(text, [&["ID"], &["Name"]])?;
     let matches = found_id.and_then(Value::string).is_some_and(|found| found.as_bytes() == id);
     let name = name.and_then(Value::string).filter(|_| matches);
-    Ok(name.map(|name| name.strip_prefix('/').unwrap_or(&name).as_bytes().to_vec()))
+    Ok(name.map(|name| keep(name.strip_prefix('/').unwrap_or(&name).as_bytes())))
 }
 
 /// Whether `text` has `part` in it.
@@ -88,8 +90,8 @@ fn is_mapping(name: &[u8]) -> bool {
 
 /// Where dockerd keeps its files.
 struct Places {
-    data: Vec<Vec<u8>>,
-    exec: Vec<Vec<u8>>,
+    data: Vec<Bytes>,
+    exec: Vec<Bytes>,
 }
 
 impl Places {
@@ -97,22 +99,22 @@ impl Places {
         let (mut places, config) = match (&base.home, base.owner) {
             (_, 0) => (
                 Places {
-                    data: vec![b"/var/lib/docker".to_vec(), b"/var/snap/docker/common/var-lib-docker".to_vec()],
-                    exec: vec![b"/run/docker".to_vec(), b"/run/snap.docker".to_vec()],
+                    data: vec![&b"/var/lib/docker"[..], &b"/var/snap/docker/common/var-lib-docker"[..]],
+                    exec: vec![&b"/run/docker"[..], &b"/run/snap.docker"[..]],
                 },
-                Some(b"/etc/docker/daemon.json".to_vec()),
+                Some(&b"/etc/docker/daemon.json"[..]),
             ),
             (Some(home), _) => (
                 Places {
-                    data: vec![[home, &b"/.local/share/docker"[..]].concat()],
-                    exec: vec![[&base.run, &b"/docker"[..]].concat()],
+                    data: vec![join(&[home, &b"/.local/share/docker"[..]])],
+                    exec: vec![join(&[base.run, &b"/docker"[..]])],
                 },
-                Some([home, &b"/.config/docker/daemon.json"[..]].concat()),
+                Some(join(&[home, &b"/.config/docker/daemon.json"[..]])),
             ),
-            (None, _) => (Places { data: vec![], exec: vec![[&base.run, &b"/docker"[..]].concat()] }, None),
+            (None, _) => (Places { data: vec![], exec: vec![join(&[base.run, &b"/docker"[..]])] }, None),
         };
         if let Some(config) = config {
-            places.add_configured(host, &config)?;
+            places.add_configured(host, config)?;
         }
         Ok(places)
     }
@@ -120,7 +122,7 @@ impl Places {
     fn add_configured(&mut self, host: &Host, config: &[u8]) -> Result<()> {
         let read = parsed(host, config, |text| {
             let found = select(text, [&["data-root"], &["graph"], &["exec-root"]])?;
-            Ok(found.map(|value| value.and_then(Value::string).map(|path| path.as_bytes().to_vec())))
+            Ok(found.map(|value| value.and_then(Value::string).map(|path| keep(path.as_bytes()))))
         })?;
         let Some(([data, graph, exec], _)) = read else { return Ok(()) };
         self.data.extend(data.into_iter().chain(graph).filter(|path| path.starts_with(b"/")));
@@ -133,8 +135,8 @@ impl Places {
     }
 
     /// Where the runtime keeps its state, whichever runtime it is.
-    fn oci(&self) -> Vec<Vec<u8>> {
-        self.exec.iter().map(|exec| [exec, &b"/runtime-runc/moby"[..]].concat()).collect()
+    fn oci(&self) -> Vec<Bytes> {
+        self.exec.iter().map(|exec| join(&[exec, &b"/runtime-runc/moby"[..]])).collect()
     }
 }
 
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn the_name_is_the_top_level_one_of_the_right_container() {
         let text = br#"{"ID":"b1","Config":{"Labels":{"Name":"/victim","ID":"x"}},"NetworkSettings":{"Service":{"Name":"/y"}},"Name":"/web"}"#;
-        assert_eq!(name_in(text, b"b1"), Ok(Some(b"web".to_vec())));
+        assert_eq!(name_in(text, b"b1"), Ok(Some(&b"web"[..])));
         assert_eq!(name_in(text, b"b2"), Ok(None));
         assert_eq!(name_in(br#"{"ID":"b1","Name":"/a","Name":"/b"}"#, b"b1"), Err(Refused::Duplicate));
     }

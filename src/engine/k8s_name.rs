@@ -2,8 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, keep};
+
 /// `NAMESPACE/POD/CONTAINER` of `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`, `NAMESPACE/POD` of a sandbox: container `POD`, or none.
-pub fn parse(name: &[u8]) -> Option<Vec<u8>> {
+pub fn parse(name: &[u8]) -> Option<Bytes> {
     let fields: Vec<&[u8]> = name.strip_prefix(b"k8s_")?.split(|b| *b == b'_').collect();
     let (container, pod, namespace) = match fields[..] {
         // cri-dockerd appends a field of its own where a name is taken.
@@ -14,7 +16,7 @@ pub fn parse(name: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     let parts: Vec<&[u8]> = [Some(namespace), Some(pod), container].into_iter().flatten().collect();
-    parts.iter().all(|part| !part.is_empty()).then(|| parts.join(&b'/'))
+    parts.iter().all(|part| !part.is_empty()).then(|| keep(parts.join(&b'/')))
 }
 
 #[cfg(test)]
@@ -23,7 +25,7 @@ mod tests {
 
     #[test]
     fn fields_in_kubernetes_order() {
-        let parsed = |name: &str| parse(name.as_bytes()).map(|name| String::from_utf8(name).unwrap());
+        let parsed = |name: &str| parse(name.as_bytes()).map(|name| String::from_utf8_lossy(name).into_owned());
         assert_eq!(parsed("k8s_app_cart-7d9f_shop_0a1b_0").as_deref(), Some("shop/cart-7d9f/app"));
         assert_eq!(parsed("k8s_app_cart-7d9f_shop_0a1b_0_deadbeef").as_deref(), Some("shop/cart-7d9f/app"));
         assert_eq!(parsed("k8s_POD_cart-7d9f_shop_0a1b_0").as_deref(), Some("shop/cart-7d9f"));

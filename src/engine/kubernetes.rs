@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Container, Evidence, Init};
+use crate::bytes::{Bytes, join, keep};
 use crate::error::Result;
 use crate::host::Host;
 use crate::root::Links;
@@ -39,14 +40,14 @@ pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
 }
 
 /// `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.
-fn parse(log: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+fn parse(log: &[u8]) -> Option<(Bytes, Bytes)> {
     let mut fields = log.strip_suffix(b".log")?.split(|b| *b == b'_');
     let (pod, namespace, rest) = (fields.next()?, fields.next()?, fields.next()?);
     let dash = rest.iter().rposition(|b| *b == b'-')?;
     let (container, id) = (&rest[..dash], &rest[dash + 1..]);
     let is_id = id.len() >= MIN_ID && id.iter().all(u8::is_ascii_hexdigit);
     let is_name = fields.next().is_none() && [pod, namespace, container].iter().all(|part| !part.is_empty());
-    (is_id && is_name).then(|| ([namespace, pod, container].join(&b'/'), id.to_vec()))
+    (is_id && is_name).then(|| (join(&[namespace, b"/", pod, b"/", container]), keep(id)))
 }
 
 #[cfg(test)]
@@ -56,7 +57,9 @@ mod tests {
     #[test]
     fn logs_are_named_after_pod_namespace_container_and_id() {
         let parsed = |log: &str| {
-            parse(log.as_bytes()).map(|(name, id)| (String::from_utf8(name).unwrap(), String::from_utf8(id).unwrap()))
+            parse(log.as_bytes()).map(|(name, id)| {
+                (String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(id).into_owned())
+            })
         };
         let found = parsed("cart-7d9f_shop_app-x-0123456789ab.log");
         assert_eq!(found, Some(("shop/cart-7d9f/app-x".into(), "0123456789ab".into())));

@@ -4,6 +4,7 @@
 
 use super::oci;
 use super::{Base, Container, Evidence, Init};
+use crate::bytes::{Bytes, join};
 use crate::cgroup;
 use crate::error::Result;
 use crate::host::{Host, is_directory};
@@ -25,23 +26,24 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
     if base.owner != 0 {
         return Ok(());
     }
-    let mut seen: Vec<Vec<u8>> = Vec::new();
+    let mut seen: Vec<(&str, Bytes)> = Vec::new();
     for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &cgroup::is_container)? {
         let component = dir.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let (engine, name) = named(host, &component[PAYLOAD.len()..]);
+        let name = &component[PAYLOAD.len()..];
+        let engine = engine_of(host, name);
         // The hierarchies show each container once; the first found are the best.
-        if name.is_empty() || seen.contains(&name) {
+        if name.is_empty() || seen.contains(&(engine, name)) {
             continue;
         }
-        seen.push(name.clone());
+        seen.push((engine, name));
         let owner = cgroup::owner_above(host, std::slice::from_ref(&dir)).unwrap_or(u32::MAX);
-        out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Cgroup(dir), owner });
+        out.push(Container { engine, id: name, name, evidence: Evidence::Cgroup(dir), owner });
     }
     for (engine, home) in HOMES {
-        for name in oci::ids(host, home)?.into_iter().filter(|name| !seen.contains(name)) {
-            let known = is_directory(host, &[home, &b"/"[..], &name].concat());
+        for name in oci::ids(host, home)?.into_iter().filter(|name| !seen.contains(&(engine, name))) {
+            let known = is_directory(host, join(&[home, &b"/"[..], name]));
             if known {
-                out.push(Container { engine, id: name.clone(), name, evidence: Evidence::Oci(Vec::new()), owner: 0 });
+                out.push(Container { engine, id: name, name, evidence: Evidence::Oci(&[]), owner: 0 });
             }
         }
     }
@@ -56,34 +58,10 @@ pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
     Ok(Vec::new())
 }
 
-/// The engine and name of a payload: LXC appends `-1` to `-999` where a cgroup of the name was left over.
-fn named(host: &Host, payload: &[u8]) -> (&'static str, Vec<u8>) {
-    let home = |name: &[u8]| HOMES.iter().find(|(_, home)| is_directory(host, &[home, &b"/"[..], name].concat()));
-    if let Some((engine, _)) = home(payload) {
-        return (engine, payload.to_vec());
-    }
-    match without_suffix(payload).and_then(|name| Some((home(name)?.0, name.to_vec()))) {
-        Some(found) => found,
-        None => ("lxc", payload.to_vec()),
-    }
-}
-
-fn without_suffix(payload: &[u8]) -> Option<&[u8]> {
-    let dash = payload.iter().rposition(|b| *b == b'-')?;
-    let digits = &payload[dash + 1..];
-    let is_suffix = (1..=3).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    is_suffix.then(|| &payload[..dash])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn collisions_have_a_number() {
-        assert_eq!(without_suffix(b"web-1"), Some(&b"web"[..]));
-        for other in [&b"web"[..], b"web-", b"web-1234", b"web-x"] {
-            assert_eq!(without_suffix(other), None);
-        }
-    }
+/// Whose container a payload is, by the directory that keeps it.
+///
+/// LXC appends a number where a cgroup of the name was left over. Nothing on disk tells `web-1`, the second try at `web`, from a container
+/// of that name, so the name is what the cgroup says.
+fn engine_of(host: &Host, name: &[u8]) -> &'static str {
+    HOMES.iter().find(|(_, home)| is_directory(host, join(&[home, b"/", name]))).map_or("lxc", |(engine, _)| *engine)
 }

@@ -4,6 +4,7 @@
 
 use super::oci;
 use super::{Base, Container, Evidence, Init};
+use crate::bytes::{Bytes, join, keep};
 use crate::cgroup;
 use crate::error::Result;
 use crate::host::Host;
@@ -21,19 +22,21 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
     }
     // The links `unit:SCOPE` beside them lead to the same files.
     for name in oci::ids(host, MACHINES)?.into_iter().filter(|name| !name.contains(&b':')) {
-        let path = [MACHINES, b"/", &name].concat();
-        let Some(file) = host.file(&path)? else { continue };
+        let path = join(&[MACHINES, b"/", name]);
+        let Some(file) = host.file(path)? else { continue };
         let value = |key: &str| value(&file.bytes, key);
-        if value("CLASS").as_deref() == Some(b"vm") {
+        if value("CLASS") == Some(b"vm") {
             continue;
         }
-        let Some(pid) = value("LEADER").and_then(|leader| parse_pid(&leader)) else { continue };
+        let Some(pid) = value("LEADER").and_then(parse_pid) else { continue };
         let unit = value("SCOPE").or_else(|| value("UNIT")).unwrap_or_default();
-        let evidence = match group(host, &unit)? {
+        let evidence = match group(host, unit)? {
             Some(dir) => Evidence::Cgroup(dir),
-            None => Evidence::Init(Init { pid, start: None, inode: None, owner: file.owner, file: path }),
+            None => {
+                Evidence::Init(Init { pid, start: None, inode: None, sandbox: None, owner: file.owner, file: path })
+            }
         };
-        out.push(Container { engine: "machine", id: name.clone(), name, evidence, owner: file.owner });
+        out.push(Container { engine: "machine", id: name, name, evidence, owner: file.owner });
     }
     Ok(())
 }
@@ -47,15 +50,15 @@ pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
 }
 
 /// The cgroup of a machine's unit; nspawn's own processes are in `supervisor` beside `payload`.
-fn group(host: &Host, unit: &[u8]) -> Result<Option<Vec<u8>>> {
+fn group(host: &Host, unit: &[u8]) -> Result<Option<Bytes>> {
     if unit.is_empty() || unit.contains(&b'/') || unit.starts_with(b".") {
         return Ok(None);
     }
     for top in cgroup::hierarchies(host)? {
-        let dir = [&top[..], b"/machine.slice/", unit].concat();
-        let payload = [&dir[..], b"/payload"].concat();
+        let dir = join(&[top, b"/machine.slice/", unit]);
+        let payload = join(&[dir, b"/payload"]);
         for dir in [payload, dir] {
-            if cgroup::is_cgroup(host, &dir) {
+            if cgroup::is_cgroup(host, dir) {
                 return Ok(Some(dir));
             }
         }
@@ -64,7 +67,7 @@ fn group(host: &Host, unit: &[u8]) -> Result<Option<Vec<u8>>> {
 }
 
 /// The value of `KEY=` in an environment file, without quotes and C escapes.
-fn value(text: &[u8], key: &str) -> Option<Vec<u8>> {
+fn value(text: &[u8], key: &str) -> Option<Bytes> {
     let line = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b"="))?;
     let line = line.trim_ascii();
     let line = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(line);
@@ -82,7 +85,7 @@ fn value(text: &[u8], key: &str) -> Option<Vec<u8>> {
             rest = tail;
         }
     }
-    Some(out)
+    Some(keep(out))
 }
 
 /// The byte of `xNN`.
@@ -98,10 +101,10 @@ mod tests {
     #[test]
     fn values_may_be_quoted_and_escaped() {
         let text = b"# private\nNAME=web\nSCOPE=\"machine-we\\\\x2db.scope\"\nLEADER=42\nROOT=a\\x20b\n";
-        assert_eq!(value(text, "LEADER"), Some(b"42".to_vec()));
-        assert_eq!(value(text, "SCOPE"), Some(b"machine-we\\x2db.scope".to_vec()));
-        assert_eq!(value(text, "ROOT"), Some(b"a b".to_vec()));
+        assert_eq!(value(text, "LEADER"), Some(&b"42"[..]));
+        assert_eq!(value(text, "SCOPE"), Some(&b"machine-we\\x2db.scope"[..]));
+        assert_eq!(value(text, "ROOT"), Some(&b"a b"[..]));
         assert_eq!(value(text, "UNIT"), None);
-        assert_eq!(value(b"X=\\", "X"), Some(b"".to_vec()));
+        assert_eq!(value(b"X=\\", "X"), Some(&b""[..]));
     }
 }

@@ -16,31 +16,33 @@ pub mod runtimes;
 pub mod sandbox;
 pub mod storage;
 
+use crate::bytes::{Bytes, keep};
 use crate::error::Result;
 use crate::host::Host;
 use rustix::process::geteuid;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 /// Whose engines are looked at: root's, or a user's rootless ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Base {
     /// Whose files these are: 0 for the system's.
     pub owner: u32,
     /// `/run`, or `/run/user/UID`.
-    pub run: Vec<u8>,
+    pub run: Bytes,
     /// The user's home directory; None for the system's engines and where it is unknown.
-    pub home: Option<Vec<u8>>,
+    pub home: Option<Bytes>,
 }
 
 /// A container, as its engine names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Container {
     /// The engine's word, as in `ENGINE:NAME`.
     pub engine: &'static str,
     /// Its name; for a pod `NAMESPACE/POD`, for a container in one `NAMESPACE/POD/CONTAINER`.
-    pub name: Vec<u8>,
+    pub name: Bytes,
     /// Its full ID.
-    pub id: Vec<u8>,
+    pub id: Bytes,
     /// Where to learn of its init process.
     pub evidence: Evidence,
     /// The uid that could have written the name: the file's owner, or the base's.
@@ -48,20 +50,20 @@ pub struct Container {
 }
 
 /// Where a container's init process is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// Below one of these directories, by ID, in the form of an OCI runtime.
-    Oci(Vec<Vec<u8>>),
+    Oci(&'static [Bytes]),
     /// Here.
     Init(Init),
     /// The processes of this cgroup directory: its init is the container's.
-    Cgroup(Vec<u8>),
+    Cgroup(Bytes),
     /// Wherever any engine records this ID.
     Anywhere,
 }
 
 /// What a runtime recorded of a container's init process: a hint until the kernel confirms it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Init {
     /// Its pid on the host.
     pub pid: u32,
@@ -69,10 +71,21 @@ pub struct Init {
     pub start: Option<u64>,
     /// The inode of its network namespace, where that is recorded.
     pub inode: Option<u64>,
+    /// Set where the process is a sandbox around the container.
+    pub sandbox: Option<Sandbox>,
     /// The uid that could have written the record.
     pub owner: u32,
     /// The record's path.
-    pub file: Vec<u8>,
+    pub file: Bytes,
+}
+
+/// A virtual machine or kernel of its own that a container runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Its ID, which its cgroup has rather than the container's.
+    pub id: Bytes,
+    /// What somebody who enters should know, to follow the container's name.
+    pub note: &'static str,
 }
 
 /// Adds every container of a base. With a needle, those whose files do not contain it may be left out unparsed.
@@ -100,17 +113,6 @@ pub static ENGINES: &[Engine] = &[
     Engine { words: &["runc", "crun", "youki"], each: runtimes::each, state: runtimes::state },
 ];
 
-/// What somebody who enters a container of this engine should know.
-pub fn note(word: &str) -> Option<&'static str> {
-    match word {
-        "gvisor" => {
-            Some("keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here")
-        }
-        "kata" => Some("is a virtual machine: its link can be seen here, the workload's own interfaces are inside"),
-        _ => None,
-    }
-}
-
 /// Whose engines this caller looks at: the system's, then for root every user's, else the caller's own.
 ///
 /// Root's environment is not asked: sudo may have kept the user's.
@@ -118,12 +120,12 @@ pub fn note(word: &str) -> Option<&'static str> {
 /// # Errors
 /// As [`Host::entries`].
 pub fn bases(host: &Host) -> Result<Vec<Base>> {
-    let mut bases = vec![Base { owner: 0, run: b"/run".to_vec(), home: None }];
+    let mut bases = vec![Base { owner: 0, run: &b"/run"[..], home: None }];
     let caller = geteuid().as_raw();
     if caller != 0 {
-        let run = std::env::var_os("XDG_RUNTIME_DIR").map(OsStringExt::into_vec);
-        let run = run.unwrap_or_else(|| format!("/run/user/{caller}").into_bytes());
-        let home = std::env::var_os("HOME").map(OsStringExt::into_vec);
+        let run = std::env::var_os("XDG_RUNTIME_DIR").map(kept);
+        let run = run.unwrap_or_else(|| keep(format!("/run/user/{caller}")));
+        let home = std::env::var_os("HOME").map(kept);
         bases.push(Base { owner: caller, run, home });
         return Ok(bases);
     }
@@ -140,18 +142,22 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
     let passwd = host.file(b"/etc/passwd")?.map_or(Vec::new(), |file| file.bytes);
     bases.extend(uids.iter().map(|uid| Base {
         owner: *uid,
-        run: format!("/run/user/{uid}").into_bytes(),
+        run: keep(format!("/run/user/{uid}")),
         home: home_of(&passwd, *uid),
     }));
     Ok(bases)
 }
 
+fn kept(variable: OsString) -> Bytes {
+    keep(variable.into_vec())
+}
+
 /// The home directory of `uid`, by passwd(5).
-fn home_of(passwd: &[u8], uid: u32) -> Option<Vec<u8>> {
+fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
     let uid = uid.to_string();
     passwd.split(|b| *b == b'\n').find_map(|line| {
         let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
-        (fields.len() >= 7 && fields[2] == uid.as_bytes() && fields[5].starts_with(b"/")).then(|| fields[5].to_vec())
+        (fields.len() >= 7 && fields[2] == uid.as_bytes() && fields[5].starts_with(b"/")).then(|| keep(fields[5]))
     })
 }
 
@@ -162,7 +168,7 @@ mod tests {
     #[test]
     fn homes_are_read_from_passwd() {
         let passwd = b"root:x:0:0:root:/root:/bin/sh\nbroken:x\nann:x:1000:1000::/home/ann:/bin/sh\n";
-        assert_eq!(home_of(passwd, 1000), Some(b"/home/ann".to_vec()));
+        assert_eq!(home_of(passwd, 1000), Some(&b"/home/ann"[..]));
         assert_eq!(home_of(passwd, 1001), None);
     }
 

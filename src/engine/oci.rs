@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Init};
+use crate::bytes::{Bytes, join, keep};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
@@ -17,7 +18,7 @@ pub struct Record {
     /// Its start time in clock ticks, where recorded.
     pub start: Option<u64>,
     /// The container's ID, where recorded.
-    pub id: Option<Vec<u8>>,
+    pub id: Option<Bytes>,
 }
 
 /// Reads a state file of any runtime we know; None where it records no process.
@@ -37,7 +38,7 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
             &["id"],
         ],
     )?;
-    let id = id.and_then(Value::string).map(|id| id.as_bytes().to_vec());
+    let id = id.and_then(Value::string).map(|id| keep(id.as_bytes()));
     let (pid, start) = match (runc_pid, crio_pid, pid) {
         (Some(pid), _, _) => (pid, runc_start),
         // CRI-O keeps initPid after the end; its pid is 0 then.
@@ -63,12 +64,13 @@ pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Result<Option<In
         return Ok(None);
     }
     for name in [&b"state.json"[..], b"status"] {
-        let path = [dir, b"/", id, b"/", name].concat();
-        if let Some((record, owner)) = parsed(host, &path, parse)? {
+        let path = join(&[dir, b"/", id, b"/", name]);
+        if let Some((record, owner)) = parsed(host, path, parse)? {
             return Ok(record.map(|record| Init {
                 pid: record.pid,
                 start: record.start,
                 inode: None,
+                sandbox: None,
                 owner: if base.owner == 0 { owner } else { base.owner },
                 file: path,
             }));
@@ -86,11 +88,25 @@ pub fn parsed<T>(
     path: &[u8],
     parse: impl Fn(&[u8]) -> std::result::Result<T, Refused>,
 ) -> Result<Option<(T, u32)>> {
+    let mut value = None;
+    let owner = read_twice(host, path, &mut |text| {
+        value = Some(parse(text)?);
+        Ok(())
+    })?;
+    Ok(value.zip(owner))
+}
+
+/// The body of [`parsed`], which is there once whatever is parsed: the owner's uid, if `parse` accepted the file.
+fn read_twice(
+    host: &Host,
+    path: &[u8],
+    parse: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Refused>,
+) -> Result<Option<u32>> {
     let mut refused = None;
     for _ in 0..2 {
         let Some(file) = host.file(path)? else { return Ok(None) };
         match parse(&file.bytes) {
-            Ok(value) => return Ok(Some((value, file.owner))),
+            Ok(()) => return Ok(Some(file.owner)),
             Err(reason) => refused = Some(reason),
         }
     }
@@ -124,15 +140,15 @@ pub fn read_named(host: &Host, path: &[u8]) -> Result<(Record, u32)> {
 }
 
 /// The name of the directory that a file is in: crun's container ID.
-fn directory_of(path: &[u8]) -> Option<Vec<u8>> {
-    path.rsplit(|b| *b == b'/').nth(1).filter(|name| !name.is_empty()).map(<[u8]>::to_vec)
+fn directory_of(path: &[u8]) -> Option<Bytes> {
+    path.rsplit(|b| *b == b'/').nth(1).filter(|name| !name.is_empty()).map(keep)
 }
 
 /// The containers that a runtime's root knows; names with a dot first are never containers.
 ///
 /// # Errors
 /// As [`Host::entries`].
-pub fn ids(host: &Host, dir: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub fn ids(host: &Host, dir: &[u8]) -> Result<Vec<Bytes>> {
     let mut ids = host.entries(dir)?;
     ids.retain(|id| !id.starts_with(b"."));
     ids.sort();
@@ -182,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_directory_names_a_crun_container() {
-        assert_eq!(directory_of(b"/run/crun/web/status"), Some(b"web".to_vec()));
+        assert_eq!(directory_of(b"/run/crun/web/status"), Some(&b"web"[..]));
         assert_eq!(directory_of(b"status"), None);
     }
 }

@@ -4,6 +4,7 @@
 
 use super::oci;
 use super::{Base, Container, Evidence, Init};
+use crate::bytes::{Bytes, join};
 use crate::error::Result;
 use crate::host::Host;
 use crate::root::{Links, file_type};
@@ -15,13 +16,13 @@ use rustix::fs::fstat;
 /// As [`Host::entries`].
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
     for (engine, dir) in roots(base) {
-        for id in oci::ids(host, &dir)? {
-            let Ok(located) = host.locate(&[&dir, &b"/"[..], &id].concat(), Links::Keep) else { continue };
+        for id in oci::ids(host, dir)? {
+            let Ok(located) = host.locate(join(&[dir, &b"/"[..], id]), Links::Keep) else { continue };
             if file_type(&located) != Ok(rustix::fs::FileType::Directory) {
                 continue;
             }
             let owner = if base.owner == 0 { fstat(&located).map_or(u32::MAX, |stat| stat.st_uid) } else { base.owner };
-            out.push(Container { engine, name: id.clone(), id, evidence: Evidence::Oci(vec![dir.clone()]), owner });
+            out.push(Container { engine, name: id, id, evidence: Evidence::Oci(vec![dir].leak()), owner });
         }
     }
     Ok(())
@@ -34,18 +35,17 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
 pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
     let mut found = Vec::new();
     for (_, dir) in roots(base) {
-        found.extend(oci::init(host, base, &dir, id)?);
+        found.extend(oci::init(host, base, dir, id)?);
     }
     Ok(found)
 }
 
 /// Each runtime's root below `/run`, or the user's; crun follows XDG_RUNTIME_DIR for root, too.
-fn roots(base: &Base) -> Vec<(&'static str, Vec<u8>)> {
+fn roots(base: &Base) -> Vec<(&'static str, Bytes)> {
     let words = ["runc", "crun", "youki"];
-    let mut roots: Vec<_> =
-        words.iter().map(|word| (*word, [&base.run, &b"/"[..], word.as_bytes()].concat())).collect();
+    let mut roots: Vec<_> = words.iter().map(|word| (*word, join(&[base.run, &b"/"[..], word.as_bytes()]))).collect();
     if base.owner == 0 {
-        roots.push(("crun", b"/run/user/0/crun".to_vec()));
+        roots.push(("crun", &b"/run/user/0/crun"[..]));
     }
     roots
 }

@@ -4,11 +4,16 @@
 #![forbid(unsafe_code)]
 
 use super::oci::{self, parsed};
-use super::{Base, Container, Evidence, Init};
+use super::{Base, Container, Evidence, Init, Sandbox};
+use crate::bytes::{Bytes, join};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, select};
 use crate::process::MAX_PID;
+
+const GVISOR: &str =
+    "keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here";
+const KATA: &str = "is a virtual machine: its link can be seen here, the workload's own interfaces are inside";
 
 /// Every sandbox of either kind.
 ///
@@ -16,19 +21,20 @@ use crate::process::MAX_PID;
 /// As [`Host::entries`].
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
     for dir in gvisor_roots(host, base)? {
-        for file in oci::ids(host, &dir)? {
-            let Some(id) = gvisor_id(&file) else { continue };
-            add(host, base, "gvisor", id, [&dir[..], b"/", &file].concat(), &["sandbox", "pid"], out)?;
+        for file in oci::ids(host, dir)? {
+            let Some((id, sandbox)) = gvisor_ids(file) else { continue };
+            let sandbox = Sandbox { id: sandbox, note: GVISOR };
+            add(host, base, ("gvisor", id), sandbox, join(&[dir, b"/", file]), &["sandbox", "pid"], out)?;
         }
     }
     for (root, name, key) in [
         (&b"/kata"[..], &b"state.json"[..], &["hypervisor", "pid"][..]),
         (b"/vc/sbs", b"persist.json", &["HypervisorState", "Pid"]),
     ] {
-        let root = [&base.run, root].concat();
-        for id in oci::ids(host, &root)? {
-            let file = [&root[..], b"/", &id, b"/", name].concat();
-            add(host, base, "kata", &id, file, key, out)?;
+        let root = join(&[base.run, root]);
+        for id in oci::ids(host, root)? {
+            let file = join(&[root, b"/", id, b"/", name]);
+            add(host, base, ("kata", id), Sandbox { id, note: KATA }, file, key, out)?;
         }
     }
     Ok(())
@@ -51,16 +57,16 @@ pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
 fn add(
     host: &Host,
     base: &Base,
-    engine: &'static str,
-    id: &[u8],
-    file: Vec<u8>,
+    (engine, id): (&'static str, Bytes),
+    sandbox: Sandbox,
+    file: Bytes,
     key: &[&str],
     out: &mut Vec<Container>,
 ) -> Result<()> {
-    if let Some((Some(pid), owner)) = parsed(host, &file, |text| pid_in(text, key))? {
+    if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key))? {
         let owner = if base.owner == 0 { owner } else { base.owner };
-        let evidence = Evidence::Init(Init { pid, start: None, inode: None, owner, file });
-        out.push(Container { engine, name: id.to_vec(), id: id.to_vec(), evidence, owner });
+        let evidence = Evidence::Init(Init { pid, start: None, inode: None, sandbox: Some(sandbox), owner, file });
+        out.push(Container { engine, name: id, id, evidence, owner });
     }
     Ok(())
 }
@@ -71,18 +77,20 @@ fn pid_in(text: &[u8], key: &[&str]) -> std::result::Result<Option<u32>, Refused
     Ok(pid.filter(|pid| (1..=MAX_PID).contains(pid)))
 }
 
-/// The container's ID in `ID_sandbox:SANDBOX.state`.
-fn gvisor_id(file: &[u8]) -> Option<&[u8]> {
+/// Both IDs in `ID_sandbox:SANDBOX.state`.
+fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
+    const BETWEEN: &[u8] = b"_sandbox:";
     let stem = file.strip_suffix(b".state")?;
-    let end = stem.windows(9).position(|part| part == b"_sandbox:")?;
-    Some(&stem[..end]).filter(|id| !id.is_empty())
+    let end = stem.windows(BETWEEN.len()).position(|part| part == BETWEEN)?;
+    let (id, sandbox) = (&stem[..end], &stem[end + BETWEEN.len()..]);
+    (!id.is_empty() && !sandbox.is_empty()).then_some((id, sandbox))
 }
 
-fn gvisor_roots(host: &Host, base: &Base) -> Result<Vec<Vec<u8>>> {
-    let mut roots = vec![[&base.run, &b"/runsc"[..]].concat()];
-    let shim = [&base.run, &b"/containerd/runsc"[..]].concat();
-    for namespace in oci::ids(host, &shim)? {
-        roots.push([&shim[..], b"/", &namespace].concat());
+fn gvisor_roots(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
+    let mut roots = vec![join(&[base.run, &b"/runsc"[..]])];
+    let shim = join(&[base.run, &b"/containerd/runsc"[..]]);
+    for namespace in oci::ids(host, shim)? {
+        roots.push(join(&[shim, b"/", namespace]));
     }
     Ok(roots)
 }
@@ -100,8 +108,9 @@ mod tests {
 
     #[test]
     fn files_are_named_after_container_and_sandbox() {
-        assert_eq!(gvisor_id(b"abc_sandbox:def.state"), Some(&b"abc"[..]));
-        assert_eq!(gvisor_id(b"abc_sandbox:def.lock"), None);
-        assert_eq!(gvisor_id(b"_sandbox:def.state"), None);
+        assert_eq!(gvisor_ids(b"abc_sandbox:def.state"), Some((&b"abc"[..], &b"def"[..])));
+        for other in [&b"abc_sandbox:def.lock"[..], b"_sandbox:def.state", b"abc_sandbox:.state", b"abc.state"] {
+            assert_eq!(gvisor_ids(other), None);
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init, k8s_name};
+use crate::bytes::{Bytes, join, keep};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, elements, select};
@@ -17,13 +18,13 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
     for dir in stores(host, base)? {
         // Containers with --rm are in the volatile list.
         for list in [&b"/containers.json"[..], b"/volatile-containers.json"] {
-            let Some((named, owner)) = parsed(host, &[&dir, list].concat(), names_in)? else { continue };
+            let Some((named, owner)) = parsed(host, join(&[dir, list]), names_in)? else { continue };
             for (id, name) in named {
-                let (engine, name) = k8s_name::parse(&name).map_or(("podman", name), |pod| ("k8s", pod));
+                let (engine, name) = k8s_name::parse(name).map_or(("podman", name), |pod| ("k8s", pod));
                 let mut dirs = runtime_roots(base);
-                dirs.push(dir.clone());
+                dirs.push(dir);
                 let owner = if base.owner == 0 { owner } else { base.owner };
-                let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs) };
+                let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs.leak()) };
                 out.push(Container { engine, name, id, evidence, owner });
             }
         }
@@ -37,13 +38,13 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
 /// As [`Host::file`].
 pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
     for dir in runtime_roots(base) {
-        if let Some(init) = oci::init(host, base, &dir, id)? {
+        if let Some(init) = oci::init(host, base, dir, id)? {
             return Ok(vec![init]);
         }
     }
     for dir in stores(host, base)? {
-        let own = [&dir[..], b"/", id].concat();
-        if let Some(init) = oci::init(host, base, &own, b"userdata")? {
+        let own = join(&[dir, b"/", id]);
+        if let Some(init) = oci::init(host, base, own, b"userdata")? {
             return Ok(vec![init]);
         }
     }
@@ -51,7 +52,7 @@ pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
 }
 
 /// An ID and a name.
-type Named = (Vec<u8>, Vec<u8>);
+type Named = (Bytes, Bytes);
 
 /// The ID and each name of the containers in a list.
 fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
@@ -62,28 +63,28 @@ fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
         let Some(id) = id.and_then(Value::string) else { continue };
         let Some(names) = names.and_then(|names| names.nested()) else { continue };
         let names = elements(names)?.into_iter().filter_map(Value::string);
-        found.extend(names.map(|name| (id.as_bytes().to_vec(), name.as_bytes().to_vec())));
+        found.extend(names.map(|name| (keep(id.as_bytes()), keep(name.as_bytes()))));
     }
     Ok(found)
 }
 
 /// The directories DRIVER-containers of every graph root and run root.
-fn stores(host: &Host, base: &Base) -> Result<Vec<Vec<u8>>> {
+fn stores(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
     let roots = match (&base.home, base.owner) {
         (_, 0) => vec![
-            b"/var/lib/containers/storage".to_vec(),
-            b"/run/containers/storage".to_vec(),
+            &b"/var/lib/containers/storage"[..],
+            &b"/run/containers/storage"[..],
             configured(host)?.unwrap_or_default(),
         ],
         (Some(home), _) => {
-            vec![[home, &b"/.local/share/containers/storage"[..]].concat(), [&base.run, &b"/containers"[..]].concat()]
+            vec![join(&[home, &b"/.local/share/containers/storage"[..]]), join(&[base.run, &b"/containers"[..]])]
         }
-        (None, _) => vec![[&base.run, &b"/containers"[..]].concat()],
+        (None, _) => vec![join(&[base.run, &b"/containers"[..]])],
     };
     let mut found = Vec::new();
     for root in roots.iter().filter(|root| !root.is_empty()) {
         let names = host.entries(root)?;
-        found.extend(names.iter().filter(|n| n.ends_with(b"-containers")).map(|n| [root, &b"/"[..], n].concat()));
+        found.extend(names.iter().filter(|n| n.ends_with(b"-containers")).map(|n| join(&[root, &b"/"[..], n])));
     }
     found.sort();
     found.dedup();
@@ -91,9 +92,9 @@ fn stores(host: &Host, base: &Base) -> Result<Vec<Vec<u8>>> {
 }
 
 /// The graph root that containers-storage.conf(5) moves the storage to.
-fn configured(host: &Host) -> Result<Option<Vec<u8>>> {
+fn configured(host: &Host) -> Result<Option<Bytes>> {
     let Some(file) = host.file(b"/etc/containers/storage.conf")? else { return Ok(None) };
-    Ok(graphroot(&file.bytes).map(<[u8]>::to_vec))
+    Ok(graphroot(&file.bytes).map(keep))
 }
 
 /// The value of a line `graphroot = "…"`.
@@ -106,10 +107,10 @@ fn graphroot(text: &[u8]) -> Option<&[u8]> {
     })
 }
 
-fn runtime_roots(base: &Base) -> Vec<Vec<u8>> {
-    let mut roots: Vec<Vec<u8>> = [&b"/runc"[..], b"/crun"].iter().map(|name| [&base.run, *name].concat()).collect();
+fn runtime_roots(base: &Base) -> Vec<Bytes> {
+    let mut roots: Vec<Bytes> = [&b"/runc"[..], b"/crun"].iter().map(|name| join(&[base.run, *name])).collect();
     if base.owner == 0 {
-        roots.push(b"/run/user/0/crun".to_vec());
+        roots.push(&b"/run/user/0/crun"[..]);
     }
     roots
 }
@@ -122,7 +123,7 @@ mod tests {
     fn a_list_gives_ids_and_names() {
         let text = br#"[{"id":"a1","names":["web","www"],"metadata":"{\"name\":\"x\"}"},{"id":"a2"},{"names":["y"]}]"#;
         let named = names_in(text).unwrap();
-        assert_eq!(named, [(b"a1".to_vec(), b"web".to_vec()), (b"a1".to_vec(), b"www".to_vec())]);
+        assert_eq!(named, [(&b"a1"[..], &b"web"[..]), (&b"a1"[..], &b"www"[..])]);
         assert_eq!(names_in(br#"{"id":"a1"}"#), Err(Refused::Malformed));
         assert_eq!(names_in(br#"[{"id":"a1","id":"a2","names":[]}]"#), Err(Refused::Duplicate));
     }

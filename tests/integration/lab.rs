@@ -155,9 +155,10 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        let parent = self.0.parent().map(|p| p.join("cgroup.procs"));
+        // To the top, so that no directory on the way up stays busy.
+        let top = self.0.ancestors().map(|dir| dir.join("cgroup.procs")).filter(|procs| procs.exists()).last();
         for pid in fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default().lines() {
-            let _ = parent.as_ref().map(|p| fs::write(p, pid));
+            let _ = top.as_ref().map(|p| fs::write(p, pid));
         }
         // Components of ours above it, too; the mount itself is never empty.
         let mut dir = Some(self.0.as_path());

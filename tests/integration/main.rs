@@ -3,10 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+mod binary;
 mod engines;
 mod lab;
 mod live;
 mod status;
+mod transparency;
 mod trees;
+mod unprivileged;
 mod util;
 mod wrong;

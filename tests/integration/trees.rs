@@ -309,6 +309,11 @@ fn gvisor_notes_its_own_stack() {
     cgroup.add(sleeper.pid);
     let notes = tree.enters(&id, &sleeper);
     assert!(notes.contains("note"), "{notes}");
+    // The other containers of the sandbox have its process, which is in its cgroup.
+    let other = container_id();
+    let state = format!("{{\"id\":\"{other}\",\"sandbox\":{{\"id\":\"{id}\",\"pid\":{}}}}}", sleeper.pid);
+    tree.write(&format!("run/containerd/runsc/k8s.io/{other}_sandbox:{id}.state"), &state);
+    tree.enters(&other, &sleeper);
 }
 
 #[test]

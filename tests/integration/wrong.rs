@@ -286,11 +286,11 @@ fn a_mount_namespace_in_run_netns() {
     }
     let (entry, scratch) = (Entry::new("mnt"), Scratch::new("mnt"));
     fs::write(entry.path(), "").expect("a file");
-    // A mount namespace can be mounted only in one with a lower id, and ids are handed out in batches to each CPU: try again.
     let script = r#"
-        for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        # Only a namespace with a higher number than ours can be bound, and each processor hands out numbers of its own.
+        for try in $(seq 200); do
             unshare -m sleep 100 & pid=$!
-            while [ "$(readlink /proc/$pid/ns/mnt)" = "$(readlink /proc/self/ns/mnt)" ]; do :; done
+            while [ "$(cat /proc/$pid/comm)" != sleep ]; do :; done
             mount --bind /proc/$pid/ns/mnt "$ENTRY" 2>/dev/null && break
             kill $pid; pid=
         done
@@ -411,10 +411,31 @@ fn a_delegated_cgroup() {
         chown(file, Some(USER), None).expect("chown");
     }
     refuses(&["--cgroup", inside.path()], &[]);
+    refuses(&["--cgroup", cgroup.path()], &[]);
     drop(roots);
     let own = Sleeper::of_user();
     inside.add(own.pid);
     enters(&["--cgroup", inside.path()], &own.ns());
+}
+
+#[test]
+fn an_lxc_container_with_a_number_is_its_own() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let name = unique("lxc");
+    let Some(cgroup) = Cgroup::new(&format!("lxc.payload.{name}-1")) else {
+        skip("no cgroup hierarchy can be written");
+        return;
+    };
+    let home = std::path::PathBuf::from(format!("/var/lib/lxc/{name}"));
+    fs::create_dir_all(&home).expect("a directory");
+    let sleeper = Sleeper::start();
+    cgroup.add(sleeper.pid);
+    let numbered = format!("lxc:{name}-1");
+    enters(&["--container", &numbered], &sleeper.ns());
+    refuses(&["--container", &format!("lxc:{name}")], &["not running"]);
+    fs::remove_dir(home).expect("the directory");
 }
 
 #[test]

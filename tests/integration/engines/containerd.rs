@@ -11,7 +11,7 @@ const SOCKET: &str = "/run/containerd/containerd.sock";
 
 pub struct Containerd {
     daemon: Option<Daemon>,
-    scratch: Scratch,
+    _scratch: Scratch,
     root: String,
     containers: Vec<(String, String)>,
 }
@@ -26,7 +26,7 @@ impl Containerd {
         };
         let scratch = Scratch::new("containerd");
         let root = busybox_root(&scratch)?;
-        Ok(Containerd { daemon, scratch, root, containers: Vec::new() })
+        Ok(Containerd { daemon, _scratch: scratch, root, containers: Vec::new() })
     }
 
     /// A container with this ID in a containerd namespace, with these annotations; returns its pid.
@@ -70,6 +70,5 @@ impl Drop for Containerd {
             // dockerd takes a socket that was left for a daemon.
             let _ = fs::remove_file(SOCKET);
         }
-        let _ = &self.scratch;
     }
 }

