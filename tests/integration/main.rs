@@ -7,6 +7,7 @@ mod binary;
 mod engines;
 mod lab;
 mod live;
+mod pins;
 mod status;
 mod transparency;
 mod trees;

@@ -1,0 +1,383 @@
+//! Pins: beside `ip netns`, in every shape /run can have, killed and refused at every system call, and many at once.
+//!
+//! Each test has a mount namespace of its own with an empty /run, so the machine's pins are neither seen nor touched.
+
+use crate::util::{self, Output, lacks};
+
+/// What every script may use: `$ne`; `holder` leaves a process in a new namespace as `$pid` and that namespace as `$ns`; `mounts X`
+/// counts the mounts at X that are no hidden ones; `fresh` empties /run/netns.
+const PRELUDE: &str = r#"
+set -u
+ne=$1
+mount -t tmpfs none /run && mount --make-"$2" /run || exit 99
+fail() { echo "FAILED: $*"; ls -la /run/netns; findmnt -R /run; exit 1; }
+holders=
+trap 'kill $holders 2>/dev/null' EXIT
+holder() {
+	unshare -n sleep 300 >/dev/null 2>&1 & pid=$!
+	holders="$holders $pid"
+	while [ "$(cat /proc/$pid/comm)" != sleep ]; do sleep 0.02; done
+	ns=$(readlink /proc/$pid/ns/net)
+}
+mounts() { findmnt -rno TARGET -R /run | grep -cx -- "$1"; }
+fresh() {
+	while umount -l /run/netns/* 2>/dev/null; do :; done
+	while umount -l /run/netns 2>/dev/null; do :; done
+	rm -rf /run/netns
+}
+"#;
+
+fn script(propagation: &str, body: &str) -> Output {
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!("{PRELUDE}\n{body}"), "sh"]).arg(util::binary()).arg(propagation);
+    util::finish(command)
+}
+
+#[track_caller]
+fn works(propagation: &str, body: &str) {
+    script(propagation, body).succeeds();
+}
+
+const BOTH: [&str; 2] = ["shared", "private"];
+
+#[test]
+fn ip_netns_works_on_our_pins_and_we_on_its() {
+    if lacks(&["ip", "unshare", "findmnt"]) {
+        return;
+    }
+    for propagation in BOTH {
+        works(
+            propagation,
+            r#"
+            umask 0777
+            holder; "$ne" -p $pid --pin ours || fail pin
+            umask 022
+            [ "$(stat -c %a /run/netns)" = 755 ] || fail mode
+            [ "$(mounts /run/netns/ours)" = 1 ] && [ "$(mounts /run/netns)" = 1 ] || fail mounts
+            ip netns list | grep -qw ours || fail list
+            [ "$(ip netns identify $pid)" = ours ] || fail identify
+            ip netns pids ours | grep -qx $pid || fail pids
+            [ "$(ip netns exec ours readlink /proc/self/ns/net)" = "$ns" ] || fail exec
+            ip netns add theirs || fail add
+            [ "$("$ne" --netns theirs readlink /proc/self/ns/net)" = "$(ip netns exec theirs readlink /proc/self/ns/net)" ] || fail enter
+            "$ne" --unpin theirs || fail unpin
+            ip netns delete ours || fail delete
+            [ -z "$(ls -A /run/netns)" ] || fail left
+            "#,
+        );
+    }
+}
+
+#[test]
+fn entries_of_others_stay_reachable_and_deletable() {
+    if lacks(&["ip", "unshare", "findmnt"]) {
+        return;
+    }
+    for propagation in BOTH {
+        works(
+            propagation,
+            r#"
+            # The directory is no mount, but has a mount below, as CNI leaves it.
+            mkdir /run/netns; touch /run/netns/cni; holder; mount --bind /proc/$pid/ns/net /run/netns/cni; theirs=$ns
+            holder; "$ne" -p $pid --pin ours || fail pin
+            [ "$(mounts /run/netns)" = 0 ] || fail "covered theirs"
+            [ "$(mounts /run/netns/ours)" = 1 ] || fail "mounts of ours"
+            [ "$("$ne" -n cni readlink /proc/self/ns/net)" = "$theirs" ] || fail reach
+            umount /run/netns/cni && rm /run/netns/cni || fail "their removal"
+            "$ne" --unpin ours || fail unpin
+            [ -z "$(ls -A /run/netns)" ] || fail left
+
+            # A mount in the peer group of /run, as iproute2 before 7.0 leaves it, and a run killed half-way.
+            fresh; mkdir /run/netns; mount --bind /run/netns /run/netns
+            "$ne" -p $pid --pin ours || fail pin
+            [ "$(mounts /run/netns/ours)" = 1 ] && [ "$(mounts /run/netns)" = 1 ] || fail "mounted twice"
+            "$ne" --unpin ours || fail unpin
+
+            # Several layers.
+            "$ne" -p $pid --pin ours || fail pin
+            mount --bind /proc/$pid/ns/net /run/netns/ours
+            "$ne" --unpin ours || fail "unpin layers"
+            [ -z "$(ls -A /run/netns)" ] || fail left
+            "#,
+        );
+    }
+}
+
+#[test]
+fn the_same_pin_again_is_success_and_another_is_refused() {
+    if lacks(&["unshare", "findmnt"]) {
+        return;
+    }
+    works(
+        "shared",
+        r#"holder; "$ne" -p $pid --pin a && "$ne" -p $pid --pin a && [ "$(mounts /run/netns/a)" = 1 ] || fail twice"#,
+    );
+    let other = script("shared", r#"holder; "$ne" -p $pid --pin a; holder; "$ne" -p $pid --pin a"#);
+    other.refuses(&["pin \"a\" holds another namespace (", "to replace it: netns-enter --unpin a"]);
+}
+
+#[test]
+fn command_runs_after_the_pin_and_the_pin_stays_without_it() {
+    if lacks(&["unshare", "findmnt"]) {
+        return;
+    }
+    works(
+        "private",
+        r#"
+        holder
+        [ "$(umask 027; "$ne" -p $pid --pin a sh -c 'umask; readlink /proc/self/ns/net')" = "0027
+$ns" ] || fail command
+        "$ne" -p $pid --pin b -- /no/such/command; [ $? = 127 ] || fail status
+        [ "$(mounts /run/netns/b)" = 1 ] || fail stays
+        "$ne" --unpin zz a yy b; [ $? = 125 ] || fail status
+        [ -z "$(ls -A /run/netns)" ] || fail "went on"
+        "#,
+    );
+    script("private", r#""$ne" --unpin zz"#).refuses(&["no pin \"zz\""]);
+    util::run(&["--unpin"]).refuses(&["needs a name"]);
+    for name in ["", ".", "..", "a/b", "-x", "a\nb", "\u{7f}"] {
+        util::run(&["-p", "1", "--pin", name]).refuses(&[]);
+    }
+}
+
+#[test]
+fn a_pin_keeps_the_namespace_and_unpin_lets_it_go() {
+    if lacks(&["ip", "unshare"]) {
+        return;
+    }
+    works(
+        "shared",
+        r#"
+        holder
+        nsenter -t $pid -n ip link add ne-outer type veth peer name ne-inner || fail veth
+        holder_a=$pid; holder
+        nsenter -t $holder_a -n ip link set ne-inner netns $pid || fail move
+        "$ne" -p $pid --pin a || fail pin
+        kill $pid; wait $pid 2>/dev/null
+        "$ne" -n a ip link show ne-inner >/dev/null || fail "gone with its process"
+        "$ne" --unpin a || fail unpin
+        # The other end of the pair goes when the kernel has taken the namespace down.
+        n=0; while nsenter -t $holder_a -n ip link show ne-outer >/dev/null 2>&1; do
+            n=$((n + 1)); [ $n -lt 200 ] || fail "kept after unpin"; sleep 0.05
+        done
+        "#,
+    );
+}
+
+#[test]
+fn strays_are_healed_and_what_may_be_somebodys_is_not() {
+    if lacks(&["unshare", "findmnt"]) {
+        return;
+    }
+    works(
+        "shared",
+        r#"
+        holder; mkdir /run/netns
+        (umask 0; : >/run/netns/ours; chmod 0400 /run/netns/ours)
+        "$ne" -p $pid --pin ours && [ "$(mounts /run/netns/ours)" = 1 ] || fail "ours at once"
+        : >/run/netns/old; : >/run/netns/gone; sleep 3.2
+        : >/run/netns/young
+        "$ne" -p $pid --pin young; [ $? = 125 ] || fail "young pinned"
+        "$ne" --unpin young; [ $? = 125 ] || fail "young removed"
+        "$ne" -p $pid --pin old && [ "$(mounts /run/netns/old)" = 1 ] || fail "old"
+        "$ne" --unpin gone && [ ! -e /run/netns/gone ] || fail "gone"
+        echo text >/run/netns/text; chmod 0400 /run/netns/text; mkdir /run/netns/dir; mkfifo /run/netns/fifo
+        touch /run/netns/uts; mount --bind /proc/$pid/ns/uts /run/netns/uts
+        sleep 3.2
+        for odd in text dir fifo uts; do
+            "$ne" -p $pid --pin $odd; [ $? = 125 ] || fail "pinned $odd"
+            "$ne" --unpin $odd; [ $? = 125 ] || fail "removed $odd"
+        done
+        [ "$(cat /run/netns/text)" = text ] && [ -d /run/netns/dir ] && [ -p /run/netns/fifo ] || fail touched
+        [ "$(mounts /run/netns/uts)" = 1 ] || fail uts
+        ln -s /proc/$pid/ns/net /run/netns/link
+        "$ne" -p $pid --pin link; [ $? = 125 ] || fail "pinned a link"
+        "$ne" --unpin link && [ ! -L /run/netns/link ] || fail "link"
+        "#,
+    );
+}
+
+#[test]
+fn a_lock_held_for_ever_stops_only_what_needs_it() {
+    if lacks(&["unshare", "findmnt", "flock"]) {
+        return;
+    }
+    works(
+        "shared",
+        r#"
+        holder; "$ne" -p $pid --pin first || fail pin
+        : >/run/netns/stray; chmod 0400 /run/netns/stray
+        flock -xF /run/netns sleep 60 >/dev/null 2>&1 & holders="$holders $!"
+        while flock -n /run/netns true; do sleep 0.02; done
+        before=$(date +%s)
+        "$ne" -p $pid --pin plain & a=$!
+        "$ne" -p $pid --pin stray & b=$!
+        "$ne" --unpin first & c=$!
+        wait $a || fail plain
+        wait $b; [ $? = 125 ] || fail healed
+        wait $c || fail unpin
+        [ $(($(date +%s) - before)) -le 7 ] || fail slow
+        [ "$(mounts /run/netns/plain)" = 1 ] && [ "$(mounts /run/netns/stray)" = 0 ] && [ ! -e /run/netns/first ] || fail state
+        "#,
+    );
+    let first = r#"
+        holder; mkdir /run/netns; flock -xF /run/netns sleep 60 >/dev/null 2>&1 & holders="$holders $!"
+        while flock -n /run/netns true; do sleep 0.02; done
+        "$ne" -p $pid --pin a"#;
+    script("shared", first).refuses(&["shared mount", "is locked by another process"]);
+}
+
+/// Lists `CALL N` of a run, for each system call from the first look at /run on. Not brk, which never fails with an errno: libc
+/// takes an injected one for an address.
+const CALLS: &str = r#"
+calls() { # LOG
+	sed 's/^[0-9]* *//' "$1" | awk -F'(' '
+		{ n[$1]++ }
+		/"\/(var\/)?run/ { on = 1 }
+		on && $1 ~ /^[a-z0-9_]+$/ && $1 !~ /^(exit|brk)/ { print $1, n[$1] }'
+}
+"#;
+
+#[test]
+fn killed_at_any_call_the_same_pin_then_succeeds() {
+    if lacks(&["unshare", "findmnt", "strace"]) {
+        return;
+    }
+    for propagation in BOTH {
+        let body = r#"
+            holder; log=/run/log
+            strace -o $log "$ne" -p $pid --pin a || fail traced
+            calls $log >/run/calls
+            [ "$(grep -c . /run/calls)" -gt 20 ] && grep -q '^mount 2$' /run/calls || fail "no calls"
+            while read -r call n; do
+                fresh
+                strace -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$n "$ne" -p $pid --pin a 2>/dev/null
+                "$ne" -p $pid --pin a || fail "after $call $n"
+                [ "$(mounts /run/netns/a)" = 1 ] && [ "$(mounts /run/netns)" = 1 ] || fail "mounts after $call $n"
+                [ "$(ls -A /run/netns)" = a ] || fail "files after $call $n"
+                strace -o /dev/null -e trace=$call -e inject=$call:signal=KILL:when=$n "$ne" --unpin a 2>/dev/null
+                [ ! -e /run/netns/a ] || "$ne" --unpin a || fail "unpin after $call $n"
+                [ -z "$(ls -A /run/netns)" ] || fail "left after $call $n"
+            done </run/calls
+            "#;
+        works(propagation, &format!("{CALLS}{body}"));
+    }
+}
+
+#[test]
+fn refused_at_any_call_the_directory_is_as_it_was() {
+    if lacks(&["unshare", "findmnt", "strace"]) {
+        return;
+    }
+    let body = r#"
+        holder; log=/run/log
+        "$ne" -p $pid --pin other || fail other
+        strace -o $log "$ne" -p $pid --pin a || fail traced
+        "$ne" --unpin a || fail unpin
+        calls $log >/run/calls
+        [ "$(grep -c . /run/calls)" -gt 20 ] && grep -q '^mount 1$' /run/calls || fail "no calls"
+        for errno in ENOMEM EPERM ENOSYS EINTR; do
+            while read -r call n; do
+                strace -o /dev/null -e trace=$call -e inject=$call:error=$errno:when=$n "$ne" -p $pid --pin a 2>/run/err
+                status=$?
+                case $status in
+                0) [ "$(mounts /run/netns/a)" = 1 ] && "$ne" --unpin a || fail "0, yet no pin: $errno in $call $n" ;;
+                125) grep -q '^netns-enter: ' /run/err || [ $call = write ] || fail "silent: $errno in $call $n" ;;
+                *) cat /run/err; fail "status $status: $errno in $call $n" ;;
+                esac
+                [ "$(ls -A /run/netns)" = other ] && [ "$(mounts /run/netns/a)" = 0 ] || fail "left ($status): $errno in $call $n"
+                [ "$(mounts /run/netns)" = 1 ] && [ "$(mounts /run/netns/other)" = 1 ] || fail "mounts: $errno in $call $n"
+            done </run/calls
+        done
+        # The first pin of all makes the directory a mount.
+        for n in 1 2 3 4; do
+            fresh
+            strace -o /dev/null -e trace=mount -e inject=mount:error=ENOMEM:when=$n "$ne" -p $pid --pin a 2>/dev/null
+            [ $? = 125 ] && [ -z "$(ls -A /run/netns)" ] || fail "first pin, mount $n"
+            [ $n = 4 ] || [ "$(mounts /run/netns)" = 0 ] || fail "half a mount, mount $n"
+        done
+        "#;
+    works("shared", &format!("{CALLS}{body}"));
+}
+
+#[test]
+fn a_hundred_at_once_beside_ip_netns() {
+    if lacks(&["ip", "unshare", "findmnt"]) {
+        return;
+    }
+    for propagation in BOTH {
+        works(
+            propagation,
+            r#"
+            holder
+            (for i in 1 2 3 4 5 6 7 8 9 10; do ip netns add theirs && ip netns delete theirs || touch /run/ip-failed; done) & loop=$!
+            jobs=
+            for i in $(seq 50); do
+                "$ne" -p $pid --pin own$i & jobs="$jobs $!"
+                "$ne" -p $pid --pin same & jobs="$jobs $!"
+            done
+            for job in $jobs; do wait $job || fail "a pin"; done
+            wait $loop
+            for i in $(seq 50); do [ "$(mounts /run/netns/own$i)" = 1 ] || fail own$i; done
+            [ "$(mounts /run/netns/same)" = 1 ] || fail same
+            [ "$(mounts /run/netns)" = 1 ] && [ "$(ls -A /run/netns | wc -l)" = 51 ] || fail strays
+            (for i in 1 2 3 4 5 6 7 8 9 10; do ip netns add theirs && ip netns delete theirs || touch /run/ip-failed; done) & loop=$!
+            jobs=
+            for i in $(seq 50); do "$ne" --unpin own$i & jobs="$jobs $!"; done
+            for job in $jobs; do wait $job || fail "an unpin"; done
+            wait $loop
+            "$ne" --unpin same || fail same
+            [ ! -e /run/ip-failed ] || fail "ip netns failed"
+            [ -z "$(ls -A /run/netns)" ] || fail left
+            jobs=
+            for i in $(seq 25); do
+                "$ne" -p $pid --pin x 2>/dev/null & jobs="$jobs $!"
+                "$ne" --unpin x 2>/dev/null & jobs="$jobs $!"
+            done
+            for job in $jobs; do wait $job; done
+            "$ne" -p $pid --pin x && [ "$(mounts /run/netns/x)" = 1 ] && "$ne" --unpin x && [ -z "$(ls -A /run/netns)" ] || fail mixed
+            "#,
+        );
+    }
+}
+
+#[test]
+fn a_pin_that_only_this_mount_namespace_sees_is_noted() {
+    if lacks(&["unshare", "findmnt"]) {
+        return;
+    }
+    // A pid namespace, so that /proc/1 is ours to read.
+    let inside = |inner: &str| {
+        let body = format!(
+            r#"holder; unshare -pf --mount-proc sh -c '
+            unshare -n sleep 300 >/dev/null 2>&1 & p=$!
+            while [ "$(cat /proc/$p/comm)" != sleep ]; do sleep 0.02; done
+            {inner} "$0" -p $p --pin a; code=$?; kill $p; exit $code' "$ne""#
+        );
+        script("private", &body)
+    };
+    inside("unshare -m").succeeds().says(&["pin \"a\" is seen only in this mount namespace"]);
+    let own = inside("");
+    own.succeeds();
+    assert!(own.stderr.is_empty(), "{}", own.dump());
+}
+
+#[test]
+fn the_host_is_the_one_mounted_at_a_directory() {
+    if lacks(&["unshare", "findmnt"]) {
+        return;
+    }
+    works(
+        "private",
+        r#"
+        holder
+        host=$(mktemp -d); mkdir $host/proc $host/run $host/var
+        mount -t tmpfs none $host/run; mount --rbind /proc $host/proc; ln -s /run $host/var/run
+        "$ne" --host-root $host -p $pid --pin a || fail pin
+        [ "$(findmnt -rno TARGET -R $host/run | grep -cx $host/run/netns/a)" = 1 ] && [ ! -e /run/netns ] || fail place
+        [ "$("$ne" --host-root $host -n a readlink /proc/self/ns/net)" = "$ns" ] || fail enter
+        "$ne" --host-root $host --unpin a && [ -z "$(ls -A $host/run/netns)" ] || fail unpin
+        umount -l $host/proc $host/run/netns $host/run; rm -r $host
+        "#,
+    );
+}
