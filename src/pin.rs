@@ -17,12 +17,11 @@ use crate::root::{Links, fd_path, type_name};
 use crate::text::{quoted, shown};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, mkdirat, openat, readlinkat, stat,
-    unlinkat,
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, openat, readlinkat,
+    stat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
-use rustix::process::umask;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -56,10 +55,7 @@ pub fn valid_name(name: &[u8]) -> Result<()> {
 /// Where the name is another namespace's or another file's, or the kernel refuses. The directory's entries are as before then.
 pub fn pin(host: &Host, netns: &NetNs, name: &[u8]) -> Result<bool> {
     valid_name(name)?;
-    let directory = {
-        let _umask = Umask::none();
-        Directory::open(host, true).and_then(Directory::shared)?
-    };
+    let directory = Directory::open(host, true)?.shared()?;
     let made = directory.pin(netns, name)?;
     if made && !in_hosts_mounts(host) {
         let text = "is seen only in this mount namespace, which is not the host's";
@@ -82,21 +78,6 @@ pub fn unpin(host: &Host, name: &[u8]) -> Result<()> {
         _ => Directory::open(host, false)?,
     };
     if directory.remove(name)? { Ok(()) } else { Err(unknown()?) }
-}
-
-/// Modes as given while it lives; COMMAND inherits the caller's umask.
-struct Umask(Mode);
-
-impl Umask {
-    fn none() -> Umask {
-        Umask(umask(Mode::empty()))
-    }
-}
-
-impl Drop for Umask {
-    fn drop(&mut self) {
-        umask(self.0);
-    }
 }
 
 /// The directory of pins, locked if that was possible.
@@ -192,7 +173,9 @@ impl<'a> Directory<'a> {
             },
             Err(e) => return Err(refused(format_args!("create {}", self.quoted(name)), e)),
         };
-        let bound = retry_on_intr(|| mount_bind(fd_path(netns), fd_path(&file)))
+        // The umask may have taken the mode by which the file is known for ours.
+        let bound = retry_on_intr(|| fchmod(&file, OURS))
+            .and_then(|()| retry_on_intr(|| mount_bind(fd_path(netns), fd_path(&file))))
             .map_err(|e| refused(format_args!("pin the namespace to {}", self.quoted(name)), e))
             .and_then(|()| self.verify(netns, name));
         if bound.is_err() {
@@ -202,7 +185,6 @@ impl<'a> Directory<'a> {
     }
 
     fn create(&self, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {
-        let _umask = Umask::none();
         let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         retry_on_intr(|| openat(&self.fd, name, flags, OURS))
     }
@@ -221,7 +203,7 @@ impl<'a> Directory<'a> {
             Entry::Empty(stat) => {
                 self.is_stray(name, &stat)?;
                 let cannot = |e| refused(format_args!("open {}", path()), e);
-                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                 openat(&self.fd, name, flags, Mode::empty()).map(Some).map_err(cannot)
             }
         }
@@ -345,7 +327,8 @@ fn make_directory(host: &Host, path: &[u8]) -> std::result::Result<(), Errno> {
     let parent = path.strip_suffix(b"/netns").unwrap_or(path);
     match mkdirat(host.locate(parent, Links::Follow)?, c"netns", Mode::from_raw_mode(0o755)) {
         Err(Errno::EXIST) => Ok(()),
-        result => result,
+        // Whatever the umask: users list the names, too.
+        result => result.and_then(|()| fchmod(open_directory(host, path)?, Mode::from_raw_mode(0o755))),
     }
 }
 
