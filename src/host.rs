@@ -79,6 +79,10 @@ impl Host {
     /// # Errors
     /// The errno, as [`Root::locate`].
     pub fn locate(&self, path: &[u8], links: Links) -> std::result::Result<OwnedFd, Errno> {
+        // Paths may come out of a user's JSON, and EINVAL would end root's lookups: no file has such a name.
+        if path.contains(&0) {
+            return Err(Errno::NOENT);
+        }
         self.root.locate(path, links)
     }
 

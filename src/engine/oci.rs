@@ -53,6 +53,11 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
     Ok(pid.map(|pid| Record { pid, start, id }))
 }
 
+/// Whether `id` may be looked up as a directory: an ID from a file must not lead out of the runtime's root.
+pub fn is_id(id: &[u8]) -> bool {
+    !id.is_empty() && !id.starts_with(b".") && !id.contains(&b'/')
+}
+
 /// The record of container `id` below the runtime's root `dir`.
 ///
 /// A file that cannot be parsed is a note: it must not hide other containers.
@@ -60,7 +65,7 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
 /// # Errors
 /// As [`Host::file`].
 pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Result<Option<Init>> {
-    if id.is_empty() || id.starts_with(b".") || id.contains(&b'/') {
+    if !is_id(id) {
         return Ok(None);
     }
     for name in [&b"state.json"[..], b"status"] {
@@ -177,6 +182,13 @@ mod tests {
         assert_eq!(record(r#"{"ociVersion":"1","id":"a","status":"running","pid":7}"#), Some((7, None)));
         assert_eq!(record(r#"{"id":"a","pid":7,"initPid":7,"initStartTime":"99"}"#), Some((7, Some(99))));
         assert_eq!(record(r#"{"id":"a","pid":0,"initPid":7,"initStartTime":"99"}"#), None);
+    }
+
+    #[test]
+    fn ids_lead_nowhere_else() {
+        for (id, is) in [("web", true), ("a.b", true), ("", false), ("..", false), (".x", false), ("../x", false)] {
+            assert_eq!(is_id(id.as_bytes()), is, "{id}");
+        }
     }
 
     #[test]

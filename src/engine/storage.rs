@@ -42,6 +42,10 @@ pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
             return Ok(vec![init]);
         }
     }
+    // Below, the ID is part of the directory, which oci::init does not check.
+    if !oci::is_id(id) {
+        return Ok(Vec::new());
+    }
     for dir in stores(host, base)? {
         let own = join(&[dir, b"/", id]);
         if let Some(init) = oci::init(host, base, own, b"userdata")? {

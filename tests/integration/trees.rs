@@ -350,3 +350,28 @@ fn a_root_without_proc() {
     command.args(["--host-root", &root, "-c", "web"]);
     command_refuses(command, &["proc"]);
 }
+
+#[test]
+fn a_users_data_root_that_is_no_path() {
+    let (tree, id) = (tree!(), container_id());
+    let sleeper = Sleeper::start();
+    tree.docker("var/lib/docker", &id, "web", sleeper.pid);
+    tree.runc("run/docker/runtime-runc/moby", &id, &sleeper);
+    tree.write("etc/passwd", format!("ann:x:{USER}:{USER}::/home/ann:/bin/sh\n"));
+    tree.write(&format!("run/user/{USER}/x"), "");
+    tree.write("home/ann/.config/docker/daemon.json", "{\"data-root\":\"/a\\u0000b\"}");
+    tree.give("home/ann");
+    tree.enters("web", &sleeper);
+}
+
+#[test]
+fn an_id_that_leads_out_of_the_store() {
+    let (tree, sleeper) = (tree!(), Sleeper::start());
+    let storage = "var/lib/containers/storage";
+    let list = "[{\"id\":\"../elsewhere\",\"names\":[\"k8s_app_cart_shop_0a1b_0\"]}]";
+    tree.write(&format!("{storage}/overlay-containers/containers.json"), list);
+    let (pid, start) = (sleeper.pid, sleeper.start_time());
+    let state = format!("{{\"pid\":{pid},\"initPid\":{pid},\"initStartTime\":\"{start}\"}}");
+    tree.write(&format!("{storage}/elsewhere/userdata/state.json"), state);
+    tree.refuses("shop/cart/app", &["not running"]);
+}
