@@ -119,8 +119,8 @@ impl<'a> Directory<'a> {
 
     /// Makes it a shared mount in a peer group of its own, unless it is one or that would do harm.
     ///
-    /// In the group of /run every pin would be mounted twice; over entries that others have mounted without a mount here, theirs
-    /// could not be reached any more.
+    /// In the group of /run every pin would be mounted twice. Over entries that others have mounted without a mount here, theirs
+    /// could not be reached any more; out of the group of /run, hidden twins of theirs could not be unmounted any more.
     fn shared(mut self) -> Result<Directory<'a>> {
         let mounts = mounts::all(self.host)?;
         let action = format!("make {} a shared mount", quoted(self.path));

@@ -300,46 +300,66 @@ fn refused_at_any_call_the_directory_is_as_it_was() {
     works("shared", &format!("{CALLS}{body}"));
 }
 
+/// `ip_loop` adds and deletes beside; `all COMMAND...` runs 50 of it at once, with their numbers, and wants each to succeed.
+const CROWD: &str = r#"
+ip_loop() { for i in 1 2 3 4 5 6 7 8 9 10; do ip netns add theirs && ip netns delete theirs || touch /run/ip-failed; done; }
+all() {
+	jobs=
+	for i in $(seq 50); do "$@" $i & jobs="$jobs $!"; done
+	for job in $jobs; do wait $job || fail "one of 50: $*"; done
+}
+pin_two() { "$ne" -p $pid --pin own$1 && "$ne" -p $pid --pin same; }
+unpin_one() { "$ne" --unpin own$1; }
+either() { if [ $(($1 % 2)) = 0 ]; then "$ne" -p $pid --pin x; else "$ne" --unpin x; fi 2>/dev/null || true; }
+empty() {
+	"$ne" --unpin same || fail same
+	[ ! -e /run/ip-failed ] || fail "ip netns failed"
+	[ -z "$(ls -A /run/netns)" ] && [ "$(findmnt -rno TARGET -R /run | grep -c /run/netns/)" = 0 ] || fail left
+}
+"#;
+
 #[test]
 fn a_hundred_at_once_beside_ip_netns() {
     if lacks(&["ip", "unshare", "findmnt"]) {
         return;
     }
     for propagation in BOTH {
-        works(
-            propagation,
-            r#"
-            holder
-            # Where `ip netns` before 7.0 is the first to mount the directory, it mounts every pin twice in a shared /run.
-            "$ne" -p $pid --pin first && "$ne" --unpin first || fail first
-            (for i in 1 2 3 4 5 6 7 8 9 10; do ip netns add theirs && ip netns delete theirs || touch /run/ip-failed; done) & loop=$!
-            jobs=
-            for i in $(seq 50); do
-                "$ne" -p $pid --pin own$i & jobs="$jobs $!"
-                "$ne" -p $pid --pin same & jobs="$jobs $!"
-            done
-            for job in $jobs; do wait $job || fail "a pin"; done
-            wait $loop
+        let body = r#"
+            holder; "$ne" -p $pid --pin first && "$ne" --unpin first || fail first
+            ip_loop & loop=$!
+            all pin_two; wait $loop
             for i in $(seq 50); do [ "$(mounts /run/netns/own$i)" = 1 ] || fail own$i; done
             [ "$(mounts /run/netns/same)" = 1 ] || fail same
             [ "$(mounts /run/netns)" = 1 ] && [ "$(ls -A /run/netns | wc -l)" = 51 ] || fail strays
-            (for i in 1 2 3 4 5 6 7 8 9 10; do ip netns add theirs && ip netns delete theirs || touch /run/ip-failed; done) & loop=$!
-            jobs=
-            for i in $(seq 50); do "$ne" --unpin own$i & jobs="$jobs $!"; done
-            for job in $jobs; do wait $job || fail "an unpin"; done
-            wait $loop
-            "$ne" --unpin same || fail same
-            [ ! -e /run/ip-failed ] || fail "ip netns failed"
+            ip_loop & loop=$!
+            all unpin_one; wait $loop; empty
+            all either
+            "$ne" -p $pid --pin x && [ "$(mounts /run/netns/x)" = 1 ] && "$ne" --unpin x || fail mixed
             [ -z "$(ls -A /run/netns)" ] || fail left
-            jobs=
-            for i in $(seq 25); do
-                "$ne" -p $pid --pin x 2>/dev/null & jobs="$jobs $!"
-                "$ne" --unpin x 2>/dev/null & jobs="$jobs $!"
-            done
-            for job in $jobs; do wait $job; done
-            "$ne" -p $pid --pin x && [ "$(mounts /run/netns/x)" = 1 ] && "$ne" --unpin x && [ -z "$(ls -A /run/netns)" ] || fail mixed
-            "#,
-        );
+            "#;
+        works(propagation, &format!("{CROWD}{body}"));
+    }
+}
+
+/// Before 7.0 `ip netns` leaves the directory in the peer group of /run. While an entry of its own is there it has to stay so: its
+/// hidden twin could not be unmounted any more. Then our pins have twins, too, which go with them.
+#[test]
+fn pins_among_entries_that_ip_netns_has_mounted_twice_leave_nothing() {
+    if lacks(&["ip", "unshare", "findmnt"]) {
+        return;
+    }
+    for propagation in BOTH {
+        let body = r#"
+            holder; ip netns add before || fail add
+            ip_loop & loop=$!
+            all pin_two; wait $loop
+            for i in $(seq 50); do [ "$("$ne" -n own$i readlink /proc/self/ns/net)" = "$ns" ] || fail own$i; done
+            ip netns delete before || fail "theirs cannot be deleted"
+            ip_loop & loop=$!
+            all unpin_one; wait $loop; empty
+            "$ne" -p $pid --pin a && [ "$(mounts /run/netns/a)" = 1 ] || fail "not healed"
+            "#;
+        works(propagation, &format!("{CROWD}{body}"));
     }
 }
 
