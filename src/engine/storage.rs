@@ -21,8 +21,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
             let Some((named, owner)) = parsed(host, join(&[dir, list]), names_in)? else { continue };
             for (id, name) in named {
                 let (engine, name) = k8s_name::parse(name).map_or(("podman", name), |pod| ("k8s", pod));
-                let mut dirs = runtime_roots(base);
-                dirs.push(dir);
+                let dirs = runtime_roots(base);
                 let owner = if base.owner == 0 { owner } else { base.owner };
                 let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs.leak()) };
                 out.push(Container { engine, name, id, evidence, owner });
@@ -98,7 +97,7 @@ fn stores(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
 /// The graph root that containers-storage.conf(5) moves the storage to.
 fn configured(host: &Host) -> Result<Option<Bytes>> {
     let Some(file) = host.file(b"/etc/containers/storage.conf")? else { return Ok(None) };
-    Ok(graphroot(&file.bytes).map(keep))
+    Ok(graphroot(&file.bytes).filter(|root| root.starts_with(b"/")).map(keep))
 }
 
 /// The value of a line `graphroot = "…"`.
