@@ -115,7 +115,9 @@ impl Host {
     /// # Errors
     /// The errno of stat(2).
     pub fn links_proc(&self, path: &str) -> std::result::Result<u64, Errno> {
-        Ok(fstat(self.open_proc(path, OFlags::PATH)?)?.st_nlink)
+        // u32 on some machines, u64 on others: of any width, it is only compared with a small number.
+        #[allow(clippy::useless_conversion)]
+        Ok(u64::from(fstat(self.open_proc(path, OFlags::PATH)?)?.st_nlink))
     }
 
     /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
