@@ -40,7 +40,7 @@ pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
 }
 
 /// `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.
-fn parse(log: &[u8]) -> Option<(Bytes, Bytes)> {
+pub fn parse(log: &[u8]) -> Option<(Bytes, Bytes)> {
     let mut fields = log.strip_suffix(b".log")?.split(|b| *b == b'_');
     let (pod, namespace, rest) = (fields.next()?, fields.next()?, fields.next()?);
     let dash = rest.iter().rposition(|b| *b == b'-')?;

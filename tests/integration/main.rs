@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod corpora;
 mod engines;
 mod lab;
 mod live;
