@@ -23,8 +23,10 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
     if base.owner != 0 {
         return Ok(());
     }
-    let Ok(located) = host.locate(LOGS, Links::Follow) else { return Ok(()) };
-    let owner = fstat(&located).map_or(u32::MAX, |stat| stat.st_uid);
+    let owner = match host.locate(LOGS, Links::Follow).and_then(fstat) {
+        Ok(stat) => stat.st_uid,
+        Err(e) => return host.excuse(LOGS, e),
+    };
     for (name, id) in host.entries(LOGS)?.iter().filter_map(|log| parse(log)) {
         out.push(Container { engine: "k8s", name, id, evidence: Evidence::Anywhere, owner });
     }

@@ -58,7 +58,7 @@ fn group(host: &Host, unit: &[u8]) -> Result<Option<Bytes>> {
         let dir = join(&[top, b"/machine.slice/", unit]);
         let payload = join(&[dir, b"/payload"]);
         for dir in [payload, dir] {
-            if cgroup::is_cgroup(host, dir) {
+            if cgroup::is_cgroup(host, dir)? {
                 return Ok(Some(dir));
             }
         }
