@@ -6,6 +6,7 @@
 mod binary;
 mod corpora;
 mod engines;
+mod faults;
 mod lab;
 mod live;
 mod pins;
