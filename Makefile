@@ -3,6 +3,7 @@
 #   make               build the small static binary: target/netns-enter
 #   make demo          enter a throwaway namespace and show its addresses
 #   make test          all tests this machine allows; INSTALL=1 first installs what they need
+#   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
 #   make check         format, lints, documentation, and the plain stable build
 #   make install       DESTDIR= PREFIX=/usr/local
 
@@ -76,6 +77,11 @@ packages:
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
 
+SECONDS ?= 600
+fuzz: rustup
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked --version 0.13.2 cargo-fuzz
+	sh tests/fuzz/run $(SECONDS) $(TARGETS)
+
 check: rustup
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -90,4 +96,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test check install clean packages rustup FORCE
+.PHONY: all demo test fuzz check install clean packages rustup FORCE

@@ -84,7 +84,7 @@ fn follow(host: &Host, link: OwnedFd, path: &[u8]) -> Result<NetNs> {
 const SLACK_SECONDS: i64 = 2;
 
 /// N of `/proc/N/ns/net`.
-fn process_of(path: &[u8]) -> Option<u32> {
+pub fn process_of(path: &[u8]) -> Option<u32> {
     parse_pid(path.strip_prefix(b"/proc/")?.strip_suffix(b"/ns/net")?)
 }
 

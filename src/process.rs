@@ -181,7 +181,8 @@ pub fn cgroup_paths(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn parse_nspid(status: &[u8]) -> Vec<u32> {
+/// The pids in the line `NSpid:` of /proc/PID/status, the outermost first; none where there is no such line.
+pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
     let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
     let words = line.into_iter().flat_map(|line| line.split(u8::is_ascii_whitespace));
     words.filter(|word| !word.is_empty()).filter_map(parse_pid).collect()

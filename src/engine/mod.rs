@@ -153,7 +153,7 @@ fn kept(variable: OsString) -> Bytes {
 }
 
 /// The home directory of `uid`, by passwd(5).
-fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
+pub fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
     let uid = uid.to_string();
     passwd.split(|b| *b == b'\n').find_map(|line| {
         let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
