@@ -337,7 +337,7 @@ fn pids(host: &Host, dirs: &[Bytes]) -> Result<Vec<u32>> {
 fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
     const MOST: usize = 64 << 20;
     let read = host.locate(path, Links::Keep).and_then(|fd| reopen(&fd, OFlags::RDONLY));
-    match read.and_then(|fd| crate::host::read_all(fd, 4095, MOST)) {
+    match read.and_then(|fd| crate::content::read_all(fd, 4095, MOST)) {
         Ok(text) => Ok(text.unwrap_or_default().split(|b| *b == b'\n').filter_map(parse_pid).collect()),
         // A threaded group's processes are listed in the group above; a removed one's nowhere.
         Err(Errno::OPNOTSUPP | Errno::NODEV) => Ok(Vec::new()),

@@ -7,8 +7,9 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, keep};
+use crate::content::{Content, read_all};
 use crate::error::{Error, Result};
-use crate::host::{Host, read_all};
+use crate::host::Host;
 use crate::netns::NetNs;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fstat, openat};
@@ -64,7 +65,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn read(&self, name: &str) -> std::result::Result<Vec<u8>, Errno> {
+    pub fn read(&self, name: &str) -> std::result::Result<Content, Errno> {
         const MOST: usize = 1 << 20;
         read_all(self.open(name, OFlags::RDONLY)?, 4095, MOST)?.ok_or(Errno::FBIG)
     }

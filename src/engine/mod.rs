@@ -139,7 +139,7 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
         return Ok(bases);
     }
     uids.sort_unstable();
-    let passwd = host.file(b"/etc/passwd")?.map_or(Vec::new(), |file| file.bytes);
+    let passwd = host.file(b"/etc/passwd")?.map_or_else(Default::default, |file| file.bytes);
     bases.extend(uids.iter().map(|uid| Base {
         owner: *uid,
         run: keep(format!("/run/user/{uid}")),
