@@ -62,7 +62,7 @@ fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Res
         if content.len == content.buffer.len() || content.buffer.len() < wanted {
             content.grow(wanted);
         }
-        match retry_on_intr(|| read(&fd, &mut content.buffer[content.len..]))? {
+        match retry_on_intr(|| read(fd, &mut content.buffer[content.len..]))? {
             0 => return Ok(Some(content).filter(|content| content.len <= most)),
             n => content.len += n,
         }
