@@ -9,7 +9,7 @@
 
 use crate::bytes::{Bytes, join, keep};
 use crate::console::Console;
-use crate::content::{Content, read_all};
+use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
 use crate::root::{Links, Root, file_type, reopen, type_name};
@@ -164,7 +164,7 @@ impl Host {
         if stat.st_size > MAX_FILE as i64 {
             return Err(too_large());
         }
-        let bytes = read_all(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
+        let bytes = read_file(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
         Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
     }
 
