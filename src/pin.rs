@@ -9,16 +9,15 @@
 use crate::bytes::{Bytes, join};
 use crate::container::unknown_pin;
 use crate::error::{Error, Result, is_denied};
-use crate::host::{Host, read_all};
-use crate::mounts::{self, Mount};
+use crate::host::Host;
+use crate::mounts::{self, mount_id};
 use crate::netns::NetNs;
 use crate::pinned;
 use crate::root::{Links, fd_path, type_name};
 use crate::text::{quoted, shown};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, openat, readlinkat,
-    stat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, openat, stat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
@@ -129,7 +128,7 @@ impl<'a> Directory<'a> {
         let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(mount_id);
         let above = above.map_err(cannot)?;
         let is_mount = own != above;
-        if self.has_mounts_below(&mounts, own).map_err(cannot)? {
+        if !mounts::below(&mounts, &self.fd).map_err(cannot)?.is_empty() {
             return Ok(self);
         }
         let group = |id| mounts.iter().find(|mount| mount.id == id).and_then(|mount| mount.group);
@@ -154,14 +153,6 @@ impl<'a> Directory<'a> {
         }
         changed.map_err(cannot)?;
         Ok(self)
-    }
-
-    fn has_mounts_below(&self, mounts: &[Mount], own: u64) -> std::result::Result<bool, Errno> {
-        // As our mount namespace calls it, which with --host-root is not how the host does.
-        let here = readlinkat(CWD, fd_path(&self.fd), Vec::new())?;
-        let below = [here.as_bytes(), b"/"].concat();
-        // What is mounted on another mount of the same path is hidden by ours.
-        Ok(mounts.iter().any(|mount| mount.parent == own && mount.point.starts_with(&below)))
     }
 
     fn pin(&self, netns: &NetNs, name: &[u8]) -> Result<bool> {
@@ -344,15 +335,6 @@ fn lock(directory: &OwnedFd) -> std::result::Result<bool, Errno> {
     }
 }
 
-/// The mount that a file was opened in: proc_pid_fdinfo(5), Linux 3.15.
-fn mount_id(fd: impl AsFd) -> std::result::Result<u64, Errno> {
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-    let info = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
-    let id = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
-    id.and_then(|id| std::str::from_utf8(id).ok()?.trim().parse().ok()).ok_or(Errno::NOSYS)
-}
-
 fn same_file(a: impl AsFd, b: impl AsFd) -> bool {
     matches!((fstat(a), fstat(b)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
@@ -390,12 +372,5 @@ mod tests {
         for name in [&b""[..], b".", b"..", b"a/b", b"-x", b"a\nb", b"\x7f", "\u{9b}".as_bytes(), &[b'x'; 256]] {
             assert!(valid_name(name).is_err(), "{name:?}");
         }
-    }
-
-    #[test]
-    fn a_descriptor_tells_its_mount() {
-        let open = |path| openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        assert_eq!(mount_id(open("/proc/self")), mount_id(open("/proc/version")));
-        assert_ne!(mount_id(open("/proc")), mount_id(open("/")));
     }
 }
