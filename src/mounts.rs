@@ -3,10 +3,11 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, keep};
+use crate::content::read_all;
 use crate::error::{Error, Result};
-use crate::host::{Host, read_all};
-use crate::root::fd_path;
-use rustix::fd::{AsFd, AsRawFd};
+use crate::host::Host;
+use crate::root::{fd_path, own_path};
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
@@ -52,10 +53,10 @@ pub fn nsfs(host: &Host) -> Result<Vec<Bytes>> {
 ///
 /// # Errors
 /// As [`mount_id`].
-pub fn below(mounts: &[Mount], dir: impl AsFd) -> std::result::Result<Vec<Bytes>, Errno> {
-    let own = mount_id(&dir)?;
+pub fn below(mounts: &[Mount], dir: &OwnedFd) -> std::result::Result<Vec<Bytes>, Errno> {
+    let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
-    let here = readlinkat(CWD, fd_path(&dir), Vec::new())?;
+    let here = readlinkat(CWD, fd_path(dir), Vec::new())?;
     let inside = [here.as_bytes(), b"/"].concat();
     let is_below = |mount: &&Mount| mount.parent == own && mount.point.starts_with(&inside);
     Ok(mounts.iter().filter(is_below).map(|mount| mount.point).collect())
@@ -65,9 +66,8 @@ pub fn below(mounts: &[Mount], dir: impl AsFd) -> std::result::Result<Vec<Bytes>
 ///
 /// # Errors
 /// The errno of reading it; ENOSYS where the kernel does not tell.
-pub fn mount_id(fd: impl AsFd) -> std::result::Result<u64, Errno> {
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-    let info = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+pub fn mount_id(fd: &OwnedFd) -> std::result::Result<u64, Errno> {
+    let info = openat(CWD, own_path("fdinfo", fd), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
     let id = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
     id.and_then(|id| std::str::from_utf8(id).ok()?.trim().parse().ok()).ok_or(Errno::NOSYS)
@@ -137,11 +137,11 @@ mod tests {
     #[test]
     fn a_descriptor_tells_its_mount() {
         let open = |path| openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        assert_eq!(mount_id(open("/proc/self")), mount_id(open("/proc/version")));
-        assert_ne!(mount_id(open("/proc")), mount_id(open("/")));
+        assert_eq!(mount_id(&open("/proc/self")), mount_id(&open("/proc/version")));
+        assert_ne!(mount_id(&open("/proc")), mount_id(&open("/")));
         let all = all(&Host::own(Default::default())).unwrap();
-        assert!(below(&all, open("/")).unwrap().contains(&&b"/proc"[..]));
-        assert!(!below(&all, open("/proc")).unwrap().contains(&&b"/proc"[..]));
+        assert!(below(&all, &open("/")).unwrap().contains(&&b"/proc"[..]));
+        assert!(!below(&all, &open("/proc")).unwrap().contains(&&b"/proc"[..]));
     }
 
     #[test]

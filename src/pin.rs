@@ -125,7 +125,7 @@ impl<'a> Directory<'a> {
         let action = format!("make {} a shared mount", quoted(self.path));
         let cannot = |e| refused(&action, e);
         let own = mount_id(&self.fd).map_err(cannot)?;
-        let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(mount_id);
+        let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(|fd| mount_id(&fd));
         let above = above.map_err(cannot)?;
         let is_mount = own != above;
         if !mounts::below(&mounts, &self.fd).map_err(cannot)?.is_empty() {
@@ -141,15 +141,15 @@ impl<'a> Directory<'a> {
         }
         let place = fd_path(&self.fd);
         if !is_mount {
-            mount_bind(&place, &place).map_err(cannot)?;
+            mount_bind(place, place).map_err(cannot)?;
             self.fd = open_directory(self.host, self.path).map_err(cannot)?;
         }
         let place = fd_path(&self.fd);
         let changed = [MountPropagationFlags::PRIVATE, MountPropagationFlags::SHARED]
             .into_iter()
-            .try_for_each(|kind| mount_change(&place, kind));
+            .try_for_each(|kind| mount_change(place, kind));
         if changed.is_err() && !is_mount {
-            let _ = unmount(&place, UnmountFlags::DETACH);
+            let _ = unmount(place, UnmountFlags::DETACH);
         }
         changed.map_err(cannot)?;
         Ok(self)
@@ -252,7 +252,7 @@ impl<'a> Directory<'a> {
                 Entry::Namespace(top, _) => {
                     let done = retry_on_intr(|| unmount(fd_path(&top), UnmountFlags::DETACH));
                     // EINVAL: not mounted any more, as somebody else was faster; or locked by the kernel, and still there.
-                    let is_gone = || mount_id(&top) != self.locate(name).and_then(mount_id);
+                    let is_gone = || mount_id(&top) != self.locate(name).and_then(|fd| mount_id(&fd));
                     match done {
                         Err(Errno::INVAL) if is_gone() => {}
                         done => done.map_err(|e| cannot("unmount", e))?,

@@ -21,8 +21,10 @@ use crate::target::Found;
 use crate::text::quoted;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, mount_bind_recursive, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 use rustix::process::{chdir, getcwd};
+use std::ffi::CStr;
+use std::fmt::Display;
 
 /// What to show, read and ready.
 pub struct View {
@@ -48,12 +50,12 @@ impl View {
         if !self.sys && self.dns.is_none() {
             return Ok(());
         }
-        let directory = getcwd(Vec::new());
+        let working = getcwd(Vec::new());
         sys::unshare_mounts().map_err(|e| refused("make a mount namespace", e))?;
-        mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(|e| match e {
-            Errno::INVAL => Error::cannot("make \"/\" a slave mount", e)
-                .remedy("in a chroot \"/\" must be a mount: mount --rbind DIR DIR before chroot DIR"),
-            e => refused("make \"/\" a slave mount", e),
+        mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(|e| {
+            let error = refused("make \"/\" a slave mount", e);
+            let remedy = "in a chroot, \"/\" must be a mount: mount --rbind DIR DIR before chroot DIR";
+            if e == Errno::INVAL { error.remedy(remedy) } else { error }
         })?;
         // The mounts are the caller's, whichever machine the target is looked up on.
         let own = Host::own(console);
@@ -63,25 +65,23 @@ impl View {
         if let Some(files) = &self.dns {
             dns::show(&own, files)?;
         }
-        match directory {
-            Ok(path) => return_to(path.as_bytes()),
-            // Removed since it was entered, and so in no mount of ours.
+        match working {
+            Ok(path) => return_to(&path),
+            // Removed since it was entered: it has no path, and is in no directory of ours.
             Err(_) => Ok(()),
         }
     }
 }
 
 /// Enters the working directory once more, by its path: it may be covered now.
-fn return_to(path: &[u8]) -> Result<()> {
-    if !path.starts_with(b"/") {
-        return Ok(()); // Outside our root, as getcwd(2) puts it: "(unreachable)".
-    }
+fn return_to(path: &CStr) -> Result<()> {
     match chdir(path) {
-        Err(e @ (Errno::NOENT | Errno::NOTDIR)) => {
-            Err(Error::cannot(format_args!("enter {} again, as COMMAND is to see it", quoted(path)), e)
-                .remedy("start in another directory: cd /"))
+        // getcwd(2) puts "(unreachable)" before what is outside of our root.
+        Err(e @ (Errno::NOENT | Errno::NOTDIR)) if path.to_bytes().starts_with(b"/") => {
+            Err(Error::cannot(format_args!("enter {} as COMMAND is to see it", quoted(path.to_bytes())), e)
+                .remedy("start from another directory: cd /"))
         }
-        // A directory whose parents may not be searched is none of those that we cover.
+        // Where the way to it may not be searched, it is none of the directories that we cover.
         _ => Ok(()),
     }
 }
@@ -90,12 +90,10 @@ fn return_to(path: &[u8]) -> Result<()> {
 struct Below(Vec<(Bytes, OwnedFd)>);
 
 impl Below {
-    /// Holds the mounts below `directory`.
-    fn hold(own: &Host, directory: &OwnedFd, path: &[u8]) -> Result<Below> {
-        let cannot = |e| Error::cannot(format_args!("look at the mounts below {}", quoted(path)), e);
-        let points = mounts::below(&mounts::all(own)?, directory).map_err(cannot)?;
+    fn hold(own: &Host, directory: &OwnedFd) -> Result<Below> {
+        let cannot = |e| Error::cannot("look at what is mounted", e);
         let mut held = Vec::new();
-        for point in points {
+        for point in mounts::below(&mounts::all(own)?, directory).map_err(cannot)? {
             match own.locate(point, Links::Keep) {
                 Ok(mount) => held.push((point, mount)),
                 Err(Errno::NOENT) => {} // hidden by another mount
@@ -105,33 +103,38 @@ impl Below {
         Ok(Below(held))
     }
 
-    /// Binds them to where they were, but for those that are `replaced`, now that the directory is another.
-    fn bind_back(&self, own: &Host, replaced: &dyn Fn(&[u8]) -> bool) -> Result<()> {
+    /// Binds the mounts, with what is mounted on them, to where they were, now that the directory is another.
+    fn bind_back(&self, own: &Host) -> Result<()> {
         for (point, mount) in &self.0 {
-            if replaced(point) {
-                continue;
-            }
-            let action = format!("mount {} again", quoted(point));
-            match own.locate(point, Links::Keep) {
-                Ok(place) => mount_bind_recursive(fd_path(mount), fd_path(&place)).map_err(|e| refused(&action, e))?,
-                Err(Errno::NOENT) => own.console.note(format_args!("cannot {action}: it is not there")),
-                Err(e) => return Err(Error::cannot(action, e)),
+            match own.locate(point, Links::Keep).and_then(|place| bind(mount, &place)) {
+                Err(Errno::NOENT) => own.console.note(format_args!("nothing to mount {} on again", quoted(point))),
+                bound => bound.map_err(|e| refused(format_args!("mount {} again", quoted(point)), e))?,
             }
         }
         Ok(())
     }
 }
 
-fn refused(action: &str, errno: Errno) -> Error {
+/// A directory that is to be mounted on.
+fn directory(own: &Host, path: &[u8]) -> Result<OwnedFd> {
+    own.locate(path, Links::Follow).map_err(|e| Error::cannot(format_args!("open {}", quoted(path)), e))
+}
+
+/// Mounts a new file system of this kind on what `place` holds.
+fn mount_new(kind: &CStr, place: &OwnedFd, flags: MountFlags, data: &CStr) -> std::result::Result<(), Errno> {
+    mount(kind, fd_path(place), kind, flags, data)
+}
+
+/// Mounts what `from` holds, with all that is mounted below it, on what `to` holds.
+fn bind(from: &OwnedFd, to: &OwnedFd) -> std::result::Result<(), Errno> {
+    mount_bind_recursive(fd_path(from), fd_path(to))
+}
+
+fn refused(action: impl Display, errno: Errno) -> Error {
     let error = Error::cannot(action, errno);
     if is_denied(errno) {
         error.remedy("--sys and --dns need root, or a rootless container of your own")
     } else {
         error
     }
-}
-
-/// A directory that a view is to be mounted on.
-fn place(own: &Host, path: &[u8]) -> Result<OwnedFd> {
-    own.locate(path, Links::Follow).map_err(|e| Error::cannot(format_args!("open {}", quoted(path)), e))
 }

@@ -7,8 +7,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Below, place, refused};
-use crate::bytes::{Bytes, join};
+use super::{Below, bind, directory, mount_new, refused};
+use crate::bytes::{Bytes, join, keep};
 use crate::cli::{Args, Target};
 use crate::error::{Error, Result, is_absent};
 use crate::host::{Host, is_directory, names_in, read_located};
@@ -19,9 +19,9 @@ use crate::text::{quoted, shown};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, mkdirat, openat};
 use rustix::io::{Errno, retry_on_intr, write};
-use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, unmount};
 use rustix::process::umask;
-use std::ffi::CString;
+use std::ffi::CStr;
 
 /// The most that is copied of any file.
 const MOST: usize = 1 << 20;
@@ -29,12 +29,14 @@ const MOST: usize = 1 << 20;
 const SYSFS_MAGIC: u64 = 0x6265_6572;
 /// Where libc finds systemd-resolved and nscd. /var/run may be a directory of its own.
 const SOCKETS: [&[u8]; 4] = [b"/run/systemd/resolve", b"/run/nscd", b"/var/run/systemd/resolve", b"/var/run/nscd"];
-const NSSWITCH: &[u8] = b"nsswitch.conf";
+/// The name of an empty directory.
+const EMPTY: &CStr = c"empty";
+const NSSWITCH: &CStr = c"nsswitch.conf";
 
 /// A file of /etc, as COMMAND is to see it.
 pub struct File {
-    name: Bytes,
-    text: Vec<u8>,
+    name: &'static CStr,
+    text: Bytes,
     /// Whether it is left out where the caller's /etc has none, too.
     optional: bool,
 }
@@ -55,7 +57,7 @@ pub fn read(host: &Host, found: &Found, args: &Args) -> Result<Vec<File>> {
     if !files.iter().any(|file| file.name == NSSWITCH)
         && let Some(text) = content(&Root::Own, b"/etc/nsswitch.conf", "")?
     {
-        files.push(File { name: NSSWITCH, text: files_and_dns(&text), optional: false });
+        files.push(File { name: NSSWITCH, text: files_and_dns(text), optional: false });
     }
     Ok(files)
 }
@@ -78,7 +80,9 @@ fn of_pin(host: &Host, pin: &[u8]) -> Result<Option<Vec<File>>> {
             host.console.note(format_args!("{} is a directory and left out", quoted(path)));
         } else if let Some(text) = content(host.root(), path, "")? {
             // `ip netns exec` goes on without a place to mount on, too.
-            files.push(File { name, text, optional: !matches!(name, b"resolv.conf" | b"hosts" | NSSWITCH) });
+            let optional = !matches!(name, b"resolv.conf" | b"hosts" | b"nsswitch.conf");
+            let name = CStr::from_bytes_with_nul(join(&[name, b"\0"])).unwrap_or_default();
+            files.push(File { name, text, optional });
         }
     }
     host.console.tell(format_args!("names are resolved by {}", quoted(directory)));
@@ -107,7 +111,7 @@ fn of_process(host: &Host, found: &Found, args: &Args) -> Result<Vec<File>> {
     let whose = format!(" of {}", found.label);
     let mut files = Vec::new();
     let has_etc = locate(&root, b"/etc", &whose)?.is_some();
-    for (name, path) in [(&b"resolv.conf"[..], &b"/etc/resolv.conf"[..]), (b"hosts", b"/etc/hosts")] {
+    for (name, path) in [(c"resolv.conf", &b"/etc/resolv.conf"[..]), (c"hosts", b"/etc/hosts")] {
         let text = if has_etc { content(&root, path, &whose)? } else { None };
         if text.is_none() {
             host.console.note(format_args!("{} has no {}; COMMAND sees an empty one", found.label, quoted(path)));
@@ -162,7 +166,7 @@ fn locate(root: &Root, path: &[u8], whose: &str) -> Result<Option<OwnedFd>> {
 }
 
 /// All of a plain file; None where there is none.
-fn content(root: &Root, path: &[u8], whose: &str) -> Result<Option<Vec<u8>>> {
+fn content(root: &Root, path: &[u8], whose: &str) -> Result<Option<Bytes>> {
     let Some(located) = locate(root, path, whose)? else { return Ok(None) };
     let what = format!("{}{whose}", quoted(path));
     // Reading what the kernel makes up may have effects, take away what others wait for, and wait for ever.
@@ -170,11 +174,11 @@ fn content(root: &Root, path: &[u8], whose: &str) -> Result<Option<Vec<u8>>> {
     if kind == PROC_SUPER_MAGIC as u64 || kind == SYSFS_MAGIC {
         return Err(Error::new(format!("{what} is not a file on disk but the kernel's")));
     }
-    read_located(located, MOST).map(|file| Some(file.bytes)).map_err(|unreadable| unreadable.of(&what))
+    read_located(located, MOST).map(|file| Some(keep(&file.bytes[..]))).map_err(|unreadable| unreadable.of(&what))
 }
 
 /// nsswitch.conf(5) with no other sources of host names than hosts and resolv.conf.
-fn files_and_dns(text: &[u8]) -> Vec<u8> {
+fn files_and_dns(text: &[u8]) -> Bytes {
     let mut out = Vec::new();
     for line in text.split_inclusive(|b| *b == b'\n') {
         let is_hosts = line
@@ -183,7 +187,7 @@ fn files_and_dns(text: &[u8]) -> Vec<u8> {
             .is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b':'));
         out.extend_from_slice(if is_hosts { b"hosts: files dns\n" } else { line });
     }
-    out
+    out.leak()
 }
 
 /// Shows the files; the caller is in a mount namespace of its own.
@@ -192,98 +196,101 @@ fn files_and_dns(text: &[u8]) -> Vec<u8> {
 /// Where the kernel refuses.
 pub fn show(own: &Host, files: &[File]) -> Result<()> {
     let cannot = |e| refused("mount the target's files on \"/etc\"", e);
-    let etc = place(own, b"/etc")?;
-    let below = Below::hold(own, &etc, b"/etc")?;
-    let mut shown = Vec::new();
+    let etc = directory(own, b"/etc")?;
+    let below = Below::hold(own, &etc)?;
+    let mut wanted = Vec::new();
     let mut missing = None;
     for file in files {
-        match openat(&etc, file.name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(entry) => shown.push((file, Some(entry))),
+        match entry(&etc, file.name) {
             Err(Errno::NOENT) if file.optional => {
-                own.console.note(format_args!("there is no {} to be replaced", quoted(join(&[b"/etc/", file.name]))));
+                own.console.note(format_args!("there is no {} to be replaced", in_etc(file)));
+                continue;
             }
-            Err(Errno::NOENT) => {
-                missing = Some(file.name);
-                shown.push((file, None));
-            }
-            Err(e) => return Err(cannot(e)),
+            Err(Errno::NOENT) => missing = Some(file),
+            found => drop(found.map_err(cannot)?),
         }
+        wanted.push(file);
     }
-    let staged = Staged::on(own, &etc, &shown).map_err(cannot)?;
+    // /etc is covered by the copies for a moment: it is the one directory that must be there.
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount_new(c"tmpfs", &etc, flags, c"mode=755").map_err(cannot)?;
+    let staged = directory(own, b"/etc")?;
+    let copies = stage(&staged, &wanted).map_err(|e| {
+        let error = cannot(e);
+        if e == Errno::OVERFLOW { error.remedy("your uid has no mapping in the user namespace") } else { error }
+    })?;
     mask_sockets(own, &staged)?;
-    if let Some(name) = missing {
-        overlay(&etc, &staged, name)?;
-        return below
-            .bind_back(own, &|point| shown.iter().any(|(file, _)| point.strip_prefix(b"/etc/") == Some(file.name)));
-    }
-    for (file, entry) in shown {
-        let copy = openat(&staged.copies, file.name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-        let bound = copy.and_then(|copy| entry.map_or(Ok(()), |entry| mount_bind(fd_path(&copy), fd_path(&entry))));
+    let shown = match missing {
+        Some(file) => {
+            overlay(&etc, &copies, file)?;
+            below.bind_back(own)?;
+            &directory(own, b"/etc")?
+        }
+        None => &etc,
+    };
+    for file in wanted {
+        let bound = entry(&copies, file.name).and_then(|copy| bind(&copy, &entry(shown, file.name)?));
         bound.map_err(cannot)?;
     }
-    // What is bound elsewhere stays.
-    unmount(fd_path(&staged.top), UnmountFlags::DETACH).map_err(cannot)
-}
-
-/// Copies in a tmpfs that covers /etc for a moment: the one directory that must be there.
-struct Staged {
-    top: OwnedFd,
-    copies: OwnedFd,
-    empty: OwnedFd,
-}
-
-impl Staged {
-    fn on(own: &Host, etc: &OwnedFd, files: &[(&File, Option<OwnedFd>)]) -> std::result::Result<Staged, Errno> {
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        mount(c"tmpfs", fd_path(etc), c"tmpfs", flags, c"mode=755")?;
-        let top = own.locate(b"/etc", Links::Follow)?;
-        // COMMAND may run as another user than we do.
-        let before = umask(Mode::empty());
-        let made = make_directory(&top, "copies").and_then(|copies| {
-            files.iter().try_for_each(|(file, _)| write_file(&copies, file))?;
-            Ok((copies, make_directory(&top, "empty")?))
-        });
-        umask(before);
-        let (copies, empty) = made?;
-        Ok(Staged { top, copies, empty })
+    match missing {
+        Some(_) => Ok(()),
+        // What is bound from it stays.
+        None => unmount(fd_path(&staged), UnmountFlags::DETACH).map_err(cannot),
     }
 }
 
-fn make_directory(parent: &OwnedFd, name: &str) -> std::result::Result<OwnedFd, Errno> {
-    mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
-    openat(parent, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+/// The entry itself, be it a symlink.
+fn entry(directory: &OwnedFd, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
+    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
 }
 
-fn write_file(directory: &OwnedFd, file: &File) -> std::result::Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let copy = openat(directory, file.name, flags, Mode::from_raw_mode(0o644))?;
-    let mut rest = &file.text[..];
-    while !rest.is_empty() {
-        let n = retry_on_intr(|| write(&copy, rest))?;
-        rest = &rest[n..];
+fn in_etc(file: &File) -> String {
+    quoted(&join(&[b"/etc/", file.name.to_bytes()]))
+}
+
+/// Writes the copies into a directory of their own, beside [`EMPTY`].
+fn stage(staged: &OwnedFd, files: &[&File]) -> std::result::Result<OwnedFd, Errno> {
+    // COMMAND may run as another user than we do.
+    let before = umask(Mode::empty());
+    let copies = write_copies(staged, files);
+    umask(before);
+    copies
+}
+
+fn write_copies(staged: &OwnedFd, files: &[&File]) -> std::result::Result<OwnedFd, Errno> {
+    mkdirat(staged, EMPTY, Mode::from_raw_mode(0o755))?;
+    mkdirat(staged, c"copies", Mode::from_raw_mode(0o755))?;
+    let copies = entry(staged, c"copies")?;
+    for file in files {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let copy = openat(&copies, file.name, flags, Mode::from_raw_mode(0o644))?;
+        let mut rest = file.text;
+        while !rest.is_empty() {
+            rest = &rest[retry_on_intr(|| write(&copy, rest))?..];
+        }
     }
-    Ok(())
+    Ok(copies)
 }
 
 /// Covers the directories in which the host's resolvers listen.
-fn mask_sockets(own: &Host, staged: &Staged) -> Result<()> {
+fn mask_sockets(own: &Host, staged: &OwnedFd) -> Result<()> {
     for path in SOCKETS {
         let masked = match own.locate(path, Links::Follow) {
             Err(e) if is_absent(e) => continue,
-            located => located.and_then(|directory| mount_bind(fd_path(&staged.empty), fd_path(&directory))),
+            located => located.and_then(|place| bind(&entry(staged, EMPTY)?, &place)),
         };
-        masked.map_err(|e| refused(&format!("mask {}", quoted(path)), e))?;
+        masked.map_err(|e| refused(format_args!("mask {}", quoted(path)), e))?;
     }
     Ok(())
 }
 
-/// Puts the copies into an /etc that lacks `missing`: a read-only overlay, since an entry to mount on cannot be made unseen.
-fn overlay(etc: &OwnedFd, staged: &Staged, missing: &[u8]) -> Result<()> {
-    let layers = CString::new(format!("lowerdir={}:{}", fd_path(&staged.copies), fd_path(etc))).unwrap_or_default();
-    mount(c"overlay", fd_path(etc), c"overlay", MountFlags::RDONLY, &*layers).map_err(|e| {
-        let path = join(&[b"/etc/", missing]);
-        Error::cannot(format_args!("mount an overlay on \"/etc\", where {} is missing", quoted(path)), e)
-            .remedy(format!("touch {}", shown(path)))
+/// Adds `missing` and the other copies to an /etc where it cannot be mounted on an entry, and where nobody else may see a new one.
+fn overlay(etc: &OwnedFd, copies: &OwnedFd, missing: &File) -> Result<()> {
+    let layers = join(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes(), b"\0"]);
+    let layers = CStr::from_bytes_with_nul(layers).unwrap_or_default();
+    mount_new(c"overlay", etc, MountFlags::RDONLY, layers).map_err(|e| {
+        Error::cannot(format_args!("mount an overlay on \"/etc\", which has no {}", quoted(missing.name.to_bytes())), e)
+            .remedy(format!("touch /etc/{}", shown(missing.name.to_bytes())))
     })
 }
 

@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Below, place, refused};
+use super::{Below, directory, mount_new, refused};
 use crate::error::Result;
 use crate::host::Host;
 use crate::root::fd_path;
 use rustix::fs::{StatVfsMountFlags, fstatvfs};
-use rustix::mount::{MountFlags, mount, mount_remount};
+use rustix::mount::{MountFlags, mount_remount};
 
 /// Mounts it; the caller is in that network namespace and in a mount namespace of its own.
 ///
@@ -16,14 +16,14 @@ use rustix::mount::{MountFlags, mount, mount_remount};
 pub fn show(own: &Host) -> Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let cannot = |e| refused("mount a sysfs on \"/sys\"", e);
-    let covered = place(own, b"/sys")?;
+    let covered = directory(own, b"/sys")?;
     let is_read_only = fstatvfs(&covered).map_err(cannot)?.f_flag.contains(StatVfsMountFlags::RDONLY);
-    let below = Below::hold(own, &covered, b"/sys")?;
-    mount(c"sysfs", fd_path(&covered), c"sysfs", flags, None).map_err(cannot)?;
-    below.bind_back(own, &|_| false)?;
+    let below = Below::hold(own, &covered)?;
+    mount_new(c"sysfs", &covered, flags, c"").map_err(cannot)?;
+    below.bind_back(own)?;
     if is_read_only {
-        // All mounts of one network namespace's sysfs share what MS_RDONLY sets when one is made; this is of ours alone.
-        let ours = place(own, b"/sys")?;
+        // MS_RDONLY of a new mount is for all mounts of this namespace's sysfs, other people's too; this is for ours alone.
+        let ours = directory(own, b"/sys")?;
         mount_remount(fd_path(&ours), MountFlags::BIND | MountFlags::RDONLY | flags, c"").map_err(cannot)?;
     }
     Ok(())
