@@ -9,7 +9,7 @@
 
 use crate::bytes::{Bytes, join, keep};
 use crate::console::Console;
-use crate::content::{Content, read_all};
+use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
 use crate::root::{Links, Root, file_type, reopen, type_name};
@@ -240,7 +240,7 @@ pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<File, 
         return Err(too_large());
     }
     // Somebody's lease on the file would delay an open that may wait.
-    let bytes = read_all(reopen(&located, OFlags::RDONLY | OFlags::NONBLOCK)?, stat.st_size as usize, most)?;
+    let bytes = read_file(reopen(&located, OFlags::RDONLY | OFlags::NONBLOCK)?, stat.st_size as usize, most)?;
     Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
 }
 
