@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod boot;
+mod dist;
 mod engines;
 mod lab;
 mod live;
