@@ -5,8 +5,10 @@
 
 mod binary;
 mod boot;
+mod corpora;
 mod dist;
 mod engines;
+mod faults;
 mod lab;
 mod live;
 mod pins;
