@@ -37,17 +37,37 @@ impl Drop for Content {
     }
 }
 
+impl Content {
+    /// An empty one with room for `size` bytes or more.
+    pub fn with_room(size: usize) -> Content {
+        let mut content = Content { buffer: SPARE.take(), len: 0 };
+        if content.buffer.len() < size {
+            content.grow(size);
+        }
+        content
+    }
+
+    /// The whole buffer, to be written to.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.buffer
+    }
+
+    /// Says that the first `len` bytes of the buffer are the content.
+    pub fn fill(&mut self, len: usize) {
+        self.len = len;
+    }
+}
+
 /// Reads `fd` to its end; None if that is more than `most` bytes.
 ///
 /// # Errors
 /// The errno of read(2).
 pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> Result<Option<Content>, Errno> {
-    let mut content = Content { buffer: SPARE.take(), len: 0 };
     // One byte more than expected lets the read that fills the file find its end, too.
-    let mut wanted = expected + 1;
+    let mut content = Content::with_room(expected + 1);
     loop {
-        if content.len == content.buffer.len() || content.buffer.len() < wanted {
-            content.grow(wanted);
+        if content.len == content.buffer.len() {
+            content.grow(content.len + 1);
         }
         match retry_on_intr(|| read(&fd, &mut content.buffer[content.len..]))? {
             0 => return Ok(Some(content).filter(|content| content.len <= most)),
@@ -56,7 +76,6 @@ pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> Result<Option<Co
         if content.len > most {
             return Ok(None);
         }
-        wanted = content.len + 1;
     }
 }
 
