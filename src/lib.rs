@@ -14,6 +14,7 @@ pub mod error;
 pub mod host;
 pub mod json;
 pub mod mounts;
+pub mod namespaces;
 pub mod netns;
 pub mod pin;
 pub mod pinned;
