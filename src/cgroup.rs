@@ -36,19 +36,29 @@ pub struct Member {
 /// Where /sys/fs/cgroup cannot be listed for want of memory or descriptors.
 pub fn hierarchies(host: &Host) -> Result<Vec<Bytes>> {
     const TOP: &[u8] = b"/sys/fs/cgroup";
-    if is_cgroup(host, TOP) {
+    if is_cgroup(host, TOP)? {
         return Ok(vec![TOP]);
     }
-    let mut found: Vec<Bytes> = host.entries(TOP)?.iter().map(|name| join(&[TOP, b"/", name])).collect();
-    found.retain(|path| is_cgroup(host, path));
+    let mut found: Vec<Bytes> = Vec::new();
+    for name in host.entries(TOP)? {
+        let path = join(&[TOP, b"/", name]);
+        if is_cgroup(host, path)? {
+            found.push(path);
+        }
+    }
     found.sort_by_key(|path| !(path.ends_with(b"/systemd") || path.ends_with(b"/unified")));
     Ok(found)
 }
 
 /// Whether `path` is a directory of a cgroup hierarchy.
-pub fn is_cgroup(host: &Host, path: &[u8]) -> bool {
-    let located = host.locate(path, Links::Follow);
-    located.is_ok_and(|fd| fstatfs(fd).is_ok_and(|fs| MAGICS.contains(&(fs.f_type as u64))))
+///
+/// # Errors
+/// As [`Host::excuse`].
+pub fn is_cgroup(host: &Host, path: &[u8]) -> Result<bool> {
+    match host.locate(path, Links::Follow).and_then(fstatfs) {
+        Ok(fs) => Ok(MAGICS.contains(&(fs.f_type as u64))),
+        Err(e) => host.excuse(path, e).map(|()| false),
+    }
 }
 
 /// The directories of all hierarchies whose name satisfies `wanted`. Below those, and below what `closed` tells, nothing is searched.
@@ -105,14 +115,13 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
         return if found.is_empty() { Err(missing()) } else { Ok(found) };
     }
     let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
-    if path.starts_with(b"/") && is_cgroup(host, path) {
-        return Ok(vec![keep(path)]);
+    let mut found = Vec::new();
+    if path.starts_with(b"/") {
+        if is_cgroup(host, path)? {
+            return Ok(vec![keep(path)]);
+        }
+        found = in_hierarchies(host, path)?;
     }
-    let below = |top: Bytes| join(&[top, path]);
-    let found: Vec<_> = match path.starts_with(b"/") {
-        true => hierarchies(host)?.into_iter().map(below).filter(|path| is_cgroup(host, path)).collect(),
-        false => Vec::new(),
-    };
     match found.is_empty() {
         false => Ok(found),
         true if crate::host::is_directory(host, path) => {
@@ -120,6 +129,18 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
         }
         true => Err(none()),
     }
+}
+
+/// The directories that `path`, from the top of a hierarchy, means in each of them.
+fn in_hierarchies(host: &Host, path: &[u8]) -> Result<Vec<Bytes>> {
+    let mut found = Vec::new();
+    for top in hierarchies(host)? {
+        let dir = join(&[top, path]);
+        if is_cgroup(host, dir)? {
+            found.push(dir);
+        }
+    }
+    Ok(found)
 }
 
 /// One member for each network namespace among the processes at or below `dirs`.
@@ -142,8 +163,13 @@ pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
         }
     }
     let still = pids(host, dirs)?;
-    found.retain(|member| still.contains(&member.process.pid) && member.process.stat().is_ok());
-    Ok(found)
+    let mut members = Vec::new();
+    for member in found {
+        if is_still_there(host, &member.process, &still)? {
+            members.push(member);
+        }
+    }
+    Ok(members)
 }
 
 /// The init process of the container whose processes are at or below `dir`: pid 1 of a pid namespace of its own.
@@ -156,17 +182,20 @@ pub fn init_of(host: &Host, dir: &[u8]) -> Result<Option<Member>> {
     let listed = pids(host, &dirs)?;
     let mut inits = Vec::new();
     for pid in &listed {
-        if let Some((process, netns)) = look(host, *pid)? {
-            let outermost = process.stat().is_ok_and(|stat| !listed.contains(&stat.parent));
-            let is_init = process.nested_pids().is_ok_and(|pids| pids.len() > 1 && pids.last() == Some(&1));
-            if outermost {
-                inits.push((!is_init, Member { process, netns, owner }));
-            }
+        let Some((process, netns)) = look(host, *pid)? else { continue };
+        let Some(stat) = unless_gone(host, &process, process.stat())? else { continue };
+        if !listed.contains(&stat.parent) {
+            inits.push((!is_init(host, &process)?, Member { process, netns, owner }));
         }
     }
     let still = pids(host, &dirs)?;
-    inits.retain(|(_, member)| still.contains(&member.process.pid) && member.process.stat().is_ok());
-    the_init(inits, dir)
+    let mut remaining = Vec::new();
+    for (other, member) in inits {
+        if is_still_there(host, &member.process, &still)? {
+            remaining.push((other, member));
+        }
+    }
+    the_init(remaining, dir)
 }
 
 /// Whether a container inside another one counts. Whoever is root in the outer one chose the inner one's name.
@@ -187,22 +216,20 @@ pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Membe
     let mut inits = Vec::new();
     for pid in all_pids(host)? {
         let Some(process) = held(host, pid)? else { continue };
-        let Some(path) = process.cgroups().unwrap_or_default().into_iter().find(|path| is_its(path)) else {
-            continue;
-        };
+        let Some(path) = paths_of(host, &process)?.into_iter().find(|path| is_its(path)) else { continue };
         let Some((process, netns)) = look(host, pid)? else { continue };
         // Looked at anew, so asked anew: it must be the process that has the path.
-        if !process.cgroups().is_ok_and(|paths| paths.contains(&path)) {
+        if !paths_of(host, &process)?.contains(&path) {
             continue;
         }
-        let Ok(stat) = process.stat() else { continue };
-        let outermost = held(host, stat.parent)?
-            .is_none_or(|parent| !parent.cgroups().unwrap_or_default().iter().any(|path| is_its(path)));
-        let is_init = process.nested_pids().is_ok_and(|pids| pids.len() > 1 && pids.last() == Some(&1));
-        if outermost {
-            let owner = owner_of_name(host, path, id, &process);
-            inits.push((!is_init, Member { process, netns, owner }));
+        let Some(stat) = unless_gone(host, &process, process.stat())? else { continue };
+        if let Some(parent) = held(host, stat.parent)?
+            && paths_of(host, &parent)?.iter().any(|path| is_its(path))
+        {
+            continue;
         }
+        let owner = owner_of_name(host, path, id, &process)?;
+        inits.push((!is_init(host, &process)?, Member { process, netns, owner }));
     }
     the_init(inits, id)
 }
@@ -269,6 +296,31 @@ fn held(host: &Host, pid: u32) -> Result<Option<Process>> {
     Process::hold(host, pid).or_else(|e| host.excuse(format!("/proc/{pid}").as_bytes(), e).map(|()| None))
 }
 
+/// What was asked of a process; None where it has gone meanwhile or may not be looked at. A member overlooked for any other reason
+/// could make one namespace of two.
+fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<T, Errno>) -> Result<Option<T>> {
+    match seen {
+        Ok(seen) => Ok(Some(seen)),
+        Err(e) if is_gone(e) => Ok(None),
+        Err(e) => host.excuse(format!("/proc/{}", process.pid).as_bytes(), e).map(|()| None),
+    }
+}
+
+fn paths_of(host: &Host, process: &Process) -> Result<Vec<Bytes>> {
+    Ok(unless_gone(host, process, process.cgroups())?.unwrap_or_default())
+}
+
+/// Whether it is pid 1 of a pid namespace of its own.
+fn is_init(host: &Host, process: &Process) -> Result<bool> {
+    let pids = unless_gone(host, process, process.nested_pids())?.unwrap_or_default();
+    Ok(pids.len() > 1 && pids.last() == Some(&1))
+}
+
+/// Whether the process that was held is alive and among those listed later.
+fn is_still_there(host: &Host, process: &Process, listed: &[u32]) -> Result<bool> {
+    Ok(listed.contains(&process.pid) && unless_gone(host, process, process.stat())?.is_some())
+}
+
 /// The pids listed at and below `dirs`, sorted.
 fn pids(host: &Host, dirs: &[Bytes]) -> Result<Vec<u32>> {
     let mut found = Vec::new();
@@ -285,7 +337,7 @@ fn pids(host: &Host, dirs: &[Bytes]) -> Result<Vec<u32>> {
 fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
     const MOST: usize = 64 << 20;
     let read = host.locate(path, Links::Keep).and_then(|fd| reopen(&fd, OFlags::RDONLY));
-    match read.and_then(|fd| crate::host::read_all(fd, 4095, MOST)) {
+    match read.and_then(|fd| crate::content::read_all(fd, 4095, MOST)) {
         Ok(text) => Ok(text.unwrap_or_default().split(|b| *b == b'\n').filter_map(parse_pid).collect()),
         // A threaded group's processes are listed in the group above; a removed one's nowhere.
         Err(Errno::OPNOTSUPP | Errno::NODEV) => Ok(Vec::new()),
@@ -293,10 +345,11 @@ fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
     }
 }
 
-/// Whoever could create one of `dirs`: the first owner other than root of a directory above.
+/// Whoever could create one of `dirs`: the first owner other than root of a directory above. Nobody, u32::MAX, where that has gone or
+/// may not be looked at.
 ///
 /// # Errors
-/// Where the directory above cannot be looked at.
+/// As [`Host::excuse`].
 pub fn owner_above(host: &Host, dirs: &[Bytes]) -> Result<u32> {
     let above = |dir: &Bytes| &dir[..dir.iter().rposition(|b| *b == b'/').unwrap_or(0).max(1)];
     owner_of(host, &dirs.iter().map(above).collect::<Vec<_>>())
@@ -305,8 +358,10 @@ pub fn owner_above(host: &Host, dirs: &[Bytes]) -> Result<u32> {
 /// The first owner other than root of a directory.
 fn owner_of(host: &Host, dirs: &[Bytes]) -> Result<u32> {
     for dir in dirs {
-        let stat = host.locate(dir, Links::Follow).and_then(fstat);
-        let owner = stat.map_err(|e| Error::cannot(format_args!("read {}", quoted(dir)), e))?.st_uid;
+        let owner = match host.locate(dir, Links::Follow).and_then(fstat) {
+            Ok(stat) => stat.st_uid,
+            Err(e) => host.excuse(dir, e).map(|()| u32::MAX)?,
+        };
         if owner != 0 {
             return Ok(owner);
         }
@@ -315,7 +370,7 @@ fn owner_of(host: &Host, dirs: &[Bytes]) -> Result<u32> {
 }
 
 /// Whoever could name the component of `path` that names `id`; where no hierarchy shows it, whoever owns the process.
-fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> u32 {
+fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> Result<u32> {
     let mut end = path.len();
     while let Some(slash) = path[..end].iter().rposition(|b| *b == b'/') {
         if names_id(&path[slash + 1..end], id) {
@@ -323,10 +378,11 @@ fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> u32 
         }
         end = slash;
     }
-    let found = hierarchies(host).unwrap_or_default().into_iter().map(|top| join(&[top, &path[..end]]));
-    let found: Vec<Bytes> = found.filter(|dir| is_cgroup(host, dir)).collect();
-    let owner = if found.is_empty() { None } else { owner_above(host, &found).ok() };
-    owner.unwrap_or_else(|| process.owner().unwrap_or(u32::MAX))
+    let found = in_hierarchies(host, &path[..end])?;
+    if !found.is_empty() {
+        return owner_above(host, &found);
+    }
+    Ok(process.owner().unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

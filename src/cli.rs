@@ -158,7 +158,11 @@ pub fn parse(argv: Argv) -> Result<Invocation> {
     parse_words(argv.iter().skip(1), argv.count())
 }
 
-fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Result<Invocation> {
+/// As [`parse`], of the words after the program's name; `count` has that name counted in.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Result<Invocation> {
     let mut parser = Parser::from_args(words);
     parser.set_short_equals(false);
     let mut args = Args::default();

@@ -9,6 +9,7 @@
 
 use crate::bytes::{Bytes, join, keep};
 use crate::console::Console;
+use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
 use crate::root::{Links, Root, fd_path, file_type, reopen, type_name};
@@ -17,7 +18,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, readlinkat, stat, statat,
 };
-use rustix::io::{Errno, read, retry_on_intr};
+use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
@@ -40,7 +41,7 @@ pub struct Host {
 /// A file's content and who could have written it.
 pub struct File {
     /// All of it.
-    pub bytes: Vec<u8>,
+    pub bytes: Content,
     /// The owner's uid.
     pub owner: u32,
 }
@@ -166,7 +167,7 @@ impl Host {
         if stat.st_size > MAX_FILE as i64 {
             return Err(too_large());
         }
-        let bytes = read_all(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
+        let bytes = read_file(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
         Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
     }
 
@@ -221,31 +222,6 @@ enum Unreadable {
 impl From<Errno> for Unreadable {
     fn from(errno: Errno) -> Unreadable {
         Unreadable::Errno(errno)
-    }
-}
-
-/// Reads `fd` to its end; None if that is more than `most` bytes.
-///
-/// # Errors
-/// The errno of read(2).
-pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> std::result::Result<Option<Vec<u8>>, Errno> {
-    // One byte more than expected lets the read that fills the file find its end, too.
-    let mut bytes = vec![0; expected + 1];
-    let mut len = 0;
-    loop {
-        if len == bytes.len() {
-            if len > most {
-                return Ok(None);
-            }
-            bytes.resize(2 * len, 0);
-        }
-        match retry_on_intr(|| read(&fd, &mut bytes[len..]))? {
-            0 => {
-                bytes.truncate(len);
-                return Ok(Some(bytes).filter(|bytes| bytes.len() <= most));
-            }
-            n => len += n,
-        }
     }
 }
 

@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod cli;
 pub mod console;
 pub mod container;
+pub mod content;
 pub mod engine;
 pub mod error;
 pub mod host;

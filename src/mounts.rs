@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, keep};
+use crate::content::read_all;
 use crate::error::{Error, Result};
-use crate::host::{Host, read_all};
+use crate::host::Host;
 use rustix::fs::OFlags;
 
 /// One line of mountinfo.

@@ -8,8 +8,9 @@
 
 use crate::bytes::{Bytes, join};
 use crate::container::unknown_pin;
+use crate::content::read_all;
 use crate::error::{Error, Result, is_denied};
-use crate::host::{Host, read_all};
+use crate::host::Host;
 use crate::mounts::{self, Mount};
 use crate::netns::NetNs;
 use crate::pinned;

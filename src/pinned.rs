@@ -84,7 +84,7 @@ fn follow(host: &Host, link: OwnedFd, path: &[u8]) -> Result<NetNs> {
 const SLACK_SECONDS: i64 = 2;
 
 /// N of `/proc/N/ns/net`.
-fn process_of(path: &[u8]) -> Option<u32> {
+pub fn process_of(path: &[u8]) -> Option<u32> {
     parse_pid(path.strip_prefix(b"/proc/")?.strip_suffix(b"/ns/net")?)
 }
 
@@ -92,7 +92,7 @@ fn process_of(path: &[u8]) -> Option<u32> {
 fn started(host: &Host, ticks: u64) -> Result<i64> {
     // USER_HZ, which is 100 wherever Linux containers run.
     const TICKS_PER_SECOND: u64 = 100;
-    let read = host.open_proc("stat", OFlags::RDONLY).and_then(|fd| crate::host::read_all(fd, 4095, 1 << 24));
+    let read = host.open_proc("stat", OFlags::RDONLY).and_then(|fd| crate::content::read_all(fd, 4095, 1 << 24));
     let text = read.map_err(|e| Error::cannot("read /proc/stat", e))?.unwrap_or_default();
     let boot = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"btime "));
     let boot: Option<i64> = boot.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());

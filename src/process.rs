@@ -7,8 +7,9 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, keep};
+use crate::content::{Content, read_all};
 use crate::error::{Error, Result};
-use crate::host::{Host, read_all};
+use crate::host::Host;
 use crate::netns::NetNs;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, fstat, openat};
@@ -64,7 +65,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn read(&self, name: &str) -> std::result::Result<Vec<u8>, Errno> {
+    pub fn read(&self, name: &str) -> std::result::Result<Content, Errno> {
         const MOST: usize = 1 << 20;
         read_all(self.open(name, OFlags::RDONLY)?, 4095, MOST)?.ok_or(Errno::FBIG)
     }
@@ -180,7 +181,8 @@ pub fn cgroup_paths(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn parse_nspid(status: &[u8]) -> Vec<u32> {
+/// The pids in the line `NSpid:` of /proc/PID/status, the outermost first; none where there is no such line.
+pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
     let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
     let words = line.into_iter().flat_map(|line| line.split(u8::is_ascii_whitespace));
     words.filter(|word| !word.is_empty()).filter_map(parse_pid).collect()

@@ -5,12 +5,13 @@
 use rustix::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::UnsafeCell;
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::{Cell, UnsafeCell};
 use std::ffi::{CStr, OsStr, c_char, c_int, c_ulong, c_void};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr::{copy_nonoverlapping, null_mut};
 
 unsafe extern "C" {
     fn execvp(file: *const c_char, argv: *const *const c_char) -> c_int;
@@ -150,7 +151,7 @@ unsafe impl Ioctl for Answer {
     }
 
     fn as_ptr(&mut self) -> *mut c_void {
-        std::ptr::null_mut()
+        null_mut()
     }
 
     unsafe fn output_from_ptr(answer: IoctlOutput, _: *mut c_void) -> Result<RawFd, Errno> {
@@ -158,67 +159,95 @@ unsafe impl Ioctl for Answer {
     }
 }
 
-/// The program's allocator: a few KiB of static memory first, so that a plain entry makes no system call for memory, then libc's;
-/// without memory the program says so and ends with 125.
+/// The program's allocator: memory is handed out and never taken back, since the program ends, or becomes COMMAND, within
+/// milliseconds. Freeing is then no code at all in any of the hundreds of places that would have it. What is large and comes again, such as
+/// the contents of files, has one buffer that is used again ([`crate::host`]).
+///
+/// The first few KiB are static, so that a plain entry makes no system call for memory; after them, the kernel is asked for chunks. Without
+/// memory the program says so and ends with 125.
 pub struct Allocator {
-    used: AtomicUsize,
+    /// Where free memory starts.
+    next: Cell<usize>,
+    /// Where it ends; 0 before the first use.
+    end: Cell<usize>,
     arena: Arena,
 }
 
 const ARENA_SIZE: usize = 16 * 1024;
+/// Asked of the kernel at once. Pages of it that are never written cost nothing.
+const CHUNK_SIZE: usize = 1024 * 1024;
 
 #[repr(align(16))]
 struct Arena(UnsafeCell<[u8; ARENA_SIZE]>);
 
-// SAFETY: a byte of the arena is handed out once, by the atomic counter beside it.
-unsafe impl Sync for Arena {}
+// SAFETY: the program has one thread.
+unsafe impl Sync for Allocator {}
 
 impl Allocator {
     /// An allocator whose arena is unused.
     #[allow(clippy::new_without_default)]
     pub const fn new() -> Allocator {
-        Allocator { used: AtomicUsize::new(0), arena: Arena(UnsafeCell::new([0; ARENA_SIZE])) }
+        Allocator { next: Cell::new(0), end: Cell::new(0), arena: Arena(UnsafeCell::new([0; ARENA_SIZE])) }
     }
 
-    fn bump(&self, layout: Layout) -> Option<*mut u8> {
-        let start = self.used.load(Ordering::Relaxed).checked_next_multiple_of(layout.align())?;
-        let end = start.checked_add(layout.size())?;
-        if layout.align() > align_of::<Arena>() || end > ARENA_SIZE {
+    /// Free memory of this layout, if what is at hand suffices.
+    fn bump(&self, size: usize, align: usize) -> Option<usize> {
+        let start = self.next.get().checked_next_multiple_of(align)?;
+        let end = start.checked_add(size)?;
+        if end > self.end.get() {
             return None;
         }
-        self.used.store(end, Ordering::Relaxed);
-        // SAFETY: start is at most ARENA_SIZE, so this stays within, or one past, the array.
-        Some(unsafe { self.arena.0.get().cast::<u8>().add(start) })
+        self.next.set(end);
+        Some(start)
     }
 
-    fn owns(&self, memory: *mut u8) -> bool {
-        let start = self.arena.0.get() as usize;
-        (start..start + ARENA_SIZE).contains(&(memory as usize))
+    /// Goes on to the arena, or to a new chunk with room for `size` bytes.
+    fn refill(&self, size: usize) {
+        let (start, length) = if self.end.get() == 0 && size <= ARENA_SIZE {
+            (self.arena.0.get() as usize, ARENA_SIZE)
+        } else {
+            let length = CHUNK_SIZE.max(size);
+            // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+            match unsafe { mmap_anonymous(null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) } {
+                Ok(chunk) => (chunk as usize, length),
+                Err(_) => out_of_memory(),
+            }
+        };
+        self.next.set(start);
+        self.end.set(start + length);
     }
 }
 
-// SAFETY: each byte of the arena is handed out once, aligned as asked, and never reused; all else is System's. The program has
-// one thread, so the two steps on the counter cannot interleave.
+// SAFETY: each byte between `next` and `end` is handed out once, aligned as asked (`refill` starts at a multiple of 16 or of a page, and
+// asks for `align` more), and never reused.
 unsafe impl GlobalAlloc for Allocator {
     // Not inlined: it would be, into every place that has a Vec, and double the binary.
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if let Some(memory) = self.bump(layout) {
-            return memory;
+        let (size, align) = (layout.size(), layout.align());
+        loop {
+            if let Some(start) = self.bump(size, align) {
+                return start as *mut u8;
+            }
+            self.refill(size.checked_add(align).unwrap_or_else(|| out_of_memory()));
         }
-        // SAFETY: the caller's promise on layout is passed on.
-        let memory = unsafe { System.alloc(layout) };
-        if memory.is_null() {
-            out_of_memory();
-        }
-        memory
     }
 
+    #[inline(always)]
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+
     #[inline(never)]
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        if !self.owns(memory) {
-            // SAFETY: what is not from the arena is from System, with this layout.
-            unsafe { System.dealloc(memory, layout) }
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let end = (memory as usize).wrapping_add(size);
+        if memory as usize + layout.size() == self.next.get() && end > memory as usize && end <= self.end.get() {
+            self.next.set(end);
+            return memory;
+        }
+        // SAFETY: the caller promises that size is one for which a layout exists.
+        unsafe {
+            let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
+            copy_nonoverlapping(memory, new, layout.size().min(size));
+            new
         }
     }
 }
@@ -239,17 +268,39 @@ fn out_of_memory() -> ! {
 mod tests {
     use super::*;
 
+    fn grab(heap: &Allocator, size: usize, align: usize) -> *mut u8 {
+        // SAFETY: no test asks for 0 bytes.
+        unsafe { heap.alloc(Layout::from_size_align(size, align).unwrap()) }
+    }
+
     #[test]
-    fn the_arena_aligns_and_ends() {
+    fn memory_is_aligned_and_handed_out_once() {
         let heap = Allocator::new();
-        let layout = |size, align| Layout::from_size_align(size, align).unwrap();
-        let a = heap.bump(layout(3, 1)).unwrap();
-        let b = heap.bump(layout(8, 8)).unwrap();
-        assert_eq!(b as usize % 8, 0);
-        assert!(heap.owns(a) && heap.owns(b) && b as usize >= a as usize + 3);
-        assert!(heap.bump(layout(ARENA_SIZE, 1)).is_none());
-        assert!(heap.bump(layout(8, 64)).is_none());
-        assert!(!heap.owns(std::ptr::null_mut()));
+        let mut taken: Vec<(usize, usize)> = Vec::new();
+        for (size, align) in [(3, 1), (8, 8), (1, 1), (64, 64), (ARENA_SIZE, 1), (9, 8), (2 * CHUNK_SIZE, 4096), (5, 4)]
+        {
+            let start = grab(&heap, size, align) as usize;
+            assert_eq!(start % align, 0, "{size} {align}");
+            assert!(taken.iter().all(|(from, to)| start + size <= *from || *to <= start), "{size} {align}");
+            taken.push((start, start + size));
+        }
+    }
+
+    #[test]
+    fn the_last_block_grows_where_it_is_and_others_move() {
+        let heap = Allocator::new();
+        let layout = Layout::from_size_align(4, 1).unwrap();
+        let first = grab(&heap, 4, 1);
+        // SAFETY: these blocks came from this allocator with this layout.
+        unsafe {
+            first.copy_from(b"abcd".as_ptr(), 4);
+            assert_eq!(heap.realloc(first, layout, 9), first);
+            let second = grab(&heap, 4, 1);
+            assert_eq!(second as usize, first as usize + 9);
+            let moved = heap.realloc(first, Layout::from_size_align(9, 1).unwrap(), 3 * CHUNK_SIZE);
+            assert_ne!(moved, first);
+            assert_eq!(std::slice::from_raw_parts(moved, 4), b"abcd");
+        }
     }
 
     #[test]

@@ -121,7 +121,10 @@ fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<BTreeMap<
 }
 
 /// The engine and name that a bundle's annotations tell.
-fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Bytes)>, Refused> {
+///
+/// # Errors
+/// Where the text is no JSON, or has a key twice.
+pub fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Bytes)>, Refused> {
     let found = select(
         text,
         [

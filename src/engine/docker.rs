@@ -62,7 +62,10 @@ fn containers(
 }
 
 /// The name that a config.v2.json gives the container whose directory it is in.
-fn name_in(text: &[u8], id: &[u8]) -> std::result::Result<Option<Bytes>, Refused> {
+///
+/// # Errors
+/// Where the text is no JSON, or has a key twice.
+pub fn name_in(text: &[u8], id: &[u8]) -> std::result::Result<Option<Bytes>, Refused> {
     let [found_id, name] = select(text, [&["ID"], &["Name"]])?;
     let matches = found_id.and_then(Value::string).is_some_and(|found| found.as_bytes() == id);
     let name = name.and_then(Value::string).filter(|_| matches);

@@ -23,8 +23,10 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
     if base.owner != 0 {
         return Ok(());
     }
-    let Ok(located) = host.locate(LOGS, Links::Follow) else { return Ok(()) };
-    let owner = fstat(&located).map_or(u32::MAX, |stat| stat.st_uid);
+    let owner = match host.locate(LOGS, Links::Follow).and_then(fstat) {
+        Ok(stat) => stat.st_uid,
+        Err(e) => return host.excuse(LOGS, e),
+    };
     for (name, id) in host.entries(LOGS)?.iter().filter_map(|log| parse(log)) {
         out.push(Container { engine: "k8s", name, id, evidence: Evidence::Anywhere, owner });
     }
@@ -40,7 +42,7 @@ pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
 }
 
 /// `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.
-fn parse(log: &[u8]) -> Option<(Bytes, Bytes)> {
+pub fn parse(log: &[u8]) -> Option<(Bytes, Bytes)> {
     let mut fields = log.strip_suffix(b".log")?.split(|b| *b == b'_');
     let (pod, namespace, rest) = (fields.next()?, fields.next()?, fields.next()?);
     let dash = rest.iter().rposition(|b| *b == b'-')?;

@@ -36,7 +36,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
             continue;
         }
         seen.push((engine, name));
-        let owner = cgroup::owner_above(host, std::slice::from_ref(&dir)).unwrap_or(u32::MAX);
+        let owner = cgroup::owner_above(host, std::slice::from_ref(&dir))?;
         out.push(Container { engine, id: name, name, evidence: Evidence::Cgroup(dir), owner });
     }
     for (engine, home) in HOMES {

@@ -58,7 +58,7 @@ fn group(host: &Host, unit: &[u8]) -> Result<Option<Bytes>> {
         let dir = join(&[top, b"/machine.slice/", unit]);
         let payload = join(&[dir, b"/payload"]);
         for dir in [payload, dir] {
-            if cgroup::is_cgroup(host, dir) {
+            if cgroup::is_cgroup(host, dir)? {
                 return Ok(Some(dir));
             }
         }
@@ -67,7 +67,7 @@ fn group(host: &Host, unit: &[u8]) -> Result<Option<Bytes>> {
 }
 
 /// The value of `KEY=` in an environment file, without quotes and C escapes.
-fn value(text: &[u8], key: &str) -> Option<Bytes> {
+pub fn value(text: &[u8], key: &str) -> Option<Bytes> {
     let line = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b"="))?;
     let line = line.trim_ascii();
     let line = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(line);

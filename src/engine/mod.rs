@@ -139,7 +139,7 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
         return Ok(bases);
     }
     uids.sort_unstable();
-    let passwd = host.file(b"/etc/passwd")?.map_or(Vec::new(), |file| file.bytes);
+    let passwd = host.file(b"/etc/passwd")?.map_or_else(Default::default, |file| file.bytes);
     bases.extend(uids.iter().map(|uid| Base {
         owner: *uid,
         run: keep(format!("/run/user/{uid}")),
@@ -153,7 +153,7 @@ fn kept(variable: OsString) -> Bytes {
 }
 
 /// The home directory of `uid`, by passwd(5).
-fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
+pub fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
     let uid = uid.to_string();
     passwd.split(|b| *b == b'\n').find_map(|line| {
         let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();

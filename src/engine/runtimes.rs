@@ -7,8 +7,8 @@ use super::{Base, Container, Evidence, Init};
 use crate::bytes::{Bytes, join};
 use crate::error::Result;
 use crate::host::Host;
-use crate::root::{Links, file_type};
-use rustix::fs::fstat;
+use crate::root::Links;
+use rustix::fs::{FileType, fstat};
 
 /// Every container in the runtimes' default roots.
 ///
@@ -17,11 +17,18 @@ use rustix::fs::fstat;
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
     for (engine, dir) in roots(base) {
         for id in oci::ids(host, dir)? {
-            let Ok(located) = host.locate(join(&[dir, &b"/"[..], id]), Links::Keep) else { continue };
-            if file_type(&located) != Ok(rustix::fs::FileType::Directory) {
+            let path = join(&[dir, &b"/"[..], id]);
+            let stat = match host.locate(path, Links::Keep).and_then(fstat) {
+                Ok(stat) => stat,
+                Err(e) => {
+                    host.excuse(path, e)?;
+                    continue;
+                }
+            };
+            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                 continue;
             }
-            let owner = if base.owner == 0 { fstat(&located).map_or(u32::MAX, |stat| stat.st_uid) } else { base.owner };
+            let owner = if base.owner == 0 { stat.st_uid } else { base.owner };
             out.push(Container { engine, name: id, id, evidence: Evidence::Oci(vec![dir].leak()), owner });
         }
     }

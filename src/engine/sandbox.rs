@@ -71,14 +71,18 @@ fn add(
     Ok(())
 }
 
-fn pid_in(text: &[u8], key: &[&str]) -> std::result::Result<Option<u32>, Refused> {
+/// The pid at `key`, if it can be one.
+///
+/// # Errors
+/// Where the text is no JSON, or has a key twice.
+pub fn pid_in(text: &[u8], key: &[&str]) -> std::result::Result<Option<u32>, Refused> {
     let [pid] = select(text, [key])?;
     let pid = pid.and_then(|pid| pid.integer()).and_then(|pid| u32::try_from(pid).ok());
     Ok(pid.filter(|pid| (1..=MAX_PID).contains(pid)))
 }
 
 /// Both IDs in `ID_sandbox:SANDBOX.state`.
-fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
+pub fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
     const BETWEEN: &[u8] = b"_sandbox:";
     let stem = file.strip_suffix(b".state")?;
     let end = stem.windows(BETWEEN.len()).position(|part| part == BETWEEN)?;

@@ -55,10 +55,13 @@ pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
 }
 
 /// An ID and a name.
-type Named = (Bytes, Bytes);
+pub type Named = (Bytes, Bytes);
 
 /// The ID and each name of the containers in a list.
-fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
+///
+/// # Errors
+/// Where the text is no JSON, or has a key twice.
+pub fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
     let mut found = Vec::new();
     for container in elements(text)? {
         let Some(container) = container.nested() else { continue };
@@ -101,7 +104,7 @@ fn configured(host: &Host) -> Result<Option<Bytes>> {
 }
 
 /// The value of a line `graphroot = "…"`.
-fn graphroot(text: &[u8]) -> Option<&[u8]> {
+pub fn graphroot(text: &[u8]) -> Option<&[u8]> {
     text.split(|b| *b == b'\n').find_map(|line| {
         let value =
             line.trim_ascii().strip_prefix(b"graphroot")?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();

@@ -285,10 +285,16 @@ pub fn has_all(programs: &[&str]) -> Result<(), String> {
     }
 }
 
+/// Where busybox is.
+pub fn busybox() -> Result<String, String> {
+    let places = ["/usr/bin/busybox", "/bin/busybox"];
+    let found = places.into_iter().find(|path| Path::new(path).is_file());
+    found.map(str::to_owned).ok_or_else(|| "no static busybox".to_owned())
+}
+
 /// A root directory with nothing but busybox.
 pub fn busybox_root(scratch: &Scratch) -> Result<String, String> {
-    let busybox = ["/usr/bin/busybox", "/bin/busybox"].into_iter().find(|p| Path::new(p).is_file());
-    let busybox = busybox.ok_or("no static busybox")?;
+    let busybox = busybox()?;
     let root = scratch.0.join("root");
     for dir in ["bin", "proc", "sys", "dev", "etc", "tmp", "var/run"] {
         fs::create_dir_all(root.join(dir)).map_err(|e| e.to_string())?;
@@ -315,5 +321,14 @@ pub fn runc_state(id: &str, pid: u32, start: u64) -> String {
         "{{\"id\":\"{id}\",\"init_process_pid\":{pid},\"init_process_start\":{start},\
          \"config\":{{\"rootfs\":\"/x\",\"labels\":[\"bundle=/x\"],\"namespaces\":[{{\"type\":\"NEWNET\",\"path\":\"\"}}]}},\
          \"rootless\":false,\"cgroup_paths\":{{}},\"namespace_paths\":{{\"NEWNET\":\"/proc/{pid}/ns/net\"}}}}"
+    )
+}
+
+/// What docker writes into config.v2.json, with labels that say otherwise before the real keys.
+pub fn docker_config(id: &str, name: &str, pid: u32) -> String {
+    format!(
+        "{{\"StreamConfig\":{{}},\"State\":{{\"Running\":true,\"Pid\":{pid}}},\"ID\":\"{id}\",\
+         \"Config\":{{\"Env\":[\"Name=/victim\"],\"Labels\":{{\"Name\":\"/victim\",\"State\":\"x\",\"ID\":\"victim\"}}}},\
+         \"Name\":\"/{name}\",\"NetworkSettings\":{{\"SandboxKey\":\"/proc/1/ns/net\"}}}}"
     )
 }

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod corpora;
 mod engines;
+mod faults;
 mod lab;
 mod live;
 mod pins;

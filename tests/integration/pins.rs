@@ -1,4 +1,4 @@
-//! Pins: beside `ip netns`, in every shape /run can have, killed and refused at every system call, and many at once.
+//! Pins: beside `ip netns`, in every shape /run can have, killed at every system call (faults.rs has them refused), and many at once.
 //!
 //! Each test has a mount namespace of its own with an empty /run, so the machine's pins are neither seen nor touched.
 
@@ -262,42 +262,6 @@ fn killed_at_any_call_the_same_pin_then_succeeds() {
             "#;
         works(propagation, &format!("{CALLS}{body}"));
     }
-}
-
-#[test]
-fn refused_at_any_call_the_directory_is_as_it_was() {
-    if lacks(&["unshare", "findmnt", "strace"]) {
-        return;
-    }
-    let body = r#"
-        holder; log=/run/log
-        "$ne" -p $pid --pin other || fail other
-        strace -o $log "$ne" -p $pid --pin a || fail traced
-        "$ne" --unpin a || fail unpin
-        calls $log >/run/calls
-        [ "$(grep -c . /run/calls)" -gt 20 ] && grep -q '^mount 1$' /run/calls || fail "no calls"
-        for errno in ENOMEM EPERM ENOSYS EINTR; do
-            while read -r call n; do
-                strace -o /dev/null -e trace=$call -e inject=$call:error=$errno:when=$n "$ne" -p $pid --pin a 2>/run/err
-                status=$?
-                case $status in
-                0) [ "$(mounts /run/netns/a)" = 1 ] && "$ne" --unpin a || fail "0, yet no pin: $errno in $call $n" ;;
-                125) grep -q '^netns-enter: ' /run/err || [ $call = write ] || fail "silent: $errno in $call $n" ;;
-                *) cat /run/err; fail "status $status: $errno in $call $n" ;;
-                esac
-                [ "$(ls -A /run/netns)" = other ] && [ "$(mounts /run/netns/a)" = 0 ] || fail "left ($status): $errno in $call $n"
-                [ "$(mounts /run/netns)" = 1 ] && [ "$(mounts /run/netns/other)" = 1 ] || fail "mounts: $errno in $call $n"
-            done </run/calls
-        done
-        # The first pin of all makes the directory a mount.
-        for n in 1 2 3 4; do
-            fresh
-            strace -o /dev/null -e trace=mount -e inject=mount:error=ENOMEM:when=$n "$ne" -p $pid --pin a 2>/dev/null
-            [ $? = 125 ] && [ -z "$(ls -A /run/netns)" ] || fail "first pin, mount $n"
-            [ $n = 4 ] || [ "$(mounts /run/netns)" = 0 ] || fail "half a mount, mount $n"
-        done
-        "#;
-    works("shared", &format!("{CALLS}{body}"));
 }
 
 /// `ip_loop` adds and deletes beside; `all COMMAND...` runs 50 of it at once, with their numbers, and wants each to succeed.

@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use crate::lab::{Cgroup, Scratch, Sleeper, USER, command_enters, command_refuses, container_id, runc_state};
+use crate::lab::{
+    Cgroup, Scratch, Sleeper, USER, command_enters, command_refuses, container_id, docker_config, runc_state,
+};
 use crate::util::{binary, lacks, skip, unique};
 use std::os::unix::fs::lchown;
 use std::process::Command;
@@ -51,14 +53,9 @@ impl Tree {
         self.write(&format!("{root}/{id}/state.json"), runc_state(id, sleeper.pid, sleeper.start_time()));
     }
 
-    /// docker's own file, with labels that say otherwise before the real keys.
+    /// docker's own file.
     fn docker(&self, data: &str, id: &str, name: &str, pid: u32) {
-        let text = format!(
-            "{{\"StreamConfig\":{{}},\"State\":{{\"Running\":true,\"Pid\":{pid}}},\"ID\":\"{id}\",\
-             \"Config\":{{\"Env\":[\"Name=/victim\"],\"Labels\":{{\"Name\":\"/victim\",\"State\":\"x\",\"ID\":\"victim\"}}}},\
-             \"Name\":\"/{name}\",\"NetworkSettings\":{{\"SandboxKey\":\"/proc/1/ns/net\"}}}}"
-        );
-        self.write(&format!("{data}/containers/{id}/config.v2.json"), text);
+        self.write(&format!("{data}/containers/{id}/config.v2.json"), docker_config(id, name, pid));
     }
 
     /// Hands all below `path` to [`USER`].

@@ -1,0 +1,125 @@
+//! What was read from a file, in a buffer that is used again when it is no longer looked at.
+//!
+//! The program's allocator takes nothing back ([`crate::sys::Allocator`]), and a look-up may read ten thousand files.
+
+#![forbid(unsafe_code)]
+
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::io::{Errno, read, retry_on_intr};
+use std::cell::Cell;
+use std::ops::Deref;
+
+thread_local! {
+    static SPARE: Cell<&'static mut [u8]> = const { Cell::new(&mut []) };
+}
+
+/// The bytes of a file.
+#[derive(Debug, Default)]
+pub struct Content {
+    buffer: &'static mut [u8],
+    len: usize,
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
+impl Drop for Content {
+    #[inline(never)]
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let spare = SPARE.take();
+        SPARE.set(if spare.len() > buffer.len() { spare } else { buffer });
+    }
+}
+
+/// Reads a file of /proc, or a cgroup's, to its end; None if that is more than `most` bytes.
+///
+/// # Errors
+/// The errno of read(2).
+pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> Result<Option<Content>, Errno> {
+    read_to(fd.as_fd(), expected, most, false)
+}
+
+/// Reads a regular file of `size` bytes, or what it is by now, to its end; None if that is more than `most` bytes.
+///
+/// # Errors
+/// The errno of read(2).
+pub fn read_file(fd: impl AsFd, size: usize, most: usize) -> Result<Option<Content>, Errno> {
+    read_to(fd.as_fd(), size, most, true)
+}
+
+/// A regular file that gives its size and no more to a read that asks for more has come to its end; the kernel's own files may go on.
+fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Result<Option<Content>, Errno> {
+    let mut content = Content { buffer: SPARE.take(), len: 0 };
+    // One byte more than expected lets the read that fills the file find its end, too.
+    let mut wanted = expected + 1;
+    loop {
+        if content.len == content.buffer.len() || content.buffer.len() < wanted {
+            content.grow(wanted);
+        }
+        match retry_on_intr(|| read(fd, &mut content.buffer[content.len..]))? {
+            0 => return Ok(Some(content).filter(|content| content.len <= most)),
+            n => content.len += n,
+        }
+        if sized && content.len == expected && content.buffer.len() > expected {
+            return Ok(Some(content).filter(|content| content.len <= most));
+        }
+        if content.len > most {
+            return Ok(None);
+        }
+        wanted = content.len + 1;
+    }
+}
+
+impl Content {
+    fn grow(&mut self, wanted: usize) {
+        let larger = vec![0; wanted.max(2 * self.buffer.len())].leak();
+        larger[..self.len].copy_from_slice(self);
+        self.buffer = larger;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn file(size: usize) -> std::fs::File {
+        let path = std::env::temp_dir().join(format!("netns-enter-content-{size}-{}", std::process::id()));
+        std::fs::File::create(&path).unwrap().write_all(&vec![7; size]).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_is_read_to_its_end_whatever_was_expected() {
+        for (size, expected) in [(0, 0), (0, 100), (10, 0), (10, 10), (5000, 10), (5000, 5000)] {
+            let content = read_all(file(size), expected, 5000).unwrap().unwrap();
+            assert_eq!(*content, vec![7; size], "{size} {expected}");
+            let content = read_file(file(size), expected, 5000).unwrap().unwrap();
+            assert_eq!(*content, vec![7; size], "{size} {expected}");
+        }
+    }
+
+    #[test]
+    fn too_much_is_refused() {
+        assert!(read_all(file(5001), 10, 5000).unwrap().is_none());
+        assert!(read_all(file(5001), 6000, 5000).unwrap().is_none());
+    }
+
+    #[test]
+    fn two_are_never_in_one_buffer() {
+        let first = read_all(file(10), 10, 100).unwrap().unwrap();
+        let second = read_all(file(20), 20, 100).unwrap().unwrap();
+        assert_eq!((first.len(), second.len()), (10, 20));
+        drop(first);
+        let third = read_all(file(30), 30, 100).unwrap().unwrap();
+        assert_eq!((second.len(), third.len()), (20, 30));
+    }
+}

@@ -1,0 +1,334 @@
+//! What must hold of every parser whatever bytes it is given: run by cargo-fuzz on new inputs (`make fuzz`), and by the integration
+//! tests on the committed corpora.
+//!
+//! A parser that did not panic has shown little, so each body also asks an oracle: serde_json, or a text composed here by the rules
+//! of the program that writes it, which must be read back as it was meant.
+
+#![forbid(unsafe_code)]
+
+use netns_enter::cli::{self, Invocation, Target};
+use netns_enter::engine::{self, containerd, docker, k8s_name, kubernetes, machine, oci, sandbox, storage};
+use netns_enter::json::{self, Refused, Value};
+use netns_enter::process::{self, MAX_PID, Stat, parse_pid};
+use netns_enter::{bytes, mounts, pinned, text};
+use serde_json::value::RawValue;
+use serde_json::{Deserializer, from_slice, from_str};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// What is done with one input.
+pub type Body = fn(&[u8]);
+
+/// Every target by its name, which its directory in corpus/ has, too.
+pub const BODIES: &[(&str, Body)] =
+    &[("json", json), ("state", state), ("command", command), ("proc", proc), ("lines", lines)];
+
+/// JSON: what is accepted means the same to serde_json; what is well-formed, not too deep and unambiguous is accepted.
+pub fn json(doc: &[u8]) {
+    const PATHS: [&[&str]; 4] = [&["a"], &["a", "b"], &["b"], &["a", "b", "c"]];
+    // Nesting up to this must be read; what is one deeper may be.
+    const READ: usize = 64;
+    let found = json::select(doc, PATHS);
+    let listed = json::elements(doc);
+    if confuses_the_oracle(doc) {
+        return;
+    }
+    let Some(raw) = well_formed(doc) else {
+        assert!(found.is_err() && listed.is_err(), "accepted, though it is not JSON");
+        return;
+    };
+    if found == Err(Refused::TooDeep) || listed == Err(Refused::TooDeep) {
+        assert!(depth(doc) > READ);
+        return;
+    }
+    assert!(depth(doc) <= READ + 1, "accepted at any depth");
+    let expected: Result<Vec<_>, Twice> = PATHS.iter().map(|path| look_up(&raw, path)).collect();
+    match (found, expected) {
+        (Err(reason), Err(Twice)) => assert_eq!(reason, Refused::Duplicate),
+        (Ok(found), Ok(expected)) => {
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(found.as_ref().map(meaning) == expected.as_deref().map(value), "{found:?}, not {expected:?}");
+            }
+        }
+        (found, expected) => panic!("{found:?}, not {:?}", expected.map_err(|Twice| "a key twice")),
+    }
+    let elements: Option<Vec<Box<RawValue>>> = from_str(raw.get()).ok();
+    match (listed, elements) {
+        (Ok(ours), Some(theirs)) => {
+            assert!(ours.iter().map(meaning).eq(theirs.iter().map(|raw| value(raw))));
+        }
+        (ours, theirs) => assert!(ours.is_err() && theirs.is_none(), "{ours:?}, not {theirs:?}"),
+    }
+}
+
+/// A key that occurs twice.
+#[derive(Debug)]
+struct Twice;
+
+/// The document, if it is JSON; by two of serde_json's parsers, since the lazy one does not look into strings.
+fn well_formed(doc: &[u8]) -> Option<Box<RawValue>> {
+    from_slice::<serde_json::Value>(doc).ok()?;
+    from_slice(doc).ok()
+}
+
+/// Whether the oracle would take an object for a number: by a key of this kind serde_json hands numbers through its own parser.
+fn confuses_the_oracle(doc: &[u8]) -> bool {
+    [&b"serde_"[..], b"private"].iter().any(|word| doc.windows(word.len()).any(|part| part == *word))
+}
+
+fn value(raw: &RawValue) -> serde_json::Value {
+    from_str(raw.get()).expect("a part of a document that is JSON")
+}
+
+/// One of our values as serde_json has it.
+fn meaning(ours: &Value<'_>) -> serde_json::Value {
+    match ours {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(bool) => (*bool).into(),
+        Value::String(string) => string.as_ref().into(),
+        Value::Number(spelled) => from_str(spelled).expect("a number"),
+        Value::Nested(text) => from_slice(text).expect("JSON inside of JSON"),
+    }
+}
+
+/// What `path` leads to.
+fn look_up(doc: &RawValue, path: &[&str]) -> Result<Option<Box<RawValue>>, Twice> {
+    let mut at = Some(doc.to_owned());
+    for key in path {
+        let Some(object) = at else { break };
+        let mut values = members(object.get()).into_iter().filter(|(k, _)| k == key).map(|(_, value)| value);
+        at = values.next();
+        if values.next().is_some() {
+            return Err(Twice);
+        }
+    }
+    Ok(at)
+}
+
+/// The members of an object in their order, those with the same key too; none of anything else.
+fn members(object: &str) -> Vec<(String, Box<RawValue>)> {
+    let mut found = Vec::new();
+    let Some(mut rest) = object.strip_prefix('{') else { return found };
+    loop {
+        rest = rest.trim_start_matches([',', ' ', '\t', '\n', '\r']);
+        if rest.starts_with('}') {
+            return found;
+        }
+        let mut keys = Deserializer::from_str(rest).into_iter::<String>();
+        let key = keys.next().expect("a key").expect("a string");
+        rest = rest[keys.byte_offset()..].trim_start().strip_prefix(':').expect("a colon");
+        let mut values = Deserializer::from_str(rest).into_iter::<Box<RawValue>>();
+        let value = values.next().expect("a value").expect("JSON");
+        rest = &rest[values.byte_offset()..];
+        found.push((key, value));
+    }
+}
+
+/// How deeply a well-formed document nests.
+fn depth(doc: &[u8]) -> usize {
+    let (mut now, mut most, mut quoted, mut escaped) = (0usize, 0, false, false);
+    for byte in doc {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => now += 1,
+            b']' | b'}' if !quoted => now -= 1,
+            _ => {}
+        }
+        most = most.max(now);
+    }
+    most
+}
+
+/// State files and engines' lists: what is taken from one is in it, under its key.
+pub fn state(doc: &[u8]) {
+    let record = oci::parse(doc);
+    let docker = docker::name_in(doc, b"1a");
+    let bundle = containerd::name_in(doc);
+    let storage = storage::names_in(doc);
+    let sandbox = sandbox::pid_in(doc, &["sandbox", "pid"]);
+    if confuses_the_oracle(doc) {
+        return;
+    }
+    let Some(raw) = well_formed(doc) else {
+        assert!(record.is_err() && docker.is_err() && bundle.is_err() && storage.is_err() && sandbox.is_err());
+        return;
+    };
+    let doc = value(&raw);
+    let is_number = |value: &serde_json::Value, number: u64| {
+        value.as_u64() == Some(number) || value.as_str().is_some_and(|s| s.parse() == Ok(number))
+    };
+    if let Ok(Some(record)) = record {
+        let of = |keys: [&str; 3], number: u64| keys.iter().any(|key| is_number(&doc[*key], number));
+        assert!((1..=MAX_PID).contains(&record.pid));
+        assert!(of(["init_process_pid", "initPid", "pid"], record.pid.into()));
+        assert!(record.start.is_none_or(|start| start != 0));
+        assert!(record.start.is_none_or(|s| of(["init_process_start", "initStartTime", "process-start-time"], s)));
+        assert_eq!(record.id, doc["id"].as_str().map(str::as_bytes));
+    }
+    if let Ok(Some(pid)) = sandbox {
+        assert!(is_number(&doc["sandbox"]["pid"], pid.into()));
+    }
+    if let Ok(Some(name)) = docker {
+        let expected = doc["Name"].as_str().expect("a name");
+        assert_eq!(name, expected.strip_prefix('/').unwrap_or(expected).as_bytes());
+        assert_eq!(doc["ID"], "1a");
+    }
+    if let Ok(Some((engine, name))) = bundle {
+        let annotations = doc["annotations"].as_object().expect("annotations");
+        let values: Vec<&str> = annotations.values().filter_map(serde_json::Value::as_str).collect();
+        let name = str::from_utf8(name).expect("text");
+        match engine {
+            "k8s" => assert!(name.split('/').all(|part| values.iter().any(|value| value.contains(part)))),
+            _ => assert!(values.contains(&name)),
+        }
+    }
+    for (id, name) in storage.unwrap_or_default() {
+        let is_it = |container: &serde_json::Value| {
+            container["id"].as_str().map(str::as_bytes) == Some(id)
+                && container["names"]
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(|n| n.as_str().map(str::as_bytes) == Some(name)))
+        };
+        assert!(doc.as_array().is_some_and(|all| all.iter().any(is_it)));
+    }
+}
+
+/// The command line, its words separated by NUL: the target does not depend on COMMAND, and messages are fit to print.
+pub fn command(line: &[u8]) {
+    let words: Vec<&OsStr> = line.split(|b| *b == 0).take(24).map(OsStr::from_bytes).collect();
+    let parse = |words: &[&OsStr]| cli::parse_words(words.iter().copied(), words.len() + 1);
+    match parse(&words) {
+        Ok(Invocation::Enter(args)) => {
+            let target = args.target.as_ref().expect("a target");
+            match target {
+                Target::Pid(pid) => assert!((1..=MAX_PID).contains(pid)),
+                Target::Inode(_) => {}
+                Target::Name(word)
+                | Target::Container(word)
+                | Target::Netns(word)
+                | Target::File(word)
+                | Target::State(word)
+                | Target::Cgroup(word) => assert!(!word.is_empty()),
+                #[allow(unreachable_patterns)]
+                _ => {}
+            }
+            let Some(first) = args.command else { return };
+            // Index 0 is the program's own name.
+            assert!(first >= 2 && first <= words.len(), "COMMAND is outside of the command line");
+            let Ok(Invocation::Enter(alone)) = parse(&words[..first - 1]) else {
+                panic!("refused without its COMMAND");
+            };
+            assert_eq!(alone.command, None);
+            assert_eq!(format!("{alone:?}"), format!("{:?}", cli::Args { command: None, ..args }));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            assert_eq!(error.status, 125);
+            for said in [Some(&error.message), error.remedy.as_ref()].into_iter().flatten() {
+                assert!(!said.is_empty() && !said.contains(char::is_control), "{said:?}");
+            }
+        }
+    }
+}
+
+/// Text of /proc: what the kernel would write about a process and a mount with these names is read back, and nothing panics.
+pub fn proc(bytes: &[u8]) {
+    let _ = process::parse_stat(bytes);
+    let _ = bytes.split(|b| *b == b'\n').filter_map(mounts::parse).count();
+    assert!(process::parse_nspid(bytes).iter().all(|pid| (1..=MAX_PID).contains(pid)));
+    let plain = str::from_utf8(bytes).ok().filter(|s| s.bytes().all(|b| b.is_ascii_digit()) && s.len() <= 7);
+    assert_eq!(parse_pid(bytes), plain.and_then(|s| s.parse().ok()).filter(|pid| (1..=MAX_PID).contains(pid)));
+
+    let Some((numbers, name)) = bytes.split_at_checked(16) else { return };
+    let number = |at: usize| u32::from_le_bytes(numbers[at..at + 4].try_into().expect("4 bytes"));
+    let (parent, threads, start) = (number(0), number(4), u64::from(number(8)) << (numbers[12] % 33));
+    let state = b"RSDZTtXxKWPI"[usize::from(numbers[13]) % 12];
+    let stat = [
+        &b"42 ("[..],
+        name,
+        format!(") {} {parent} 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 {threads} 0 {start} 9 9\n", state as char)
+            .as_bytes(),
+    ]
+    .concat();
+    assert_eq!(process::parse_stat(&stat), Some(Stat { state, parent, threads, start }));
+
+    let mount =
+        [b"42 7 0:4 ", &*escaped(name), b" /", &escaped(name), b" rw,nosuid shared:9 master:3 - nsfs none rw"].concat();
+    let mount = mounts::parse(&mount).expect("a mount");
+    assert_eq!((mount.id, mount.parent, mount.group, mount.kind), (42, 7, Some(9), &b"nsfs"[..]));
+    assert!(mount.root == name && mount.point.strip_prefix(b"/") == Some(name));
+
+    // A cgroup's name cannot hold a newline.
+    let name: Vec<u8> = name.iter().copied().filter(|b| *b != b'\n').collect();
+    let lines = [b"4:cpu,cpuacct:/", &name[..], b"\n0::/", &name[..], b" (deleted)\n"].concat();
+    let paths: Vec<&[u8]> = process::cgroup_paths(&lines).collect();
+    assert_eq!(paths.len(), 2);
+    let first = [b"/", &name[..]].concat();
+    assert!(paths[0] == first.strip_suffix(b" (deleted)").unwrap_or(&first) && paths[1] == first);
+}
+
+/// As the kernel's mangle() writes a path: seq_path(9).
+fn escaped(path: &[u8]) -> Vec<u8> {
+    let escape = |byte: &u8| match byte {
+        b' ' | b'\t' | b'\n' | b'\\' | b'#' => format!("\\{byte:03o}").into_bytes(),
+        other => vec![*other],
+    };
+    path.iter().flat_map(escape).collect()
+}
+
+/// Files of lines, and names with several parts in them.
+pub fn lines(bytes: &[u8]) {
+    for key in ["NAME", "LEADER"] {
+        let _ = machine::value(bytes, key);
+    }
+    assert!(storage::graphroot(bytes).is_none_or(|root| !root.contains(&b'\n')));
+    assert!(engine::home_of(bytes, 1000).is_none_or(|home| home.starts_with(b"/") && !home.contains(&b':')));
+    if let Some(name) = k8s_name::parse(bytes).or_else(|| kubernetes::parse(bytes).map(|(name, _)| name)) {
+        assert!(name.split(|b| *b == b'/').count() >= 2);
+    }
+    if let Some((id, sandbox)) = sandbox::gvisor_ids(bytes::keep(bytes)) {
+        assert_eq!([id, b"_sandbox:", sandbox, b".state"].concat(), bytes);
+    }
+    if let Some(pid) = pinned::process_of(bytes) {
+        let digits = bytes.strip_prefix(b"/proc/").and_then(|rest| rest.strip_suffix(b"/ns/net"));
+        assert_eq!(digits.and_then(parse_pid), Some(pid));
+    }
+    assert!(oci::pid_file(bytes).is_none_or(|pid| (1..=MAX_PID).contains(&pid)));
+    assert!(!oci::is_id(bytes) || !bytes.contains(&b'/') && bytes != b"..");
+    assert!(!text::shown(bytes).to_string().contains(char::is_control));
+
+    // A value as machined writes it.
+    let assignment = [b"# NAME=no\nNAMED=no\nNAME=\"", &*c_escaped(bytes), b"\"\nLEADER=7\n"].concat();
+    assert!(machine::value(&assignment, "NAME") == Some(bytes));
+    assert_eq!(machine::value(&assignment, "LEADER"), Some(&b"7"[..]));
+
+    // Names as Kubernetes allows them, in the compositions of cri-dockerd, CRI-O and the kubelet.
+    let mut names = bytes.split(|b| *b == 0).map(label).filter(|name| !name.is_empty());
+    let (Some(pod), Some(namespace), Some(container)) = (names.next(), names.next(), names.next()) else { return };
+    let full = format!("{namespace}/{pod}/{container}");
+    let named = k8s_name::parse(format!("k8s_{container}_{pod}_{namespace}_0a1b_0").as_bytes());
+    assert_eq!(named, Some(full.as_bytes()));
+    let named = k8s_name::parse(format!("k8s_{pod}_{namespace}_0a1b_0").as_bytes());
+    assert_eq!(named, Some(format!("{namespace}/{pod}").as_bytes()));
+    let id = "0123456789abcdef".repeat(4);
+    let named = kubernetes::parse(format!("{pod}_{namespace}_{container}-{id}.log").as_bytes());
+    assert_eq!(named, Some((full.as_bytes(), id.as_bytes())));
+}
+
+/// C escapes of what would end or change a quoted value.
+fn c_escaped(value: &[u8]) -> Vec<u8> {
+    let escape = |byte: &u8| match byte {
+        b'"' | b'\\' => vec![b'\\', *byte],
+        0x20..0x7f => vec![*byte],
+        other => format!("\\x{other:02x}").into_bytes(),
+    };
+    value.iter().flat_map(escape).collect()
+}
+
+/// The characters of an RFC 1123 label that are in `bytes`.
+fn label(bytes: &[u8]) -> String {
+    let allowed = |b: &&u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    bytes.iter().filter(allowed).map(|b| char::from(*b)).collect()
+}

@@ -1,0 +1,726 @@
+//! Every system call refused, one at a time: whatever the kernel says no to, COMMAND runs in the right namespace or not at all.
+//!
+//! Each row of the table is a kind of invocation, in a mount namespace of its own with an empty /run and /var/lib. It is run once
+//! under strace(1) to learn its calls, then once for each call and errno with that call failing. Of calls that differ only in
+//! numbers (a walk over /proc) the first, the second and the last are taken, and each call gets ENOMEM and every other one of the
+//! rest of the errnos; NETNS_ENTER_FAULTS=all takes every call with every errno.
+
+#![forbid(unsafe_code)]
+
+use crate::lab::{
+    self, Cgroup, Scratch, Sleeper, USER, busybox, container_id, docker_config, own_ns, runc_state, start_time, told,
+};
+use crate::util::{binary, lacks, skip, unique};
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+use std::process::{Command, Output};
+use std::thread;
+
+/// What calls fail with.
+const ERRNOS: [&str; 7] = ["ENOMEM", "EPERM", "EACCES", "ENOSYS", "EIO", "EMFILE", "EINTR"];
+/// By these a lookup may be incomplete and go on: what the caller may not read is nobody's fault.
+const DENIALS: [&str; 2] = ["EPERM", "EACCES"];
+/// Calls of musl's start-up, before main: what becomes of a process whose libc cannot start is not ours to say.
+const START_UP: [&str; 2] = ["arch_prctl", "set_tid_address"];
+/// Calls that never fail, or for which libc takes an errno for an address.
+const INFALLIBLE: [&str; 4] = ["brk", "exit", "exit_group", "rt_sigreturn"];
+/// Calls that kernels between 3.10 and now have learnt, or that seccomp filters of container engines do not know.
+const NEWER: &str = "openat2,statx,ioctl,?faccessat2,?close_range,?pidfd_open,?open_tree,?move_mount,?mount_setattr,?fsopen,\
+    ?fsmount,?fsconfig,getrandom,?clone3,memfd_create,?name_to_handle_at,?kcmp,renameat2";
+
+/// What an undisturbed run does.
+enum Does {
+    /// COMMAND runs in this namespace.
+    Enters(String),
+    /// This entry of /run/netns is made, of this namespace; COMMAND may follow.
+    Pins(&'static str, String),
+    /// This entry of /run/netns is removed.
+    Unpins(&'static str),
+    /// 125, as several namespaces come into question; where one may not be read, another may be entered, but none is overlooked.
+    RefusesMany(Vec<String>),
+    /// 125 whatever may be read.
+    Refuses,
+}
+
+/// A kind of invocation, with all that it needs.
+struct Case {
+    args: Vec<String>,
+    does: Does,
+    runs_command: bool,
+    user: Option<u32>,
+    shell: Option<String>,
+    /// Whether it is to work where [`NEWER`] calls are missing.
+    is_old: bool,
+    /// What must live as long.
+    _held: Vec<Box<dyn Any>>,
+}
+
+impl Case {
+    fn new(args: &[&str], does: Does) -> Case {
+        let args = args.iter().map(|arg| arg.to_string()).collect();
+        Case { args, does, runs_command: true, user: None, shell: None, is_old: true, _held: Vec::new() }
+    }
+
+    fn enters(args: &[&str], sleeper: Sleeper) -> Case {
+        let ns = sleeper.ns();
+        Case::new(args, Does::Enters(ns)).holding(sleeper)
+    }
+
+    fn refuses_many(args: &[&str], one: Sleeper, two: Sleeper) -> Case {
+        let both = vec![one.ns(), two.ns()];
+        Case::new(args, Does::RefusesMany(both)).holding((one, two))
+    }
+
+    fn holding(mut self, held: impl Any) -> Case {
+        self._held.push(Box::new(held));
+        self
+    }
+
+    fn without_command(self) -> Case {
+        Case { runs_command: false, ..self }
+    }
+}
+
+/// A row of the table: how it is set up, or why it cannot be here.
+type Row = fn() -> Result<Case, String>;
+
+/// The table, and a test of each row.
+macro_rules! rows {
+    ($($name:ident: $row:expr;)+) => {
+        const ROWS: &[(&str, Row)] = &[$((stringify!($name), $row)),+];
+
+        mod every_call {
+            $(
+                #[test]
+                fn $name() {
+                    super::matrix(stringify!($name));
+                }
+            )+
+        }
+    };
+}
+
+rows! {
+    pid: || {
+        let sleeper = Sleeper::start();
+        Ok(Case::enters(&["--pid", &sleeper.pid.to_string()], sleeper))
+    };
+    docker_name: || {
+        let (_, sleeper) = docker("web");
+        Ok(Case::enters(&["web"], sleeper))
+    };
+    docker_id: || {
+        let (id, sleeper) = docker("web");
+        Ok(Case::enters(&["--container", &id], sleeper))
+    };
+    docker_prefix: || {
+        let (id, sleeper) = docker("web");
+        Ok(Case::enters(&["-c", &id[..12]], sleeper))
+    };
+    podman_name: || {
+        let sleeper = podman("web");
+        Ok(Case::enters(&["podman:web"], sleeper))
+    };
+    pod: || {
+        let sleeper = pod_by_log("shop", "cart");
+        Ok(Case::enters(&["shop/cart/app"], sleeper))
+    };
+    id_of_a_cgroup: || {
+        let id = container_id();
+        let (cgroup, sleeper) = in_cgroup(&id)?;
+        Ok(Case::enters(&["-c", &id], sleeper).holding(cgroup))
+    };
+    netns: || {
+        let sleeper = pinned("blue");
+        Ok(Case::enters(&["--netns", "blue"], sleeper))
+    };
+    netns_by_link: || {
+        let sleeper = Sleeper::start();
+        fs::create_dir_all("/run/netns").unwrap();
+        symlink(format!("/proc/{}/ns/net", sleeper.pid), "/run/netns/blue").unwrap();
+        Ok(Case::enters(&["--netns", "blue"], sleeper))
+    };
+    file: || {
+        let sleeper = Sleeper::start();
+        Ok(Case::enters(&["--file", &format!("/proc/{}/ns/net", sleeper.pid)], sleeper))
+    };
+    file_that_is_bound: || {
+        let sleeper = pinned("blue");
+        Ok(Case::enters(&["/run/netns/blue"], sleeper))
+    };
+    state: || {
+        let (id, sleeper) = docker("web");
+        Ok(Case::enters(&["--state", &format!("/run/docker/runtime-runc/moby/{id}/state.json")], sleeper))
+    };
+    cgroup: || {
+        let (cgroup, sleeper) = in_cgroup(&unique("cgroup"))?;
+        Ok(Case::enters(&["--cgroup", cgroup.path()], sleeper).holding(cgroup))
+    };
+    unit: || {
+        let unit = format!("{}.service", unique("unit"));
+        let (cgroup, sleeper) = in_cgroup(&unit)?;
+        Ok(Case::enters(&["--cgroup", &unit], sleeper).holding(cgroup))
+    };
+    inode: || {
+        let sleeper = Sleeper::start();
+        Ok(Case::enters(&["--inode", &sleeper.ns()], sleeper))
+    };
+    inode_of_a_mount: || {
+        let mut sleeper = pinned("blue");
+        let ns = sleeper.ns();
+        sleeper.reap();
+        Ok(Case::new(&["--inode", &ns], Does::Enters(ns.clone())))
+    };
+    host_root: || {
+        let (_, sleeper) = docker("web");
+        Ok(Case { is_old: false, ..Case::enters(&["--host-root", "/", "docker:web"], sleeper) })
+    };
+    shell: || {
+        let sleeper = Sleeper::start();
+        let scratch = Scratch::new("shell");
+        let shell = scratch.write("shell", format!("#!{} sh\nexec {0} readlink /proc/self/ns/net\n", busybox()?));
+        fs::set_permissions(&shell, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let case = Case::enters(&["--pid", &sleeper.pid.to_string()], sleeper).holding(scratch);
+        Ok(Case { shell: Some(shell), ..case.without_command() })
+    };
+    rootless: || {
+        let sleeper = Sleeper::of_user();
+        let case = Case::enters(&["--pid", &sleeper.pid.to_string()], sleeper);
+        Ok(Case { user: Some(USER), is_old: false, ..case })
+    };
+    pin: || {
+        let (other, sleeper) = (pinned("other"), Sleeper::start());
+        let does = Does::Pins("blue", sleeper.ns());
+        Ok(Case::new(&["-p", &sleeper.pid.to_string(), "--pin", "blue"], does).without_command().holding((other, sleeper)))
+    };
+    pin_before_command: || {
+        let (other, sleeper) = (pinned("other"), Sleeper::start());
+        let does = Does::Pins("blue", sleeper.ns());
+        Ok(Case::new(&["-p", &sleeper.pid.to_string(), "--pin", "blue"], does).holding((other, sleeper)))
+    };
+    first_pin: || {
+        let sleeper = Sleeper::start();
+        let does = Does::Pins("blue", sleeper.ns());
+        Ok(Case::new(&["-p", &sleeper.pid.to_string(), "--pin", "blue"], does).without_command().holding(sleeper))
+    };
+    unpin: || {
+        let (other, sleeper) = (pinned("other"), Sleeper::start());
+        Ok(Case::new(&["--unpin", "blue"], Does::Unpins("blue")).without_command().holding((other, sleeper)))
+    };
+    a_name_of_two: || {
+        let ((_, one), two) = (docker("web"), podman("web"));
+        Ok(Case::refuses_many(&["web"], one, two))
+    };
+    a_name_of_a_container_and_a_pod: || {
+        let ((_, one), two) = (docker("cart"), pod_by_log("shop", "cart"));
+        Ok(Case::refuses_many(&["cart"], one, two))
+    };
+    a_name_of_two_runtimes: || {
+        let (one, two) = (Sleeper::start(), Sleeper::start());
+        for (root, sleeper) in [("runc", &one), ("youki", &two)] {
+            write(&format!("/run/{root}/web/state.json"), &runc_state("web", sleeper.pid, sleeper.start_time()));
+        }
+        Ok(Case::refuses_many(&["web"], one, two))
+    };
+    a_name_of_a_container_and_a_payload: || {
+        let name = unique("lxc");
+        let ((_, one), (cgroup, two)) = (docker(&name), in_cgroup(&format!("lxc.payload.{name}"))?);
+        Ok(Case::refuses_many(&[&name], one, two).holding(cgroup))
+    };
+    a_name_of_a_container_and_a_pin: || {
+        let ((_, one), two) = (docker("blue"), pinned("blue"));
+        Ok(Case::refuses_many(&["blue"], one, two))
+    };
+    a_cgroup_of_two: || {
+        let (cgroup, one) = in_cgroup(&unique("cgroup"))?;
+        let two = Sleeper::start();
+        cgroup.add(two.pid);
+        Ok(Case::refuses_many(&["--cgroup", cgroup.path()], one, two).holding(cgroup))
+    };
+    an_id_of_two_inits: || {
+        let id = container_id();
+        let (cgroup, one) = in_cgroup(&id)?;
+        let two = Sleeper::start();
+        cgroup.add(two.pid);
+        Ok(Case::refuses_many(&["-c", &id], one, two).holding(cgroup))
+    };
+    a_reused_pid: || {
+        let (id, sleeper) = (container_id(), Sleeper::start());
+        docker_files(&id, "web", sleeper.pid, start_time(sleeper.pid) + 1);
+        Ok(Case::new(&["web"], Does::Refuses).holding(sleeper))
+    };
+    another_kind_of_namespace: || {
+        let sleeper = Sleeper::start();
+        fs::create_dir_all("/run/netns").unwrap();
+        fs::write("/run/netns/blue", "").unwrap();
+        lab::tool(&["mount", "--bind", &format!("/proc/{}/ns/uts", sleeper.pid), "/run/netns/blue"])?;
+        Ok(Case::new(&["-n", "blue"], Does::Refuses).holding(sleeper))
+    };
+}
+
+/// A running container of docker's.
+fn docker(name: &str) -> (String, Sleeper) {
+    let (id, sleeper) = (container_id(), Sleeper::start());
+    docker_files(&id, name, sleeper.pid, sleeper.start_time());
+    (id, sleeper)
+}
+
+fn docker_files(id: &str, name: &str, pid: u32, start: u64) {
+    write(&format!("/var/lib/docker/containers/{id}/config.v2.json"), &docker_config(id, name, pid));
+    write(&format!("/run/docker/runtime-runc/moby/{id}/state.json"), &runc_state(id, pid, start));
+}
+
+fn podman(name: &str) -> Sleeper {
+    let (id, sleeper) = (container_id(), Sleeper::start());
+    let list = format!("[{{\"id\":\"{id}\",\"names\":[\"{name}\"],\"metadata\":\"{{}}\"}}]");
+    write("/var/lib/containers/storage/overlay-containers/containers.json", &list);
+    write(&format!("/run/runc/{id}/state.json"), &runc_state(&id, sleeper.pid, sleeper.start_time()));
+    sleeper
+}
+
+/// A container `app` of a pod that only the kubelet's link to its log names.
+fn pod_by_log(namespace: &str, pod: &str) -> Sleeper {
+    let (id, sleeper) = (container_id(), Sleeper::start());
+    write("/var/log/containers/keep", "");
+    symlink("/nowhere", format!("/var/log/containers/{pod}_{namespace}_app-{id}.log")).unwrap();
+    write(&format!("/run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}/options.json"), "{}");
+    let state = runc_state(&id, sleeper.pid, sleeper.start_time());
+    write(&format!("/run/containerd/runc/k8s.io/{id}/state.json"), &state);
+    sleeper
+}
+
+fn in_cgroup(name: &str) -> Result<(Cgroup, Sleeper), String> {
+    let cgroup = Cgroup::new(name).ok_or("no cgroup hierarchy can be written")?;
+    let sleeper = Sleeper::start();
+    cgroup.add(sleeper.pid);
+    Ok((cgroup, sleeper))
+}
+
+fn pinned(name: &str) -> Sleeper {
+    let sleeper = Sleeper::start();
+    pin(name, sleeper.pid);
+    sleeper
+}
+
+fn pin(name: &str, pid: u32) {
+    let output = lab::finish(lab::program().args(["-p", &pid.to_string(), "--pin", name]));
+    assert!(output.status.success(), "{}", told(&output));
+}
+
+fn write(path: &str, text: &str) {
+    fs::create_dir_all(std::path::Path::new(path).parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Runs `test` in a thread that has a mount namespace of its own, where /run, /var/lib and /var/log are empty.
+fn apart(test: impl FnOnce() + Send + 'static) {
+    let apart = || {
+        netns_enter::sys::unshare_mounts().expect("a mount namespace");
+        lab::tool(&["mount", "--make-rprivate", "/"]).unwrap();
+        for dir in ["/run", "/var/lib", "/var/log"] {
+            lab::tool(&["mount", "-t", "tmpfs", "none", dir]).unwrap();
+        }
+        // As on a host with systemd.
+        lab::tool(&["mount", "--make-shared", "/run"]).unwrap();
+        test();
+    };
+    if let Err(panic) = thread::Builder::new().name("apart".to_owned()).spawn(apart).unwrap().join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Whether the machine cannot do this at all; skips then.
+#[track_caller]
+fn cannot_run() -> bool {
+    if lacks(&["strace", "unshare", "mount", "setpriv", "busybox"]) {
+        return true;
+    }
+    let small = std::env::var_os("NETNS_ENTER_BIN").is_some();
+    if !small {
+        skip("NETNS_ENTER_BIN names no small build; make test does that");
+    }
+    !small
+}
+
+#[track_caller]
+fn matrix(name: &'static str) {
+    if cannot_run() {
+        return;
+    }
+    let (_, row) = *ROWS.iter().find(|(row, _)| *row == name).expect("a row");
+    let reason = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let told = reason.clone();
+    apart(move || match row() {
+        Ok(case) => fail_each(name, &Bench::new(case)),
+        Err(reason) => *told.lock().unwrap() = Some(reason),
+    });
+    if let Some(reason) = &*reason.lock().unwrap() {
+        skip(reason);
+    }
+}
+
+/// Fails each call of the row with each errno.
+fn fail_each(name: &str, bench: &Bench) {
+    bench.reset();
+    let (learnt, undisturbed) = bench.run(None, None);
+    if learnt.is_empty() {
+        return skip("strace may not trace here");
+    }
+    if let Err(wrong) = bench.judge(&learnt, &undisturbed, "") {
+        panic!("{name}: {wrong}");
+    }
+    let (mut tried, mut went_on, mut missed, mut wrong) = (0, 0, 0, Vec::new());
+    for (call, errnos) in chosen(&learnt) {
+        for errno in errnos {
+            // strace counts an execve from when the program runs: not the one that started it.
+            let nth = call.nth - usize::from(call.name == "execve");
+            let inject = format!("inject={}:error={errno}:when={nth}", call.name);
+            bench.reset();
+            let (calls, output) = bench.run(Some(&call.name), Some(&inject));
+            missed += usize::from(injected(&calls).is_none());
+            match bench.judge(&calls, &output, errno) {
+                Ok(status) => went_on += usize::from(status == 0),
+                Err(reason) => {
+                    let hit = injected(&calls).map_or(&call.shown, |hit| &hit.shown);
+                    wrong.push(format!("{errno} in {hit}: {reason}"));
+                }
+            }
+            tried += 1;
+        }
+    }
+    let survived = tried - wrong.len();
+    tell(&format!(
+        "faults: {name}: {tried} failures of {} calls tried, {survived} survived ({went_on} by going on, {missed} not met again)",
+        learnt.len()
+    ));
+    assert!(wrong.is_empty(), "{name}: {} of {tried} went wrong:\n{}", wrong.len(), wrong.join("\n"));
+    // Processes come and go while /proc is walked; but what is not met again was not tried.
+    assert!(missed * 10 <= tried, "{name}: {missed} of {tried} calls were not met again");
+}
+
+/// The call that was made to fail.
+fn injected(calls: &[Call]) -> Option<&Call> {
+    calls.iter().find(|call| call.shown.contains("(INJECTED)"))
+}
+
+/// The calls to be failed, each with its errnos.
+fn chosen(learnt: &[Call]) -> Vec<(&Call, Vec<&'static str>)> {
+    let all = std::env::var_os("NETNS_ENTER_FAULTS").is_some_and(|which| which == "all");
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut chosen = Vec::new();
+    for (at, call) in learnt.iter().enumerate().skip(1) {
+        let before = seen.entry(&call.shape).or_default();
+        *before += 1;
+        let is_last = learnt[at + 1..].iter().all(|later| later.shape != call.shape);
+        if INFALLIBLE.contains(&call.name.as_str()) || !(all || *before <= 2 || is_last) {
+            continue;
+        }
+        let (has_path, opens) = (call.shown.contains('"'), call.name.starts_with("open") || call.name == "socket");
+        let fits = |errno: &str| match errno {
+            "EACCES" => has_path,
+            "EMFILE" => opens,
+            _ => true,
+        };
+        let takes_turn = |place: usize| all || place == 0 || (place + chosen.len()).is_multiple_of(2);
+        let errnos = ERRNOS.into_iter().enumerate().filter(|(place, errno)| fits(errno) && takes_turn(*place));
+        let errnos = errnos.map(|(_, errno)| errno).collect();
+        chosen.push((call, errnos));
+        if call.is_command() {
+            break;
+        }
+    }
+    chosen
+}
+
+/// Says something even where the harness keeps what tests print.
+fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// A line of strace's.
+struct Call {
+    name: String,
+    /// The how-manieth of this name, from 1.
+    nth: usize,
+    /// The line with numbers and IDs taken out.
+    shape: String,
+    shown: String,
+}
+
+impl Call {
+    /// Whether it makes the process COMMAND.
+    fn is_command(&self) -> bool {
+        self.name == "execve" && self.nth > 1 && self.shown.ends_with(" = 0")
+    }
+}
+
+/// Parses a log; what was already COMMAND is left out, but for the exec itself.
+fn calls(log: &str) -> Vec<Call> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut calls = Vec::new();
+    let lines =
+        log.lines().map(|line| line.split_at(line.find(|c: char| !c.is_ascii_digit() && c != ' ').unwrap_or(0)));
+    // Children have calls of their own.
+    let first = lines.clone().next().unwrap_or_default().0;
+    for (_, line) in lines.filter(|(pid, _)| *pid == first) {
+        let Some((name, _)) = line.split_once('(').filter(|(name, _)| !name.contains([' ', '+', '-', '<'])) else {
+            continue;
+        };
+        let nth = counts.entry(name).or_default();
+        *nth += 1;
+        let call = Call { name: name.to_owned(), nth: *nth, shape: shape(line), shown: line.to_owned() };
+        let is_command = call.is_command();
+        calls.push(call);
+        if is_command {
+            break;
+        }
+    }
+    calls
+}
+
+/// A line with each run of digits or hex digits as one mark.
+fn shape(line: &str) -> String {
+    let mut shape = String::new();
+    let mut number = false;
+    for c in line.chars() {
+        let digit = c.is_ascii_digit() || (number && c.is_ascii_hexdigit());
+        if !digit {
+            shape.push(c);
+        } else if !number {
+            shape.push('#');
+        }
+        number = digit;
+    }
+    shape
+}
+
+/// /run/netns and the mount table, as far as they can be compared.
+#[derive(PartialEq)]
+struct State {
+    mounts: Vec<String>,
+    pins: Vec<(String, u64)>,
+}
+
+impl State {
+    fn now() -> State {
+        let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        // Without the ids, which every mount has anew.
+        let mounts = table.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect();
+        let entry = |e: std::io::Result<fs::DirEntry>| {
+            let path = e.unwrap().path();
+            (path.display().to_string(), fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path)).unwrap().ino())
+        };
+        let mut pins: Vec<_> = fs::read_dir("/run/netns").into_iter().flatten().map(entry).collect();
+        pins.sort();
+        State { mounts, pins }
+    }
+
+    /// The inodes at this name and how many mounts there are.
+    fn pin(&self, name: &str) -> (Option<u64>, usize) {
+        let path = format!("/run/netns/{name}");
+        let inode = self.pins.iter().find(|(pin, _)| *pin == path).map(|(_, inode)| *inode);
+        let at = format!(" {path} ");
+        (inode, self.mounts.iter().filter(|mount| mount.contains(&at)).count())
+    }
+
+    /// All but one name.
+    fn without(&self, name: &str) -> State {
+        let path = format!("/run/netns/{name}");
+        let at = format!(" {path} ");
+        State {
+            mounts: self.mounts.iter().filter(|mount| !mount.contains(&at)).cloned().collect(),
+            pins: self.pins.iter().filter(|(pin, _)| *pin != path).cloned().collect(),
+        }
+    }
+}
+
+/// A case that can be run again and again.
+struct Bench {
+    case: Case,
+    scratch: Scratch,
+    command: Vec<String>,
+    before: State,
+    /// Whether there was a /run/netns.
+    is_first: bool,
+    own: String,
+}
+
+impl Bench {
+    fn new(case: Case) -> Bench {
+        let scratch = Scratch::new("faults");
+        fs::copy(binary(), scratch.path("netns-enter")).unwrap();
+        fs::write(scratch.path("log"), "").unwrap();
+        for name in ["", "log"] {
+            chown(scratch.path(name), case.user, case.user).unwrap();
+        }
+        let command = match case.runs_command {
+            true => vec!["--".to_owned(), busybox().unwrap(), "readlink".to_owned(), "/proc/self/ns/net".to_owned()],
+            false => Vec::new(),
+        };
+        let is_first = !std::path::Path::new("/run/netns").exists();
+        Bench { case, scratch, command, before: State::now(), is_first, own: own_ns() }
+    }
+
+    /// Puts back what a run may rightly have changed.
+    fn reset(&self) {
+        match self.case.does {
+            Does::Pins(name, _) => {
+                let path = format!("/run/netns/{name}");
+                while lab::tool(&["umount", &path]).is_ok() {}
+                let _ = fs::remove_file(&path);
+                if self.is_first {
+                    while lab::tool(&["umount", "/run/netns"]).is_ok() {}
+                    let _ = fs::remove_dir("/run/netns");
+                }
+            }
+            Does::Unpins(name) if State::now().pin(name).1 == 0 => {
+                let _ = fs::remove_file(format!("/run/netns/{name}"));
+                let sleeper = Sleeper::start();
+                pin(name, sleeper.pid);
+            }
+            _ => {}
+        }
+    }
+
+    /// The calls made up to COMMAND, or those called `only` alone, and how it ended.
+    fn run(&self, only: Option<&str>, inject: Option<&str>) -> (Vec<Call>, Output) {
+        let log = self.scratch.path("log");
+        let mut command = match self.case.user {
+            None => Command::new("strace"),
+            Some(user) => {
+                let mut command = Command::new("setpriv");
+                command.args([format!("--reuid={user}"), format!("--regid={user}")]).args(["--clear-groups", "strace"]);
+                command
+            }
+        };
+        command.args(["-qq", "-e", "signal=none", "-o", &log]);
+        if let Some(only) = only {
+            // Then only these cost time; but for who is not root it sets no_new_privs.
+            if self.case.user.is_none() {
+                command.args(["-f", "--seccomp-bpf"]);
+            }
+            command.args(["-e", &format!("trace={only},execve")]);
+        }
+        if let Some(inject) = inject {
+            command.args(["-e", inject]);
+        }
+        command.arg(self.scratch.path("netns-enter")).args(&self.case.args).args(&self.command);
+        if let Some(shell) = &self.case.shell {
+            command.env("SHELL", shell);
+        }
+        let output = lab::finish(&mut command);
+        let text = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
+        (calls(&text), output)
+    }
+
+    /// What is wrong with a run, or its exit status.
+    fn judge(&self, calls: &[Call], output: &Output, errno: &str) -> Result<i32, String> {
+        let injected = injected(calls);
+        let ran = calls.last().is_some_and(Call::is_command);
+        let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let after = State::now();
+        let wrong = |reason: &str| {
+            let mut report = format!("{reason}: {}", told(output));
+            for (name, state) in [("before", &self.before), ("after", &after)] {
+                let _ = write!(report, "\n{name}: {:?} {} mounts", state.pins, state.mounts.len());
+            }
+            Err(report)
+        };
+        let is_in = |call: Option<&Call>, names: &[&str]| call.is_some_and(|call| names.contains(&call.name.as_str()));
+        let denied = DENIALS.contains(&errno);
+        let right = match &self.case.does {
+            Does::Enters(ns) | Does::Pins(_, ns) => std::slice::from_ref(ns),
+            Does::RefusesMany(each) if denied => each,
+            _ => &[],
+        };
+        if ran && (!right.contains(&printed) || printed == self.own) {
+            return wrong("COMMAND ran, and not where it should");
+        }
+        if !ran && !printed.is_empty() {
+            return wrong("something was printed without COMMAND");
+        }
+        if is_in(injected, &START_UP) && !ran {
+            return Ok(output.status.code().unwrap_or(-1));
+        }
+        let Some(status) = output.status.code() else { return wrong("a signal") };
+        let expected = match (&self.case.does, is_in(injected, &["execve"])) {
+            (_, true) => [126; 2],
+            (Does::RefusesMany(_), _) if denied => [0, 125],
+            (Does::Refuses | Does::RefusesMany(_), _) => [125; 2],
+            _ if errno.is_empty() || injected.is_none() => [0; 2],
+            _ => [0, 125],
+        };
+        if !expected.contains(&status) {
+            return wrong("an unexpected status");
+        }
+        if status == 125 && !said.starts_with("netns-enter: ") && !is_in(injected, &["write", "fcntl"]) {
+            return wrong("nothing was said");
+        }
+        match &self.case.does {
+            Does::Enters(_) | Does::Refuses | Does::RefusesMany(_) => {
+                if after != self.before {
+                    wrong("something is left")
+                } else {
+                    Ok(status)
+                }
+            }
+            Does::Pins(name, ns) => {
+                let whole = after.pin(name) == (inode(ns), 1);
+                // A pin that was made stays, whatever becomes of COMMAND.
+                let may_stay = status == 0 || self.case.runs_command;
+                let none = after.pin(name) == (None, 0);
+                let rest = after.without(name);
+                let is_as_before = rest == self.before
+                    || self.is_first && rest.pins.is_empty() && rest.mounts.len() <= self.before.mounts.len() + 1;
+                match (status, whole, none) {
+                    _ if !is_as_before => wrong("other things changed"),
+                    (0, true, _) => Ok(0),
+                    (_, true, _) if may_stay => Ok(status),
+                    (_, _, true) if status != 0 => Ok(status),
+                    _ => wrong("half a pin, or none"),
+                }
+            }
+            Does::Unpins(name) => match (status, after.pin(name)) {
+                _ if after.without(name) != self.before.without(name) => wrong("other things changed"),
+                (0, (None, 0)) | (125, (None, 0) | (Some(_), 1)) => Ok(status),
+                // Unmounted already: the file that is left must be told of.
+                (125, (Some(_), 0)) if said.contains(name) || said.is_empty() => Ok(status),
+                _ => wrong("half removed"),
+            },
+        }
+    }
+}
+
+fn inode(ns: &str) -> Option<u64> {
+    ns.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Old kernels and strange seccomp filters: every newer call fails from start to end.
+#[test]
+fn without_newer_calls() {
+    if cannot_run() {
+        return;
+    }
+    for (name, row) in ROWS {
+        apart(move || {
+            let Ok(case) = row() else { return };
+            let bench = Bench::new(case);
+            for errno in ["ENOSYS", "EPERM"] {
+                bench.reset();
+                let (calls, output) = bench.run(Some(NEWER), Some(&format!("inject={NEWER}:error={errno}")));
+                let verdict = bench.judge(&calls, &output, errno);
+                let works = matches!(verdict, Ok(0)) || matches!(bench.case.does, Does::Refuses | Does::RefusesMany(_));
+                assert!(
+                    verdict.is_ok() && (works || !bench.case.is_old),
+                    "{name} with {errno}: {verdict:?} {}",
+                    told(&output)
+                );
+            }
+        });
+    }
+}
