@@ -4,6 +4,7 @@
 #   make demo          enter a throwaway namespace and show its addresses
 #   make test          all tests this machine allows; INSTALL=1 first installs what they need
 #   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
+#   make bench         beside nsenter, ip netns, docker and lsns: Markdown tables; INSTALL=1 first installs those
 #   make check         format, lints, documentation, and the plain stable build
 #   make install       DESTDIR= PREFIX=/usr/local
 
@@ -67,7 +68,7 @@ test: $(if $(INSTALL),packages) all
 
 # Debian names; the first install needs root.
 PACKAGES := docker.io containerd runc crun podman lxc bubblewrap busybox-static tcpdump iproute2 iputils-ping jq strace \
-	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal gcc libc6-dev
+	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal gcc libc6-dev musl-tools g++
 packages:
 	@missing=; for package in $(PACKAGES); do \
 		dpkg-query -W -f='$${db:Status-Status}\n' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
@@ -81,6 +82,9 @@ SECONDS ?= 600
 fuzz: rustup
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked --version 0.13.2 cargo-fuzz
 	sh tests/fuzz/run $(SECONDS) $(TARGETS)
+
+bench: $(if $(INSTALL),packages) all
+	sh tests/bench/run $(BUILT)
 
 check: rustup
 	cargo fmt --check
@@ -96,4 +100,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test fuzz check install clean packages rustup FORCE
+.PHONY: all demo test fuzz bench check install clean packages rustup FORCE

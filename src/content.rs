@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{Errno, read, retry_on_intr};
 use std::cell::Cell;
 use std::ops::Deref;
@@ -37,6 +37,45 @@ impl Drop for Content {
     }
 }
 
+/// Reads a file of /proc, or a cgroup's, to its end; None if that is more than `most` bytes.
+///
+/// # Errors
+/// The errno of read(2).
+pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> Result<Option<Content>, Errno> {
+    read_to(fd.as_fd(), expected, most, false)
+}
+
+/// Reads a regular file of `size` bytes, or what it is by now, to its end; None if that is more than `most` bytes.
+///
+/// # Errors
+/// The errno of read(2).
+pub fn read_file(fd: impl AsFd, size: usize, most: usize) -> Result<Option<Content>, Errno> {
+    read_to(fd.as_fd(), size, most, true)
+}
+
+/// A regular file that gives its size and no more to a read that asks for more has come to its end; the kernel's own files may go on.
+fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Result<Option<Content>, Errno> {
+    let mut content = Content { buffer: SPARE.take(), len: 0 };
+    // One byte more than expected lets the read that fills the file find its end, too.
+    let mut wanted = expected + 1;
+    loop {
+        if content.len == content.buffer.len() || content.buffer.len() < wanted {
+            content.grow(wanted);
+        }
+        match retry_on_intr(|| read(fd, &mut content.buffer[content.len..]))? {
+            0 => return Ok(Some(content).filter(|content| content.len <= most)),
+            n => content.len += n,
+        }
+        if sized && content.len == expected && content.buffer.len() > expected {
+            return Ok(Some(content).filter(|content| content.len <= most));
+        }
+        if content.len > most {
+            return Ok(None);
+        }
+        wanted = content.len + 1;
+    }
+}
+
 impl Content {
     /// An empty one with room for `size` bytes or more.
     pub fn with_room(size: usize) -> Content {
@@ -52,34 +91,6 @@ impl Content {
         self.buffer
     }
 
-    /// Says that the first `len` bytes of the buffer are the content.
-    pub fn fill(&mut self, len: usize) {
-        self.len = len;
-    }
-}
-
-/// Reads `fd` to its end; None if that is more than `most` bytes.
-///
-/// # Errors
-/// The errno of read(2).
-pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> Result<Option<Content>, Errno> {
-    // One byte more than expected lets the read that fills the file find its end, too.
-    let mut content = Content::with_room(expected + 1);
-    loop {
-        if content.len == content.buffer.len() {
-            content.grow(content.len + 1);
-        }
-        match retry_on_intr(|| read(&fd, &mut content.buffer[content.len..]))? {
-            0 => return Ok(Some(content).filter(|content| content.len <= most)),
-            n => content.len += n,
-        }
-        if content.len > most {
-            return Ok(None);
-        }
-    }
-}
-
-impl Content {
     fn grow(&mut self, wanted: usize) {
         let larger = vec![0; wanted.max(2 * self.buffer.len())].leak();
         larger[..self.len].copy_from_slice(self);
@@ -104,6 +115,8 @@ mod tests {
     fn a_file_is_read_to_its_end_whatever_was_expected() {
         for (size, expected) in [(0, 0), (0, 100), (10, 0), (10, 10), (5000, 10), (5000, 5000)] {
             let content = read_all(file(size), expected, 5000).unwrap().unwrap();
+            assert_eq!(*content, vec![7; size], "{size} {expected}");
+            let content = read_file(file(size), expected, 5000).unwrap().unwrap();
             assert_eq!(*content, vec![7; size], "{size} {expected}");
         }
     }

@@ -9,17 +9,17 @@
 
 use crate::bytes::{Bytes, join, keep};
 use crate::console::Console;
-use crate::content::{Content, read_all};
+use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
-use crate::root::{Links, Root, file_type, reopen, type_name};
+use crate::root::{Links, Root, fd_path, file_type, reopen, type_name};
 use crate::text::quoted;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, stat, statat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, readlinkat, stat, statat,
 };
 use rustix::io::Errno;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 
@@ -34,6 +34,8 @@ pub struct Host {
     /// A procfs that is not ours.
     proc: Option<OwnedFd>,
     unread: RefCell<Vec<String>>,
+    /// How many processes were denied beside those remembered one by one.
+    pub unread_processes: Cell<usize>,
 }
 
 /// A file's content and who could have written it.
@@ -47,7 +49,7 @@ pub struct File {
 impl Host {
     /// This machine, as our own mount namespace shows it.
     pub fn own(console: Console) -> Host {
-        Host { console, root: Root::Own, proc: None, unread: RefCell::default() }
+        Host { console, root: Root::Own, proc: None, unread: RefCell::default(), unread_processes: Cell::new(0) }
     }
 
     /// The machine whose `/` is mounted at `dir`.
@@ -73,6 +75,17 @@ impl Host {
     /// Whether paths mean what they mean to the caller.
     pub fn is_own(&self) -> bool {
         self.proc.is_none()
+    }
+
+    /// What a path of our mount namespace is called on this machine; None where it lies outside.
+    ///
+    /// # Errors
+    /// The errno of readlink(2).
+    pub fn called<'a>(&self, path: &'a [u8]) -> std::result::Result<Option<&'a [u8]>, Errno> {
+        let Root::Directory(root) = &self.root else { return Ok(Some(path)) };
+        let top = readlinkat(CWD, fd_path(root), Vec::new())?;
+        let top = top.as_bytes().strip_suffix(b"/").unwrap_or(top.as_bytes());
+        Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))
     }
 
     /// An O_PATH descriptor of an absolute path on this machine.
@@ -109,16 +122,6 @@ impl Host {
             None => stat(format!("/proc/{path}")),
         };
         stat.map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
-    }
-
-    /// The link count of `path` below this machine's /proc.
-    ///
-    /// # Errors
-    /// The errno of stat(2).
-    pub fn links_proc(&self, path: &str) -> std::result::Result<u64, Errno> {
-        // u32 on some machines, u64 on others: of any width, it is only compared with a small number.
-        #[allow(clippy::useless_conversion)]
-        Ok(u64::from(fstat(self.open_proc(path, OFlags::PATH)?)?.st_nlink))
     }
 
     /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
@@ -164,7 +167,7 @@ impl Host {
         if stat.st_size > MAX_FILE as i64 {
             return Err(too_large());
         }
-        let bytes = read_all(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
+        let bytes = read_file(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
         Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
     }
 
@@ -202,7 +205,7 @@ impl Host {
     pub fn unread(&self) -> Option<String> {
         let unread = self.unread.borrow();
         let first = unread.first()?;
-        Some(match unread.len() - 1 {
+        Some(match unread.len() - 1 + self.unread_processes.get() {
             0 => first.clone(),
             more => format!("{first} (and {more} more)"),
         })
