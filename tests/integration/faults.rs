@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use crate::lab::{
-    self, Cgroup, Scratch, Sleeper, USER, busybox, container_id, docker_config, own_ns, runc_state, start_time, told,
+    self, Cgroup, Scratch, Sleeper, USER, container_id, docker_config, own_ns, runc_state, start_time, told,
 };
 use crate::util::{binary, lacks, skip, unique};
 use std::any::Any;
@@ -20,6 +20,8 @@ use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::process::{Command, Output};
 use std::thread;
 
+/// COMMAND is static, so that a call of its start-up is rarely mistaken for ours.
+const BUSYBOX: &str = "/bin/busybox";
 /// What calls fail with.
 const ERRNOS: [&str; 7] = ["ENOMEM", "EPERM", "EACCES", "ENOSYS", "EIO", "EMFILE", "EINTR"];
 /// By these a lookup may be incomplete and go on: what the caller may not read is nobody's fault.
@@ -56,13 +58,15 @@ const OLD: &str = "
     arch_prctl brk capget capset chdir clone close execve exit_group fchmod fchmodat fchown fcntl flock fork fstat fstatfs futex getcwd
     getdents64 geteuid getpid getsockname getsockopt gettimeofday getuid kill lseek mkdirat mknodat mmap mount mprotect munmap
     nanosleep newfstatat open openat pipe2 poll ppoll prctl pread64 read readlink readlinkat recvfrom recvmsg renameat rt_sigaction
-    rt_sigprocmask sendmsg sendto set_tid_address setns setsockopt socket stat statfs symlinkat umount2 unlinkat unshare vfork wait4
+    rt_sigprocmask sendmsg sendto set_tid_address setns setsockopt socket stat statfs symlinkat umask umount2 unlinkat unshare vfork wait4
     waitid write writev clock_nanosleep bind access faccessat lstat mremap madvise";
 
 /// What an undisturbed run does.
 enum Does {
     /// COMMAND runs in this namespace.
     Enters(String),
+    /// COMMAND runs and prints this, its namespace first.
+    Shows(String),
     /// This entry of /run/netns is made, of this namespace; COMMAND may follow.
     Pins(&'static str, String),
     /// This entry of /run/netns is removed.
@@ -77,7 +81,8 @@ enum Does {
 struct Case {
     args: Vec<String>,
     does: Does,
-    runs_command: bool,
+    /// COMMAND, after `--`; empty where there is none.
+    command: Vec<String>,
     user: Option<u32>,
     shell: Option<String>,
     /// Whether it is to work where [`NEWER`] calls are missing.
@@ -89,7 +94,8 @@ struct Case {
 impl Case {
     fn new(args: &[&str], does: Does) -> Case {
         let args = args.iter().map(|arg| arg.to_string()).collect();
-        Case { args, does, runs_command: true, user: None, shell: None, is_old: true, _held: Vec::new() }
+        let command = ["--", BUSYBOX, "readlink", "/proc/self/ns/net"].map(str::to_owned).to_vec();
+        Case { args, does, command, user: None, shell: None, is_old: true, _held: Vec::new() }
     }
 
     fn enters(args: &[&str], sleeper: Sleeper) -> Case {
@@ -108,7 +114,15 @@ impl Case {
     }
 
     fn without_command(self) -> Case {
-        Case { runs_command: false, ..self }
+        Case { command: Vec::new(), ..self }
+    }
+
+    /// With a COMMAND that prints its namespace, and then what `script` does; all in one process, as calls are counted in each.
+    fn shows(args: &[&str], sleeper: &Sleeper, script: &str, content: &str) -> Case {
+        let script =
+            format!("[ /proc/$$/ns/net -ef /proc/{}/ns/net ] && echo {} && {script}", sleeper.pid, sleeper.ns());
+        let command = ["--", BUSYBOX, "sh", "-c", &script].map(str::to_owned).to_vec();
+        Case { command, ..Case::new(args, Does::Shows(format!("{}\n{content}", sleeper.ns()))) }
     }
 }
 
@@ -209,7 +223,7 @@ rows! {
     shell: || {
         let sleeper = Sleeper::start();
         let scratch = Scratch::new("shell");
-        let shell = scratch.write("shell", format!("#!{} sh\nexec {0} readlink /proc/self/ns/net\n", busybox()?));
+        let shell = scratch.write("shell", format!("#!{BUSYBOX} sh\nexec {BUSYBOX} readlink /proc/self/ns/net\n"));
         fs::set_permissions(&shell, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let case = Case::enters(&["--pid", &sleeper.pid.to_string()], sleeper).holding(scratch);
         Ok(Case { shell: Some(shell), ..case.without_command() })
@@ -218,6 +232,19 @@ rows! {
         let sleeper = Sleeper::of_user();
         let case = Case::enters(&["--pid", &sleeper.pid.to_string()], sleeper);
         Ok(Case { user: Some(USER), is_old: false, ..case })
+    };
+    sys: || {
+        let sleeper = Sleeper::start();
+        let pid = sleeper.pid.to_string();
+        lab::tool(&["nsenter", "-t", &pid, "-n", "ip", "link", "add", "ne0", "type", "veth", "peer", "name", "ne1"])?;
+        let links = ["lo", "ne0", "ne1"].map(|link| format!("/sys/class/net/{link}")).join(" ");
+        Ok(Case::shows(&["--sys", "--pid", &pid], &sleeper, "echo /sys/class/net/*", &links).holding(sleeper))
+    };
+    dns: || {
+        let (root, sleeper) = with_root("nameserver 192.0.2.53")?;
+        let (pid, script) = (sleeper.pid.to_string(), "read -r line </etc/resolv.conf && echo \"$line\"");
+        let case = Case::shows(&["--dns", "--pid", &pid], &sleeper, script, "nameserver 192.0.2.53");
+        Ok(case.holding((sleeper, root)))
     };
     pin: || {
         let (other, sleeper) = (pinned("other"), Sleeper::start());
@@ -320,6 +347,15 @@ fn pod_by_log(namespace: &str, pod: &str) -> Sleeper {
     sleeper
 }
 
+/// A process with a root directory of its own, in which /etc/resolv.conf is this.
+fn with_root(resolver: &str) -> Result<(Scratch, Sleeper), String> {
+    let scratch = Scratch::new("root");
+    let root = lab::busybox_root(&scratch)?;
+    write(&format!("{root}/etc/resolv.conf"), &format!("{resolver}\n"));
+    let sleeper = Sleeper::spawn(Command::new("unshare").args(["-n", "--root", &root, "/bin/sleep", "300"]));
+    Ok((scratch, sleeper))
+}
+
 fn in_cgroup(name: &str) -> Result<(Cgroup, Sleeper), String> {
     let cgroup = Cgroup::new(name).ok_or("no cgroup hierarchy can be written")?;
     let sleeper = Sleeper::start();
@@ -363,7 +399,7 @@ fn apart(test: impl FnOnce() + Send + 'static) {
 /// Whether the machine cannot do this at all; skips then.
 #[track_caller]
 fn cannot_run() -> bool {
-    if lacks(&["strace", "unshare", "mount", "setpriv", "busybox"]) {
+    if lacks(&["strace", "unshare", "mount", "setpriv", "busybox", "ip", "nsenter"]) {
         return true;
     }
     let small = std::env::var_os("NETNS_ENTER_BIN").is_some();
@@ -576,7 +612,6 @@ impl State {
 struct Bench {
     case: Case,
     scratch: Scratch,
-    command: Vec<String>,
     before: State,
     /// Whether there was a /run/netns.
     is_first: bool,
@@ -591,12 +626,8 @@ impl Bench {
         for name in ["", "log"] {
             chown(scratch.path(name), case.user, case.user).unwrap();
         }
-        let command = match case.runs_command {
-            true => vec!["--".to_owned(), busybox().unwrap(), "readlink".to_owned(), "/proc/self/ns/net".to_owned()],
-            false => Vec::new(),
-        };
         let is_first = !std::path::Path::new("/run/netns").exists();
-        Bench { case, scratch, command, before: State::now(), is_first, own: own_ns() }
+        Bench { case, scratch, before: State::now(), is_first, own: own_ns() }
     }
 
     /// Puts back what a run may rightly have changed.
@@ -642,7 +673,7 @@ impl Bench {
         if let Some(inject) = inject {
             command.args(["-e", inject]);
         }
-        command.arg(self.scratch.path("netns-enter")).args(&self.case.args).args(&self.command);
+        command.arg(self.scratch.path("netns-enter")).args(&self.case.args).args(&self.case.command);
         if let Some(shell) = &self.case.shell {
             command.env("SHELL", shell);
         }
@@ -668,7 +699,7 @@ impl Bench {
         let is_in = |call: Option<&Call>, names: &[&str]| call.is_some_and(|call| names.contains(&call.name.as_str()));
         let denied = DENIALS.contains(&errno);
         let right = match &self.case.does {
-            Does::Enters(ns) | Does::Pins(_, ns) => std::slice::from_ref(ns),
+            Does::Enters(right) | Does::Shows(right) | Does::Pins(_, right) => std::slice::from_ref(right),
             Does::RefusesMany(each) if denied => each,
             _ => &[],
         };
@@ -696,7 +727,7 @@ impl Bench {
             return wrong("nothing was said");
         }
         match &self.case.does {
-            Does::Enters(_) | Does::Refuses | Does::RefusesMany(_) => {
+            Does::Enters(_) | Does::Shows(_) | Does::Refuses | Does::RefusesMany(_) => {
                 if after != self.before {
                     wrong("something is left")
                 } else {
@@ -706,7 +737,7 @@ impl Bench {
             Does::Pins(name, ns) => {
                 let whole = after.pin(name) == (inode(ns), 1);
                 // A pin that was made stays, whatever becomes of COMMAND.
-                let may_stay = status == 0 || self.case.runs_command;
+                let may_stay = status == 0 || !self.case.command.is_empty();
                 let none = after.pin(name) == (None, 0);
                 let rest = after.without(name);
                 let is_as_before = rest == self.before
