@@ -15,6 +15,8 @@ pub mod error;
 pub mod host;
 pub mod json;
 pub mod mounts;
+pub mod namespaces;
+pub mod netlink;
 pub mod netns;
 pub mod pin;
 pub mod pinned;

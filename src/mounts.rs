@@ -39,13 +39,18 @@ pub fn all(host: &Host) -> Result<Vec<Mount>> {
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
-/// Where namespaces are mounted.
+/// The inode of each network namespace that is mounted somewhere, and where, as `host` calls it.
 ///
 /// # Errors
 /// As [`all`].
-pub fn nsfs(host: &Host) -> Result<Vec<Bytes>> {
-    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(mount.kind, b"nsfs" | b"proc");
-    Ok(all(host)?.into_iter().filter(is_net).map(|mount| mount.point).collect())
+pub fn nsfs(host: &Host) -> Result<Vec<(u64, Bytes)>> {
+    let mut found = Vec::new();
+    for mount in all(host)?.iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
+        let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| number(rest.strip_suffix(b"]")?));
+        let path = host.called(mount.point).map_err(|e| Error::cannot("name the mounts of the host", e))?;
+        found.extend(inode.zip(path));
+    }
+    Ok(found)
 }
 
 /// Where mounts are made right on the mount that the directory `dir` was opened in, below `dir`. What is mounted on another mount

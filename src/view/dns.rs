@@ -12,9 +12,10 @@ use crate::bytes::{Bytes, join, keep};
 use crate::cli::{Args, Target};
 use crate::error::{Error, Result, is_absent};
 use crate::host::{Host, is_directory, names_in, read_located};
+use crate::namespaces;
 use crate::process::{Process, diagnose, is_gone};
 use crate::root::{Links, Root, fd_path};
-use crate::target::{self, Found};
+use crate::target::Found;
 use crate::text::{quoted, shown};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, mkdirat, openat};
@@ -136,7 +137,7 @@ fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
         }
         return Err(Error::new(format!("process {pid} changed its network namespace meanwhile")).remedy("try again"));
     }
-    if let Some((_, Some(process))) = target::member(host, found.netns.id.ino)? {
+    if let Some((_, Some(process))) = namespaces::by_inode(host, found.netns.id.ino)? {
         return Ok(process);
     }
     let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));

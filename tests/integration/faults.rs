@@ -442,9 +442,16 @@ fn fail_each(name: &str, bench: &Bench) {
             // strace counts an execve from when the program runs: not the one that started it.
             let nth = call.nth - usize::from(call.name == "execve");
             let inject = format!("inject={}:error={errno}:when={nth}", call.name);
-            bench.reset();
-            let (calls, output) = bench.run(Some(&call.name), Some(&inject));
-            missed += usize::from(injected(&calls).is_none());
+            // Processes come and go while /proc is walked: another run may meet the call that this one did not.
+            let mut runs = (0..5).map(|_| {
+                bench.reset();
+                bench.run(Some(&call.name), Some(&inject))
+            });
+            let first = runs.next().expect("a run");
+            let was_missed = injected(&first.0).is_none();
+            let again = if was_missed { runs.find(|(calls, _)| injected(calls).is_some()) } else { None };
+            missed += usize::from(was_missed && again.is_none());
+            let (calls, output) = again.unwrap_or(first);
             match bench.judge(&calls, &output, errno) {
                 Ok(status) => went_on += usize::from(status == 0),
                 Err(reason) => {
@@ -461,7 +468,7 @@ fn fail_each(name: &str, bench: &Bench) {
         learnt.len()
     ));
     assert!(wrong.is_empty(), "{name}: {} of {tried} went wrong:\n{}", wrong.len(), wrong.join("\n"));
-    // Processes come and go while /proc is walked; but what is not met again was not tried.
+    // What is not met again was not tried.
     assert!(missed * 10 <= tried, "{name}: {missed} of {tried} calls were not met again");
 }
 
