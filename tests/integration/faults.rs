@@ -51,7 +51,7 @@ struct Case {
     args: Vec<String>,
     does: Does,
     runs_command: bool,
-    /// Instead of COMMAND: a script that prints the namespace only if all else is right, too.
+    /// A script that prints the namespace only if all else is right, too. It has no children, whose calls would fail as well.
     script: Option<&'static str>,
     user: Option<u32>,
     shell: Option<String>,
@@ -216,7 +216,8 @@ rows! {
     sys: || {
         let sleeper = Sleeper::start();
         let case = Case::enters(&["--pid", &sleeper.pid.to_string(), "--sys"], sleeper);
-        let script = "[ \"$(ls /sys/class/net)\" = lo ] && mountpoint -q /sys/fs/cgroup && readlink /proc/self/ns/net";
+        let script = "set -- /sys/class/net/* /sys/fs/cgroup/*; [ $# -gt 1 ] && [ \"$1\" = /sys/class/net/lo ] && [ -e \"$2\" ] \
+            && exec \"$0\" readlink /proc/self/ns/net";
         Ok(Case { script: Some(script), ..case })
     };
     dns: || resolving(&["--dns"]);
@@ -284,8 +285,8 @@ rows! {
 }
 
 /// Prints the namespace if names are resolved as by [`resolving`].
-const RESOLVES: &str = "grep -qx 'nameserver 192.0.2.53' /etc/resolv.conf && [ -d /run/nscd ] && [ ! -e /run/nscd/socket ] \
-    && readlink /proc/self/ns/net";
+const RESOLVES: &str = "read -r line </etc/resolv.conf && [ \"$line\" = 'nameserver 192.0.2.53' ] && [ -d /run/nscd ] \
+    && [ ! -e /run/nscd/socket ] && exec \"$0\" readlink /proc/self/ns/net";
 
 /// A process with a resolv.conf of its own, on a machine where nscd runs.
 fn resolving(options: &[&str]) -> Result<Case, String> {
@@ -592,7 +593,10 @@ impl Bench {
             chown(scratch.path(name), case.user, case.user).unwrap();
         }
         let command = match case.runs_command {
-            _ if let Some(script) = case.script => ["--", "sh", "-c", script].map(str::to_owned).to_vec(),
+            _ if let Some(script) = case.script => {
+                let busybox = busybox().unwrap();
+                ["--", &busybox, "sh", "-c", script, &busybox].map(str::to_owned).to_vec()
+            }
             true => vec!["--".to_owned(), busybox().unwrap(), "readlink".to_owned(), "/proc/self/ns/net".to_owned()],
             false => Vec::new(),
         };
