@@ -5,6 +5,7 @@
 
 mod binary;
 mod boot;
+mod completions;
 mod corpora;
 mod dist;
 mod engines;
