@@ -12,6 +12,7 @@ mod engines;
 mod faults;
 mod lab;
 mod live;
+mod mission;
 mod pins;
 mod status;
 mod transparency;
