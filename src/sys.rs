@@ -6,6 +6,7 @@ use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use rustix::process::Pid;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, UnsafeCell};
@@ -18,6 +19,7 @@ unsafe extern "C" {
     fn getauxval(key: c_ulong) -> c_ulong;
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
+    fn _Fork() -> c_int;
     fn _exit(status: c_int) -> !;
 }
 
@@ -97,6 +99,18 @@ pub fn unshare_mounts() -> Result<(), Errno> {
 pub fn exit(status: u8) -> ! {
     // SAFETY: _exit ends the process without running anything.
     unsafe { _exit(c_int::from(status)) }
+}
+
+/// Goes on as two processes; None in the child. What libc would do for threads is left out, as there are none.
+///
+/// # Errors
+/// The errno of fork(2).
+pub fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the program has one thread, so the child has all of it.
+    match unsafe { _Fork() } {
+        -1 => Err(last_errno()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
 }
 
 /// Switches on an option of a netlink socket: netlink(7), setsockopt(2).

@@ -5,16 +5,20 @@
 
 mod binary;
 mod boot;
+mod completions;
 mod corpora;
 mod dist;
 mod engines;
 mod faults;
 mod lab;
 mod live;
+mod mission;
+mod outlive;
 mod pins;
 mod status;
 mod transparency;
 mod trees;
 mod unprivileged;
 mod util;
+mod views;
 mod wrong;
