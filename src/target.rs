@@ -142,8 +142,7 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
         return Err(cgroup::several(text, &members));
     }
     let Some(member) = members.pop() else {
-        let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
-        return Err(Error::new(format!("{label} has no processes{unread}")));
+        return Err(Error::new(format!("{label} has no processes{}", but_unread(host))));
     };
     container::trust(host, member.owner, &member.netns, &label)?;
     Ok(Found { netns: member.netns, label, process: Some(member.process), pin: None })
@@ -161,8 +160,13 @@ fn by_inode(host: &Host, inode: u64) -> Result<Found> {
             return Ok(Found { netns, label, process: None, pin: None });
         }
     }
-    let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
-    Err(Error::new(format!("no {label}{unread}")).remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))
+    Err(Error::new(format!("no {label}{}", but_unread(host)))
+        .remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))
+}
+
+/// What a message that something was not found ends with, where not all was looked at.
+pub fn but_unread(host: &Host) -> String {
+    host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"))
 }
 
 /// The namespace with this inode and the process of the lowest pid that is in it, itself or with one of its threads.
