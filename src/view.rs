@@ -26,6 +26,8 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursi
 use rustix::process::{chdir, getcwd};
 use std::ffi::{CStr, CString};
 
+/// A descriptor that is left to the exec to close.
+type Fd = &'static OwnedFd;
 /// What the kernel said.
 type Called<T> = std::result::Result<T, Errno>;
 
@@ -112,13 +114,13 @@ fn working_directory() -> Called<Option<CString>> {
 }
 
 /// What is mounted below a directory that is about to be covered.
-struct Below(Vec<(Bytes, OwnedFd)>);
+struct Below(Vec<(Bytes, Fd)>);
 
 impl Below {
-    fn hold(own: &Host, directory: &OwnedFd) -> Called<Below> {
+    fn hold(own: &Host, directory: Fd) -> Called<Below> {
         let mut held = Vec::new();
         for point in mounts::below(&mounts::read(own)?, directory)? {
-            match own.locate(point, Links::Keep) {
+            match locate(own, point, Links::Keep) {
                 Err(Errno::NOENT) => {} // hidden by another mount
                 mount => held.push((point, mount?)),
             }
@@ -129,7 +131,7 @@ impl Below {
     /// Binds the mounts, with what is mounted on them, to where they were, now that the directory is another.
     fn bind_back(&self, own: &Host) -> Called<()> {
         for (point, mount) in &self.0 {
-            match own.locate(point, Links::Keep).and_then(|place| bind(mount, &place)) {
+            match locate(own, point, Links::Keep).and_then(|place| bind(mount, place)) {
                 Err(Errno::NOENT) => own.console.note(format_args!("nothing to mount {} on again", quoted(point))),
                 bound => bound?,
             }
@@ -138,12 +140,20 @@ impl Below {
     }
 }
 
+fn locate(own: &Host, path: &[u8], links: Links) -> Called<Fd> {
+    own.locate(path, links).map(kept)
+}
+
+fn kept(fd: OwnedFd) -> Fd {
+    Box::leak(Box::new(fd))
+}
+
 /// Mounts a new file system of this kind on what `place` holds.
-fn mount_new(kind: &CStr, place: &OwnedFd, flags: MountFlags, data: &CStr) -> Called<()> {
+fn mount_new(kind: &CStr, place: Fd, flags: MountFlags, data: &CStr) -> Called<()> {
     mount(kind, fd_path(place), kind, flags, data)
 }
 
 /// Mounts what `from` holds, with all that is mounted below it, on what `to` holds.
-fn bind(from: &OwnedFd, to: &OwnedFd) -> Called<()> {
+fn bind(from: Fd, to: Fd) -> Called<()> {
     mount_bind_recursive(fd_path(from), fd_path(to))
 }

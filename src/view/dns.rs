@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Below, Called, Step, bind, mount_new};
+use super::{Below, Called, Fd, Step, bind, kept, mount_new};
 use crate::bytes::{Bytes, join, keep};
 use crate::cli::{Args, Target};
 use crate::error::{Error, Result, is_absent};
@@ -193,12 +193,12 @@ fn files_and_dns(text: &[u8]) -> Bytes {
 /// Where the kernel refuses.
 pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
     step.action = "mount the target's files on those of \"/etc\"";
-    let etc = own.locate(b"/etc", Links::Follow)?;
-    let below = Below::hold(own, &etc)?;
+    let etc = super::locate(own, b"/etc", Links::Follow)?;
+    let below = Below::hold(own, etc)?;
     let mut wanted = Vec::new();
     let mut missing = None;
     for file in files {
-        match entry(&etc, file.name) {
+        match entry(etc, file.name) {
             Err(Errno::NOENT) if file.optional => {
                 if !file.text.is_empty() {
                     let path = join(&[b"/etc/", file.name.to_bytes()]);
@@ -207,64 +207,64 @@ pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
                 continue;
             }
             Err(Errno::NOENT) => missing = Some(file),
-            found => drop(found?),
+            found => _ = found?,
         }
         wanted.push(file);
     }
     // /etc is covered by the copies for a moment: it is the one directory that must be there.
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount_new(c"tmpfs", &etc, flags, c"mode=755")?;
-    let staged = own.locate(b"/etc", Links::Follow)?;
+    mount_new(c"tmpfs", etc, flags, c"mode=755")?;
+    let staged = super::locate(own, b"/etc", Links::Follow)?;
     // COMMAND may run as another user than we do.
     let before = umask(Mode::empty());
-    let copies = stage(&staged, &wanted);
+    let copies = stage(staged, &wanted);
     umask(before);
     let copies = copies?;
     for path in SOCKETS {
-        match own.locate(path, Links::Follow) {
+        match super::locate(own, path, Links::Follow) {
             Err(e) if is_absent(e) => {}
-            place => bind(&entry(&staged, EMPTY)?, &place?)?,
+            place => bind(entry(staged, EMPTY)?, place?)?,
         }
     }
     let Some(file) = missing else {
-        bind_each(&wanted, &copies, &etc)?;
+        bind_each(&wanted, copies, etc)?;
         // What is bound from it stays.
-        return unmount(fd_path(&staged), UnmountFlags::DETACH);
+        return unmount(fd_path(staged), UnmountFlags::DETACH);
     };
     // No entry to mount on, and none can be made that nobody else would see.
     step.action = "mount an overlay on \"/etc\", where a file is missing";
     step.remedy = join(&[b"touch /etc/", file.name.to_bytes()]);
-    let layers = join(&[b"lowerdir=", fd_path(&copies).to_bytes(), b":", fd_path(&etc).to_bytes(), b"\0"]);
+    let layers = join(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes(), b"\0"]);
     let layers = CStr::from_bytes_with_nul(layers).unwrap_or_default();
-    mount_new(c"overlay", &etc, MountFlags::RDONLY, layers)?;
+    mount_new(c"overlay", etc, MountFlags::RDONLY, layers)?;
     below.bind_back(own)?;
     // Also over what was mounted on an entry before.
-    bind_each(&wanted, &copies, &own.locate(b"/etc", Links::Follow)?)
+    bind_each(&wanted, copies, super::locate(own, b"/etc", Links::Follow)?)
 }
 
-fn bind_each(files: &[&File], copies: &OwnedFd, etc: &OwnedFd) -> Called<()> {
+fn bind_each(files: &[&File], copies: Fd, etc: Fd) -> Called<()> {
     for file in files {
-        bind(&entry(copies, file.name)?, &entry(etc, file.name)?)?;
+        bind(entry(copies, file.name)?, entry(etc, file.name)?)?;
     }
     Ok(())
 }
 
 /// The entry itself, be it a symlink.
-fn entry(directory: &OwnedFd, name: &CStr) -> Called<OwnedFd> {
-    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+fn entry(directory: Fd, name: &CStr) -> Called<Fd> {
+    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).map(kept)
 }
 
 /// Writes the copies into a directory of their own, beside [`EMPTY`].
-fn stage(staged: &OwnedFd, files: &[&File]) -> Called<OwnedFd> {
+fn stage(staged: Fd, files: &[&File]) -> Called<Fd> {
     mkdirat(staged, EMPTY, Mode::from_raw_mode(0o755))?;
     mkdirat(staged, c"copies", Mode::from_raw_mode(0o755))?;
     let copies = entry(staged, c"copies")?;
     for file in files {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let copy = openat(&copies, file.name, flags, Mode::from_raw_mode(0o644))?;
+        let copy = openat(copies, file.name, flags, Mode::from_raw_mode(0o644)).map(kept)?;
         let mut rest = file.text;
         while !rest.is_empty() {
-            rest = &rest[retry_on_intr(|| write(&copy, rest))?..];
+            rest = &rest[retry_on_intr(|| write(copy, rest))?..];
         }
     }
     Ok(copies)

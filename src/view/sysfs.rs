@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Below, Called, mount_new};
+use super::{Below, Called, locate, mount_new};
 use crate::host::Host;
 use crate::root::{Links, fd_path};
 use rustix::fs::fstatfs;
@@ -18,22 +18,22 @@ const READ_ONLY: u64 = 1;
 /// Where there is no /sys, or the kernel refuses.
 pub fn show(own: &Host) -> Called<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let covered = own.locate(b"/sys", Links::Follow)?;
-    let is_read_only = fstatfs(&covered)?.f_flags as u64 & READ_ONLY != 0;
-    let below = Below::hold(own, &covered)?;
-    match mount_new(c"sysfs", &covered, flags, c"") {
+    let covered = locate(own, b"/sys", Links::Follow)?;
+    let is_read_only = fstatfs(covered)?.f_flags as u64 & READ_ONLY != 0;
+    let below = Below::hold(own, covered)?;
+    match mount_new(c"sysfs", covered, flags, c"") {
         // It is there already, and the kernel does not mount it on itself.
         Err(Errno::BUSY) => {
-            mount_new(c"tmpfs", &covered, flags, c"")?;
-            mount_new(c"sysfs", &covered, flags, c"")?;
+            mount_new(c"tmpfs", covered, flags, c"")?;
+            mount_new(c"sysfs", covered, flags, c"")?;
         }
         mounted => mounted?,
     }
     below.bind_back(own)?;
     if is_read_only {
         // MS_RDONLY of a new mount is for all mounts of this namespace's sysfs, other people's too; this is for ours alone.
-        let ours = own.locate(b"/sys", Links::Follow)?;
-        mount_remount(fd_path(&ours), MountFlags::BIND | MountFlags::RDONLY | flags, c"")?;
+        let ours = locate(own, b"/sys", Links::Follow)?;
+        mount_remount(fd_path(ours), MountFlags::BIND | MountFlags::RDONLY | flags, c"")?;
     }
     Ok(())
 }
