@@ -12,14 +12,14 @@ use crate::console::Console;
 use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
-use crate::root::{Links, Root, file_type, reopen, type_name};
+use crate::root::{Links, Root, fd_path, file_type, reopen, type_name};
 use crate::text::quoted;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, stat, statat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, readlinkat, stat, statat,
 };
 use rustix::io::Errno;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 
@@ -34,6 +34,8 @@ pub struct Host {
     /// A procfs that is not ours.
     proc: Option<OwnedFd>,
     unread: RefCell<Vec<String>>,
+    /// How many processes were denied beside those remembered one by one.
+    pub unread_processes: Cell<usize>,
 }
 
 /// A file's content and who could have written it.
@@ -47,7 +49,7 @@ pub struct File {
 impl Host {
     /// This machine, as our own mount namespace shows it.
     pub fn own(console: Console) -> Host {
-        Host { console, root: Root::Own, proc: None, unread: RefCell::default() }
+        Host { console, root: Root::Own, proc: None, unread: RefCell::default(), unread_processes: Cell::new(0) }
     }
 
     /// The machine whose `/` is mounted at `dir`.
@@ -78,6 +80,17 @@ impl Host {
     /// Its file tree.
     pub fn root(&self) -> &Root {
         &self.root
+    }
+
+    /// What a path of our mount namespace is called on this machine; None where it lies outside.
+    ///
+    /// # Errors
+    /// The errno of readlink(2).
+    pub fn called<'a>(&self, path: &'a [u8]) -> std::result::Result<Option<&'a [u8]>, Errno> {
+        let Root::Directory(root) = &self.root else { return Ok(Some(path)) };
+        let top = readlinkat(CWD, fd_path(root), Vec::new())?;
+        let top = top.as_bytes().strip_suffix(b"/").unwrap_or(top.as_bytes());
+        Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))
     }
 
     /// An O_PATH descriptor of an absolute path on this machine.
@@ -114,16 +127,6 @@ impl Host {
             None => stat(format!("/proc/{path}")),
         };
         stat.map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
-    }
-
-    /// The link count of `path` below this machine's /proc.
-    ///
-    /// # Errors
-    /// The errno of stat(2).
-    pub fn links_proc(&self, path: &str) -> std::result::Result<u64, Errno> {
-        // u32 on some machines, u64 on others: of any width, it is only compared with a small number.
-        #[allow(clippy::useless_conversion)]
-        Ok(u64::from(fstat(self.open_proc(path, OFlags::PATH)?)?.st_nlink))
     }
 
     /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
@@ -190,11 +193,16 @@ impl Host {
         }
     }
 
+    /// What a message that something was not found ends with.
+    pub fn but_unread(&self) -> String {
+        self.unread().map_or(String::new(), |unread| format!("; not all of the host could be read: {unread}"))
+    }
+
     /// What was denied so far, the first with its reason, for "not all of the host could be read".
     pub fn unread(&self) -> Option<String> {
         let unread = self.unread.borrow();
         let first = unread.first()?;
-        Some(match unread.len() - 1 {
+        Some(match unread.len() - 1 + self.unread_processes.get() {
             0 => first.clone(),
             more => format!("{first} (and {more} more)"),
         })

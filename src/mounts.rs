@@ -46,13 +46,18 @@ pub fn read(host: &Host) -> std::result::Result<Vec<Mount>, Errno> {
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
-/// Where namespaces are mounted.
+/// The inode of each network namespace that is mounted somewhere, and where, as `host` calls it.
 ///
 /// # Errors
 /// As [`all`].
-pub fn nsfs(host: &Host) -> Result<Vec<Bytes>> {
-    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(mount.kind, b"nsfs" | b"proc");
-    Ok(all(host)?.into_iter().filter(is_net).map(|mount| mount.point).collect())
+pub fn nsfs(host: &Host) -> Result<Vec<(u64, Bytes)>> {
+    let mut found = Vec::new();
+    for mount in all(host)?.iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
+        let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| number(rest.strip_suffix(b"]")?));
+        let path = host.called(mount.point).map_err(|e| Error::cannot("name the mounts of the host", e))?;
+        found.extend(inode.zip(path));
+    }
+    Ok(found)
 }
 
 /// Where mounts are made right on the mount that the directory `dir` was opened in, below `dir`. What is mounted on another mount
@@ -64,7 +69,8 @@ pub fn below(mounts: &[Mount], dir: &OwnedFd) -> std::result::Result<Vec<Bytes>,
     let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
     let here = readlinkat(CWD, fd_path(dir), Vec::new())?;
-    let inside = [here.as_bytes(), b"/"].concat();
+    let here = here.as_bytes();
+    let inside = [here.strip_suffix(b"/").unwrap_or(here), b"/"].concat();
     let mut points = Vec::new();
     for mount in mounts {
         if mount.parent == own && mount.point.starts_with(&inside) {

@@ -7,13 +7,14 @@ use crate::cli::Target;
 use crate::container::{self, Outcome, Proof, Subject};
 use crate::engine::{Init, oci};
 use crate::error::{Error, Result};
+use crate::find;
 use crate::host::Host;
 use crate::netns::NetNs;
 use crate::pinned;
-use crate::process::{Process, all_pids, diagnose};
+use crate::process::{Process, diagnose};
 use crate::root::Links;
 use crate::text::{quoted, shown};
-use crate::{cgroup, mounts};
+use crate::{cgroup, namespaces};
 use rustix::fs::OFlags;
 use std::os::unix::ffi::OsStrExt;
 
@@ -44,6 +45,8 @@ pub fn resolve(host: &Host, target: &Target) -> Result<Found> {
         Target::State(path) => by_state(host, path.as_bytes()),
         Target::Cgroup(path) => by_cgroup(host, path.as_bytes()),
         Target::Inode(inode) => by_inode(host, *inode),
+        Target::Addr(ip) => find::by_addr(host, *ip),
+        Target::Veth(name) => find::by_veth(host, name.as_bytes()),
     }?;
     let by = found.process.as_ref().map_or(String::new(), |process| format!(", by process {}", process.pid));
     host.console.tell(format_args!("{} is in network namespace {}{by}", found.label, found.netns.id.ino));
@@ -142,7 +145,7 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
         return Err(cgroup::several(text, &members));
     }
     let Some(member) = members.pop() else {
-        return Err(Error::new(format!("{label} has no processes{}", but_unread(host))));
+        return Err(Error::new(format!("{label} has no processes{}", host.but_unread())));
     };
     container::trust(host, member.owner, &member.netns, &label)?;
     Ok(Found { netns: member.netns, label, process: Some(member.process), pin: None })
@@ -151,65 +154,9 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
 /// The namespace with this inode, held by a process, a thread or a mount.
 fn by_inode(host: &Host, inode: u64) -> Result<Found> {
     let label = format!("network namespace {inode}");
-    if let Some((netns, process)) = member(host, inode)? {
+    if let Some((netns, process)) = namespaces::by_inode(host, inode)? {
         return Ok(Found { netns, label, process, pin: None });
     }
-    for path in mounts::nsfs(host)? {
-        let netns = host.locate(path, Links::Keep).ok().and_then(|located| NetNs::of_file(located, path).ok());
-        if let Some(netns) = netns.filter(|netns| netns.id.ino == inode) {
-            return Ok(Found { netns, label, process: None, pin: None });
-        }
-    }
-    Err(Error::new(format!("no {label}{}", but_unread(host)))
+    Err(Error::new(format!("no {label}{}", host.but_unread()))
         .remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))
-}
-
-/// What a message that something was not found ends with, where not all was looked at.
-pub fn but_unread(host: &Host) -> String {
-    host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"))
-}
-
-/// The namespace with this inode and the process of the lowest pid that is in it, itself or with one of its threads.
-///
-/// # Errors
-/// Where the machine rather than a process is the reason that one could not be looked at.
-pub fn member(host: &Host, inode: u64) -> Result<Option<(NetNs, Option<Process>)>> {
-    for pid in all_pids(host)? {
-        for task in [pid.to_string()].into_iter().chain(other_threads(host, pid)?) {
-            let link = format!("{task}/ns/net");
-            match host.stat_proc(&link) {
-                Ok(id) if id.ino == inode => {}
-                Ok(_) => continue,
-                Err(e) if crate::process::is_gone(e) => continue,
-                Err(e) => {
-                    host.excuse(format!("/proc/{link}").as_bytes(), e)?;
-                    continue;
-                }
-            }
-            let process = Process::hold(host, pid).ok().flatten();
-            let opened = host.open_proc(&link, OFlags::RDONLY).and_then(NetNs::of_link);
-            // Between the two looks the process may have gone or moved; another one may do.
-            if let Some(netns) = opened.ok().filter(|netns| netns.id.ino == inode) {
-                return Ok(Some((netns, process)));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// The threads of a process but its first, as paths below /proc: a link count of 3 says that there are none.
-fn other_threads(host: &Host, pid: u32) -> Result<Vec<String>> {
-    let task = format!("{pid}/task");
-    let several = host.links_proc(&task).is_ok_and(|links| links > 3);
-    if !several {
-        return Ok(Vec::new());
-    }
-    let listed = host.open_proc(&task, OFlags::RDONLY | OFlags::DIRECTORY).and_then(crate::host::names_in);
-    match listed {
-        Ok(names) => {
-            Ok(names.iter().filter_map(|name| Some(format!("{task}/{}", std::str::from_utf8(name).ok()?))).collect())
-        }
-        Err(e) if crate::process::is_gone(e) => Ok(Vec::new()),
-        Err(e) => host.excuse(format!("/proc/{task}").as_bytes(), e).map(|()| Vec::new()),
-    }
 }

@@ -12,9 +12,10 @@ use crate::bytes::{Bytes, join, keep};
 use crate::cli::{Args, Target};
 use crate::error::{Error, Result, is_absent};
 use crate::host::{Host, is_directory, names_in, read_located};
+use crate::namespaces;
 use crate::process::{Process, diagnose, is_gone};
 use crate::root::{Links, Root, fd_path};
-use crate::target::{self, Found, but_unread};
+use crate::target::Found;
 use crate::text::quoted;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, mkdirat, openat};
@@ -132,11 +133,11 @@ fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
         Some(Target::Pid(pid)) => {
             by_pid(pid)?.filter(|held| held.netns().is_ok_and(|netns| netns.id == found.netns.id))
         }
-        _ => target::member(host, found.netns.id.ino)?.and_then(|(_, process)| process),
+        _ => namespaces::by_inode(host, found.netns.id.ino)?.and_then(|(_, process)| process),
     };
     process.ok_or_else(|| {
         let error =
-            Error::new(format!("{} has no process to take /etc/resolv.conf from{}", found.label, but_unread(host)));
+            Error::new(format!("{} has no process to take /etc/resolv.conf from{}", found.label, host.but_unread()));
         match found.pin {
             Some(pin) => error.remedy(format!("write {}", quoted(join(&[b"/etc/netns/", pin, b"/resolv.conf"])))),
             None => error,
