@@ -148,7 +148,7 @@ impl Holder {
                 };
                 match NetNs::of_file(located, path) {
                     Ok(netns) => (netns, None),
-                    Err(error) if error.by_kernel => return Err(error),
+                    Err(error) if error.errno.is_some() => return Err(error),
                     Err(_) => return Ok(None),
                 }
             }
