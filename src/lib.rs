@@ -16,6 +16,7 @@ pub mod host;
 pub mod json;
 pub mod mounts;
 pub mod namespaces;
+pub mod netlink;
 pub mod netns;
 pub mod pin;
 pub mod pinned;

@@ -4,13 +4,14 @@
 
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result, describe};
+use crate::console;
+use crate::error::{Error, FAILED, Result, describe};
 use crate::host::Host;
 use crate::root::{fd_path, reopen, type_name};
 use crate::sys;
 use crate::text::quoted;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, readlinkat, stat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, openat, readlinkat, stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{
@@ -57,6 +58,16 @@ impl NetNs {
     pub fn of_link(fd: OwnedFd) -> std::result::Result<NetNs, Errno> {
         let id = id_of(&fd)?;
         Ok(NetNs { fd, id })
+    }
+
+    /// The namespace we are in.
+    ///
+    /// # Errors
+    /// Where /proc does not show it.
+    pub fn own() -> Result<NetNs> {
+        openat(CWD, c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(NetNs::of_link)
+            .map_err(|e| Error::cannot("open our own network namespace", e))
     }
 
     /// Takes a located (O_PATH) file if it is a network namespace; `path` is for messages.
@@ -177,6 +188,29 @@ impl AsFd for NetNs {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Does `look` in `netns` and comes back to `home`, where we are; None where we may not go there.
+///
+/// Not to come back ends the program at once, with nothing else done in the wrong place.
+///
+/// # Errors
+/// Where setns(2) fails for any other reason, and those of `look`.
+pub fn within<T>(netns: &NetNs, home: &NetNs, look: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    if netns.id == home.id {
+        return look().map(Some);
+    }
+    match netns.set() {
+        Ok(()) => {}
+        Err(Errno::PERM) => return Ok(None),
+        Err(e) => return Err(cannot_enter(&format!("inode {}", netns.id.ino), e)),
+    }
+    let seen = look();
+    if let Err(e) = home.set() {
+        console::report(&Error::cannot("come back to our own network namespace", e));
+        sys::exit(FAILED);
+    }
+    seen.map(Some)
 }
 
 /// The namespace we are in.

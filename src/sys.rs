@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use rustix::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
@@ -17,6 +17,7 @@ unsafe extern "C" {
     fn execvp(file: *const c_char, argv: *const *const c_char) -> c_int;
     fn getauxval(key: c_ulong) -> c_ulong;
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
     fn _exit(status: c_int) -> !;
 }
 
@@ -90,6 +91,26 @@ pub fn is_secure_exec() -> bool {
 pub fn unshare_mounts() -> Result<(), Errno> {
     // SAFETY: unsafe because of CLONE_FILES, which is not asked for here.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
+}
+
+/// Ends the program at once.
+pub fn exit(status: u8) -> ! {
+    // SAFETY: _exit ends the process without running anything.
+    unsafe { _exit(c_int::from(status)) }
+}
+
+/// Switches on an option of a netlink socket: netlink(7), setsockopt(2).
+///
+/// # Errors
+/// ENOPROTOOPT where the kernel is older than the option.
+pub fn set_netlink_option(socket: impl AsFd, option: c_int) -> Result<(), Errno> {
+    const SOL_NETLINK: c_int = 270;
+    let on: c_int = 1;
+    // SAFETY: the value is a C int of the size that is given.
+    let result = unsafe {
+        setsockopt(socket.as_fd().as_raw_fd(), SOL_NETLINK, option, (&raw const on).cast(), size_of::<c_int>() as u32)
+    };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
 /// The user namespace that owns namespace `fd`: ioctl_nsfs(2), NS_GET_USERNS, Linux 4.9.
@@ -260,8 +281,7 @@ fn out_of_memory() -> ! {
         // SAFETY: TEXT is valid for its length.
         unsafe { write(2, TEXT.as_ptr().cast(), TEXT.len()) };
     }
-    // SAFETY: _exit ends the process without running anything.
-    unsafe { _exit(c_int::from(crate::error::FAILED)) }
+    exit(crate::error::FAILED)
 }
 
 #[cfg(test)]
