@@ -24,6 +24,8 @@ enum Kind {
     Inode,
     Pin,
     Unpin,
+    Sys,
+    Dns,
     HostRoot,
     Quiet,
     Verbose,
@@ -66,6 +68,8 @@ pub const TARGETS: &[Opt] = &[
 pub const MODIFIERS: &[Opt] = &[
     opt!(Pin, [], ["pin"], Some("NAME"), "keep the namespace as /run/netns/NAME first"),
     opt!(Unpin, [], ["unpin"], Some("NAME..."), "remove these pins; takes no TARGET"),
+    opt!(Sys, [], ["sys"], None, "COMMAND sees the namespace's /sys/class/net"),
+    opt!(Dns, [], ["dns"], None, "COMMAND resolves names as TARGET does"),
     opt!(HostRoot, [], ["host-root"], Some("DIR"), "the host is the one mounted at DIR"),
     opt!(Quiet, ['q'], ["quiet"], None, "no notes"),
     opt!(Verbose, ['v'], ["verbose"], None, "tell on stderr how TARGET was found"),
@@ -142,6 +146,10 @@ pub struct Args {
     pub pin: Option<OsString>,
     /// The names after `--unpin`.
     pub unpin: Vec<OsString>,
+    /// `--sys`
+    pub sys: bool,
+    /// `--dns`
+    pub dns: bool,
     /// `--host-root`
     pub host_root: Option<OsString>,
     /// `--quiet`
@@ -201,6 +209,8 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> 
             Kind::Version => return Ok(Invocation::Version),
             Kind::Quiet => args.quiet = true,
             Kind::Verbose => args.verbose = true,
+            Kind::Sys => args.sys = true,
+            Kind::Dns => args.dns = true,
             Kind::Pin => args.pin = Some(pin_name(value(&mut parser, opt)?)?),
             Kind::Unpin => {}
             Kind::HostRoot => args.host_root = Some(value(&mut parser, opt)?),
@@ -212,6 +222,10 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> 
                 args.target = Some(option_target(target, value)?);
             }
         }
+    }
+    let runs = !given.contains(&Kind::Unpin) && (args.pin.is_none() || args.command.is_some());
+    if (args.sys || args.dns) && !runs {
+        return Err(usage("--sys and --dns are for a COMMAND, and none is run"));
     }
     if args.quiet && args.verbose {
         return Err(usage("--quiet and --verbose contradict each other"));
@@ -283,9 +297,7 @@ fn option_target(kind: Kind, value: OsString) -> Result<Target> {
         Kind::File => Target::File(value),
         Kind::State => Target::State(value),
         Kind::Cgroup => Target::Cgroup(value),
-        Kind::Pin | Kind::Unpin | Kind::HostRoot | Kind::Quiet | Kind::Verbose | Kind::Help | Kind::Version => {
-            unreachable!("not a target")
-        }
+        _ => unreachable!("not a target"),
     })
 }
 
@@ -456,6 +468,8 @@ mod tests {
         assert!(bad(&["--unpin", "--"]).contains("needs a name"));
         assert!(bad(&["web", "--unpin", "a"]).contains("no target"));
         assert!(bad(&["--unpin", "a", "-p", "5"]).contains("no target"));
+        assert!(bad(&["--unpin", "a", "--dns"]).contains("none is run"));
+        assert!(bad(&["web", "--sys", "--pin", "b"]).contains("none is run"));
         assert!(bad(&["--unpin", "a", "--pin", "b"]).contains("contradict"));
     }
 

@@ -88,6 +88,11 @@ impl Host {
         Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))
     }
 
+    /// Its file tree.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
     /// An O_PATH descriptor of an absolute path on this machine.
     ///
     /// # Errors
@@ -150,25 +155,12 @@ impl Host {
     /// # Errors
     /// For whatever reason it cannot be read.
     pub fn named_file(&self, path: &[u8]) -> Result<File> {
-        self.read_regular(path).map_err(|unreadable| match unreadable {
-            Unreadable::Errno(e) => Error::cannot(format_args!("read {}", quoted(path)), e),
-            Unreadable::Odd(reason) => Error::new(format!("{} {reason}", quoted(path))),
-        })
+        self.read_regular(path).map_err(|unreadable| unreadable.of(&quoted(path)))
     }
 
     fn read_regular(&self, path: &[u8]) -> std::result::Result<File, Unreadable> {
         let located = self.locate(path, Links::Keep)?;
-        let stat = fstat(&located)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            kind => return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind)))),
-        }
-        let too_large = || Unreadable::Odd(format!("is larger than {} MiB", MAX_FILE >> 20));
-        if stat.st_size > MAX_FILE as i64 {
-            return Err(too_large());
-        }
-        let bytes = read_file(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
-        Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
+        read_located(located, MAX_FILE)
     }
 
     /// The names in a directory, without `.` and `..`; none where it is absent or may not be read (remembered).
@@ -212,17 +204,47 @@ impl Host {
     }
 }
 
-enum Unreadable {
+/// Why a file is not read.
+pub enum Unreadable {
     /// The kernel's reason.
     Errno(Errno),
     /// Not the kind of file that an engine writes.
     Odd(String),
 }
 
+impl Unreadable {
+    /// The failure to read `what`, as a message calls it.
+    pub fn of(self, what: &str) -> Error {
+        match self {
+            Unreadable::Errno(e) => Error::cannot(format_args!("read {what}"), e),
+            Unreadable::Odd(reason) => Error::new(format!("{what} {reason}")),
+        }
+    }
+}
+
 impl From<Errno> for Unreadable {
     fn from(errno: Errno) -> Unreadable {
         Unreadable::Errno(errno)
     }
+}
+
+/// Reads a located (O_PATH) file if it is regular and has at most `most` bytes, whole MiB.
+///
+/// # Errors
+/// What it is instead, or the errno of open(2) and read(2).
+pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<File, Unreadable> {
+    let stat = fstat(&located)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        kind => return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind)))),
+    }
+    let too_large = || Unreadable::Odd(format!("is larger than {} MiB", most >> 20));
+    if stat.st_size > most as i64 {
+        return Err(too_large());
+    }
+    // Somebody's lease on the file would delay an open that may wait.
+    let bytes = read_file(reopen(&located, OFlags::RDONLY | OFlags::NONBLOCK)?, stat.st_size as usize, most)?;
+    Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
 }
 
 /// The names in an open directory, without `.` and `..`.

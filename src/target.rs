@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::keep;
+use crate::bytes::{Bytes, keep};
 use crate::cli::Target;
 use crate::container::{self, Outcome, Proof, Subject};
 use crate::engine::{Init, oci};
@@ -26,6 +26,8 @@ pub struct Found {
     pub label: String,
     /// The process it was found by, held.
     pub process: Option<Process>,
+    /// The pin it was found by, a name in /run/netns.
+    pub pin: Option<Bytes>,
 }
 
 /// Finds the one namespace that `target` means on `host`.
@@ -54,7 +56,7 @@ fn by_pid(host: &Host, pid: u32) -> Result<Found> {
         .open_proc(&format!("{pid}/ns/net"), OFlags::RDONLY)
         .and_then(NetNs::of_link)
         .map_err(|e| diagnose(host, pid, e))?;
-    Ok(Found { netns, label: format!("process {pid}"), process: None })
+    Ok(Found { netns, label: format!("process {pid}"), process: None, pin: None })
 }
 
 /// A bare word: both a container and a pin are fine where they are one namespace.
@@ -98,7 +100,7 @@ fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
 
 fn of_running(running: container::Running) -> Found {
     let label = container::label(&running.container);
-    Found { netns: running.netns, label, process: Some(running.process) }
+    Found { netns: running.netns, label, process: Some(running.process), pin: None }
 }
 
 fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
@@ -109,13 +111,13 @@ fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
 }
 
 fn of_pin(netns: NetNs, name: &[u8]) -> Found {
-    Found { netns, label: format!("pin {}", quoted(name)), process: None }
+    Found { netns, label: format!("pin {}", quoted(name)), process: None, pin: Some(keep(name)) }
 }
 
 fn by_file(host: &Host, path: &[u8]) -> Result<Found> {
     let located =
         host.locate(path, Links::Follow).map_err(|e| Error::cannot(format_args!("open {}", quoted(path)), e))?;
-    Ok(Found { netns: NetNs::of_file(located, path)?, label: quoted(path), process: None })
+    Ok(Found { netns: NetNs::of_file(located, path)?, label: quoted(path), process: None, pin: None })
 }
 
 fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
@@ -126,7 +128,7 @@ fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
     match container::prove(host, &init, &subject)? {
         Proof::Alive(process, netns) => {
             container::trust(host, owner, &netns, &label)?;
-            Ok(Found { netns, label, process: Some(process) })
+            Ok(Found { netns, label, process: Some(process), pin: None })
         }
         Proof::Gone(reason) => Err(Error::new(format!("{label} is not running{reason}"))),
     }
@@ -144,14 +146,14 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
         return Err(Error::new(format!("{label} has no processes{unread}")));
     };
     container::trust(host, member.owner, &member.netns, &label)?;
-    Ok(Found { netns: member.netns, label, process: Some(member.process) })
+    Ok(Found { netns: member.netns, label, process: Some(member.process), pin: None })
 }
 
 /// The namespace with this inode, held by a process, a thread or a mount.
 fn by_inode(host: &Host, inode: u64) -> Result<Found> {
     let label = format!("network namespace {inode}");
     if let Some((netns, process)) = namespaces::by_inode(host, inode)? {
-        return Ok(Found { netns, label, process });
+        return Ok(Found { netns, label, process, pin: None });
     }
     let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
     Err(Error::new(format!("no {label}{unread}")).remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))

@@ -15,4 +15,5 @@ mod transparency;
 mod trees;
 mod unprivileged;
 mod util;
+mod views;
 mod wrong;
