@@ -272,6 +272,15 @@ fn said(host: &Host, running: Running) -> Outcome {
     Outcome::Running(running)
 }
 
+/// The name of a container's pod, or its own.
+pub fn pod_or_name(container: &Container) -> Bytes {
+    let second = container.name.iter().enumerate().filter(|(_, b)| **b == b'/').nth(1);
+    match second {
+        Some((end, _)) if container.engine == "k8s" => &container.name[..end],
+        _ => container.name,
+    }
+}
+
 fn pod(container: &Container) -> Vec<&[u8]> {
     container.name.split(|b| *b == b'/').take(2).collect()
 }
@@ -621,6 +630,9 @@ mod tests {
             assert!(!is_named(&c, name.as_bytes()), "{name}");
         }
         assert!(!is_named(&container("runc", "a/b", "x", Evidence::Anywhere), b"b"));
+        assert_eq!(pod_or_name(&c), b"shop/cart");
+        assert_eq!(pod_or_name(&container("k8s", "shop/cart", "x", Evidence::Anywhere)), b"shop/cart");
+        assert_eq!(pod_or_name(&container("runc", "a/b/c", "x", Evidence::Anywhere)), b"a/b/c");
     }
 
     #[test]
