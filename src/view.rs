@@ -12,7 +12,7 @@ mod sysfs;
 use crate::bytes::Bytes;
 use crate::cli::Args;
 use crate::console::Console;
-use crate::error::{Error, Result, is_denied};
+use crate::error::{Error, Result, is_absent, is_denied};
 use crate::host::Host;
 use crate::mounts;
 use crate::root::{Links, fd_path};
@@ -20,10 +20,11 @@ use crate::sys;
 use crate::target::Found;
 use crate::text::quoted;
 use rustix::fd::OwnedFd;
+use rustix::fs::stat;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 use rustix::process::{chdir, getcwd};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt::Display;
 
 /// What to show, read and ready.
@@ -50,7 +51,7 @@ impl View {
         if !self.sys && self.dns.is_none() {
             return Ok(());
         }
-        let working = getcwd(Vec::new());
+        let working = working_directory().map_err(|e| Error::cannot("look up the working directory", e))?;
         sys::unshare_mounts().map_err(|e| refused("make a mount namespace", e))?;
         mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(|e| {
             let error = refused("make \"/\" a slave mount", e);
@@ -65,24 +66,27 @@ impl View {
         if let Some(files) = &self.dns {
             dns::show(&own, files)?;
         }
-        match working {
-            Ok(path) => return_to(&path),
-            // Removed since it was entered: it has no path, and is in no directory of ours.
-            Err(_) => Ok(()),
+        // It may be covered now.
+        if let Some(path) = working {
+            chdir(&*path).map_err(|e| {
+                Error::cannot(format_args!("enter {} as COMMAND is to see it", quoted(path.to_bytes())), e)
+                    .remedy("start from another directory: cd /")
+            })?;
         }
+        Ok(())
     }
 }
 
-/// Enters the working directory once more, by its path: it may be covered now.
-fn return_to(path: &CStr) -> Result<()> {
-    match chdir(path) {
-        // getcwd(2) puts "(unreachable)" before what is outside of our root.
-        Err(e @ (Errno::NOENT | Errno::NOTDIR)) if path.to_bytes().starts_with(b"/") => {
-            Err(Error::cannot(format_args!("enter {} as COMMAND is to see it", quoted(path.to_bytes())), e)
-                .remedy("start from another directory: cd /"))
-        }
-        // Where the way to it may not be searched, it is none of the directories that we cover.
-        _ => Ok(()),
+/// The path of the working directory, where that leads to it. It does not if the directory was removed, is outside of our root, or is
+/// covered already; and it may not be one that we may go.
+fn working_directory() -> std::result::Result<Option<CString>, Errno> {
+    let same = |path: CString| {
+        let (by_path, itself) = (stat(&*path)?, stat(c".")?);
+        Ok(((by_path.st_dev, by_path.st_ino) == (itself.st_dev, itself.st_ino)).then_some(path))
+    };
+    match getcwd(Vec::new()).and_then(same) {
+        Err(e) if is_absent(e) || is_denied(e) => Ok(None),
+        path => path,
     }
 }
 

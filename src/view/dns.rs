@@ -204,7 +204,9 @@ pub fn show(own: &Host, files: &[File]) -> Result<()> {
     for file in files {
         match entry(&etc, file.name) {
             Err(Errno::NOENT) if file.optional => {
-                own.console.note(format_args!("there is no {} to be replaced", in_etc(file)));
+                if !file.text.is_empty() {
+                    own.console.note(format_args!("there is no {} to be replaced", in_etc(file)));
+                }
                 continue;
             }
             Err(Errno::NOENT) => missing = Some(file),

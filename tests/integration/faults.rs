@@ -51,6 +51,8 @@ struct Case {
     args: Vec<String>,
     does: Does,
     runs_command: bool,
+    /// A script that prints the namespace only if all else is right, too. It has no children, whose calls would fail as well.
+    script: Option<&'static str>,
     user: Option<u32>,
     shell: Option<String>,
     /// Whether it is to work where [`NEWER`] calls are missing.
@@ -62,7 +64,7 @@ struct Case {
 impl Case {
     fn new(args: &[&str], does: Does) -> Case {
         let args = args.iter().map(|arg| arg.to_string()).collect();
-        Case { args, does, runs_command: true, user: None, shell: None, is_old: true, _held: Vec::new() }
+        Case { args, does, runs_command: true, script: None, user: None, shell: None, is_old: true, _held: Vec::new() }
     }
 
     fn enters(args: &[&str], sleeper: Sleeper) -> Case {
@@ -211,6 +213,26 @@ rows! {
         let (other, sleeper) = (pinned("other"), Sleeper::start());
         Ok(Case::new(&["--unpin", "blue"], Does::Unpins("blue")).without_command().holding((other, sleeper)))
     };
+    sys: || {
+        let sleeper = Sleeper::start();
+        let case = Case::enters(&["--pid", &sleeper.pid.to_string(), "--sys"], sleeper);
+        let script = "set -- /sys/class/net/* /sys/fs/cgroup/*; [ $# -gt 1 ] && [ \"$1\" = /sys/class/net/lo ] && [ -e \"$2\" ] \
+            && exec \"$0\" readlink /proc/self/ns/net";
+        Ok(Case { script: Some(script), ..case })
+    };
+    dns: || resolving(&["--dns"]);
+    dns_and_sys: || resolving(&["--dns", "--sys"]);
+    dns_without_a_place_for_it: || {
+        let case = resolving(&["--dns"])?;
+        lab::tool(&["sh", "-c", "mount -t tmpfs none /etc && echo 'hosts: files' >/etc/nsswitch.conf"])?;
+        Ok(case)
+    };
+    dns_of_a_pin: || {
+        let sleeper = pinned("blue");
+        lab::tool(&["sh", "-c", "mount -t tmpfs none /etc && mkdir -p /etc/netns/blue /run/nscd && : >/run/nscd/socket
+            : >/etc/resolv.conf; echo nameserver 192.0.2.53 >/etc/netns/blue/resolv.conf"])?;
+        Ok(Case { script: Some(RESOLVES), ..Case::enters(&["--netns", "blue", "--dns"], sleeper) })
+    };
     a_name_of_two: || {
         let ((_, one), two) = (docker("web"), podman("web"));
         Ok(Case::refuses_many(&["web"], one, two))
@@ -260,6 +282,19 @@ rows! {
         lab::tool(&["mount", "--bind", &format!("/proc/{}/ns/uts", sleeper.pid), "/run/netns/blue"])?;
         Ok(Case::new(&["-n", "blue"], Does::Refuses).holding(sleeper))
     };
+}
+
+/// Prints the namespace if names are resolved as by [`resolving`].
+const RESOLVES: &str = "read -r line </etc/resolv.conf && [ \"$line\" = 'nameserver 192.0.2.53' ] && [ -d /run/nscd ] \
+    && [ ! -e /run/nscd/socket ] && exec \"$0\" readlink /proc/self/ns/net";
+
+/// A process with a resolv.conf of its own, on a machine where nscd runs.
+fn resolving(options: &[&str]) -> Result<Case, String> {
+    lab::tool(&["sh", "-c", "mkdir /run/nscd && : >/run/nscd/socket && echo nameserver 192.0.2.53 >/run/theirs"])?;
+    let script = "mount --bind /run/theirs /etc/resolv.conf && exec sleep 300";
+    let sleeper = Sleeper::spawn(Command::new("unshare").args(["-nm", "sh", "-c", script]));
+    let case = Case::enters(&[&["--pid", &sleeper.pid.to_string()], options].concat(), sleeper);
+    Ok(Case { script: Some(RESOLVES), ..case })
 }
 
 /// A running container of docker's.
@@ -558,6 +593,10 @@ impl Bench {
             chown(scratch.path(name), case.user, case.user).unwrap();
         }
         let command = match case.runs_command {
+            _ if let Some(script) = case.script => {
+                let busybox = busybox().unwrap();
+                ["--", &busybox, "sh", "-c", script, &busybox].map(str::to_owned).to_vec()
+            }
             true => vec!["--".to_owned(), busybox().unwrap(), "readlink".to_owned(), "/proc/self/ns/net".to_owned()],
             false => Vec::new(),
         };

@@ -9,6 +9,7 @@ mod engines;
 mod faults;
 mod lab;
 mod live;
+mod outlive;
 mod pins;
 mod status;
 mod transparency;
