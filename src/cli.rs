@@ -10,6 +10,7 @@ use crate::sys::Argv;
 use crate::text::{quoted, shown};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
 /// What an option is, to the parser.
@@ -22,6 +23,8 @@ enum Kind {
     State,
     Cgroup,
     Inode,
+    Addr,
+    Veth,
     Pin,
     PinAll,
     Unpin,
@@ -66,6 +69,8 @@ pub const TARGETS: &[Opt] = &[
     opt!(State, ['s'], ["state"], Some("FILE"), "an OCI runtime's state.json or status"),
     opt!(Cgroup, ['g'], ["cgroup"], Some("PATH"), "a cgroup's processes, or a systemd unit's"),
     opt!(Inode, ['i'], ["inode"], Some("N"), "its inode: 4026532253 or net:[4026532253]"),
+    opt!(Addr, ['a'], ["addr"], Some("IP"), "whoever has this IPv4 or IPv6 address"),
+    opt!(Veth, [], ["veth"], Some("IFACE"), "the other end of this veth or netkit"),
 ];
 
 /// The options that say what else to do.
@@ -131,6 +136,10 @@ pub enum Target {
     Cgroup(OsString),
     /// `--inode`
     Inode(u64),
+    /// `--addr`
+    Addr(IpAddr),
+    /// `--veth`
+    Veth(OsString),
 }
 
 /// A command line, understood.
@@ -335,6 +344,8 @@ fn option_target(kind: Kind, value: OsString) -> Result<Target> {
     Ok(match kind {
         Kind::Pid => Target::Pid(parse_pid(value.as_bytes()).ok_or_else(|| bad_pid(&value))?),
         Kind::Inode => Target::Inode(parse_inode(value.as_bytes()).ok_or_else(|| bad_inode(&value))?),
+        Kind::Addr => Target::Addr(parse_addr(value.as_bytes()).ok_or_else(|| bad_addr(&value))?),
+        Kind::Veth => Target::Veth(value),
         Kind::Container => Target::Container(value),
         Kind::Netns => Target::Netns(value),
         Kind::File => Target::File(value),
@@ -348,6 +359,16 @@ fn parse_inode(text: &[u8]) -> Option<u64> {
     let digits = text.strip_prefix(b"net:[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(text);
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
+}
+
+/// An address, in brackets or not, with the length of its prefix or not.
+fn parse_addr(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (bare, prefix) = text.split_once('/').unwrap_or((text, "0"));
+    let ip: IpAddr = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(bare).parse().ok()?;
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    let plain = prefix.bytes().all(|b| b.is_ascii_digit());
+    (plain && prefix.parse::<u8>().ok()? <= longest).then_some(ip)
 }
 
 fn usage(message: impl Into<String>) -> Error {
@@ -366,6 +387,11 @@ fn bad_pid(value: &OsStr) -> Error {
 fn bad_inode(value: &OsStr) -> Error {
     let remedy = "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it";
     Error::new(format!("invalid inode {}", quoted(value))).remedy(remedy)
+}
+
+fn bad_addr(value: &OsStr) -> Error {
+    let remedy = "an address is one as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
+    Error::new(format!("invalid address {}", quoted(value))).remedy(remedy)
 }
 
 fn no_target(has_command: bool) -> Error {
@@ -395,6 +421,8 @@ fn spelled(target: &Target) -> String {
         Target::State(path) => format!("--state {}", shown(path)),
         Target::Cgroup(path) => format!("--cgroup {}", shown(path)),
         Target::Inode(inode) => format!("--inode {inode}"),
+        Target::Addr(ip) => format!("--addr {ip}"),
+        Target::Veth(name) => format!("--veth {}", shown(name)),
     }
 }
 
@@ -465,6 +493,12 @@ mod tests {
         good(&["web", "--"], Target::Name("web".into()), &[]);
         good(&["./ns"], Target::File("./ns".into()), &[]);
         good(&["-i", "net:[42]"], Target::Inode(42), &[]);
+        for (text, ip) in [("10.244.3.7/24", "10.244.3.7"), ("fd00:0::1", "fd00::1"), ("[FD00::1]/64", "fd00::1")] {
+            good(&["-a", text], Target::Addr(ip.parse().unwrap()), &[]);
+        }
+        let mapped = "::ffff:10.0.0.1".parse::<std::net::Ipv6Addr>().unwrap();
+        good(&["--addr=::ffff:10.0.0.1"], Target::Addr(mapped.into()), &[]);
+        good(&["--veth", "veth2d6e@if21"], Target::Veth("veth2d6e@if21".into()), &[]);
         good(&["web", ""], Target::Name("web".into()), &[""]);
     }
 
@@ -484,6 +518,11 @@ mod tests {
         assert!(bad(&["-p=5"]).contains("invalid pid"));
         assert!(bad(&["--pid", "--", "x"]).contains("needs a value"));
         assert!(bad(&["--pid", ""]).contains("empty"));
+        for addr in
+            ["10.0.0", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/+8", "010.0.0.1", "fe80::1%eth0", "[fd00::1]:80", "::/129"]
+        {
+            assert!(bad(&["-a", addr]).contains("invalid address"), "{addr}");
+        }
         assert!(bad(&["-i", "net:[x]"]).contains("invalid inode"));
         assert!(bad(&["--nope", "x"]).contains("--nope"));
         assert!(bad(&["--quiet=x", "web"]).contains("--quiet"));

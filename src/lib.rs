@@ -13,6 +13,7 @@ pub mod container;
 pub mod content;
 pub mod engine;
 pub mod error;
+pub mod find;
 pub mod host;
 pub mod json;
 pub mod list;

@@ -206,7 +206,8 @@ fn peer(attributes: &[u8]) -> Option<Peer> {
     if !matches!(kind, b"veth" | b"netkit") {
         return None;
     }
-    let index = u32_at(find(attributes, IFLA_LINK)?, 0)?;
+    // 0 while the pair is torn down.
+    let index = u32_at(find(attributes, IFLA_LINK)?, 0).filter(|index| *index != 0)?;
     let nsid = find(attributes, IFLA_LINK_NETNSID).and_then(|nsid| u32_at(nsid, 0));
     Some(Peer { nsid: nsid.map(|nsid| nsid as i32), index })
 }
@@ -569,6 +570,7 @@ mod tests {
             assert_eq!(peer_of(&[link.clone(), pair(kind)]), None);
         }
         assert_eq!(peer_of(&[pair(b"veth")]), None);
+        assert_eq!(peer_of(&[number(IFLA_LINK, 0), pair(b"veth")]), None);
         assert_eq!(peer_of(&[link]), None);
     }
 

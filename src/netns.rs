@@ -139,8 +139,11 @@ impl NetNs {
         move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network))
     }
 
-    /// Joins the owning user namespace, then this one, and sees to it that the rights this gives outlive exec.
-    fn enter_by_userns(&self, whose: &str) -> Result<()> {
+    /// The user namespace by which an unprivileged caller may enter this one: it owns this one, and the caller made it.
+    ///
+    /// # Errors
+    /// Where there is none, with what is missing.
+    pub fn userns_to_join(&self, whose: &str) -> Result<OwnedFd> {
         let refused = |who: &str| {
             cannot_enter(whose, Errno::PERM).remedy(format!("needs root, or the same user as the container ({who})"))
         };
@@ -156,19 +159,25 @@ impl NetNs {
             return Err(in_userns(owning.ino));
         }
         match sys::userns_owner(&userns) {
-            Ok(uid) if uid == geteuid().as_raw() => {}
+            Ok(uid) if uid == geteuid().as_raw() => Ok(userns),
             Ok(uid) => {
                 let message = format!("user namespace {} belongs to uid {uid}, not to you", owning.ino);
-                return Err(in_userns(owning.ino).remedy(format!("needs root: {message}")));
+                Err(in_userns(owning.ino).remedy(format!("needs root: {message}")))
             }
-            Err(_) => return Err(refused("without root this needs Linux 4.11")),
+            Err(_) => Err(refused("without root this needs Linux 4.11")),
         }
+    }
+
+    /// Joins the owning user namespace, then this one, and sees to it that the rights this gives outlive exec.
+    fn enter_by_userns(&self, whose: &str) -> Result<()> {
+        let userns = self.userns_to_join(whose)?;
+        let ino = id_of(&userns).map_err(|e| cannot_enter(whose, e))?.ino;
         move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))
-            .map_err(|e| Error::cannot(format_args!("join user namespace {} of {whose}", owning.ino), e))?;
+            .map_err(|e| Error::cannot(format_args!("join user namespace {ino} of {whose}"), e))?;
         self.set().map_err(|e| cannot_enter(whose, e))?;
         if !geteuid().is_root() {
             keep_capabilities().map_err(|e| {
-                Error::cannot(format_args!("keep the capabilities of user namespace {}", owning.ino), e)
+                Error::cannot(format_args!("keep the capabilities of user namespace {ino}"), e)
                     .remedy("ambient capabilities need Linux 4.3")
             })?;
         }

@@ -19,11 +19,9 @@ unsafe extern "C" {
     fn getauxval(key: c_ulong) -> c_ulong;
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
+    fn _Fork() -> c_int;
     fn _exit(status: c_int) -> !;
-    #[link_name = "fork"]
-    fn c_fork() -> c_int;
-    #[link_name = "signal"]
-    fn c_signal(number: c_int, handler: usize) -> usize;
+    fn signal(number: c_int, handler: usize) -> usize;
     fn raise(number: c_int) -> c_int;
 }
 
@@ -105,6 +103,18 @@ pub fn exit(status: u8) -> ! {
     unsafe { _exit(c_int::from(status)) }
 }
 
+/// Goes on as two processes; None in the child. What libc would do for threads is left out, as there are none.
+///
+/// # Errors
+/// The errno of fork(2).
+pub fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the program has one thread, so the child has all of it.
+    match unsafe { _Fork() } {
+        -1 => Err(last_errno()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
 /// Switches on an option of a netlink socket: netlink(7), setsockopt(2).
 ///
 /// # Errors
@@ -152,18 +162,6 @@ pub fn userns_owner(fd: impl AsFd) -> Result<u32, Errno> {
     unsafe { ioctl::ioctl(fd, ioctl::Getter::<{ opcode::none(NSIO, 4) }, u32>::new()) }
 }
 
-/// Goes on twice: in a new process, where this is None, and here, where it is that process's id.
-///
-/// # Errors
-/// The errno of fork(2).
-pub fn fork() -> Result<Option<Pid>, Errno> {
-    // SAFETY: the program has one thread, so the child finds nothing half done.
-    match unsafe { c_fork() } {
-        pid if pid < 0 => Err(last_errno()),
-        pid => Ok(Pid::from_raw(pid)),
-    }
-}
-
 /// What a signal did, to be restored.
 #[derive(Clone, Copy)]
 pub struct Disposition {
@@ -180,7 +178,7 @@ impl Disposition {
     /// Lets the signal do this again; returns what it did meanwhile.
     pub fn restore(self) -> Disposition {
         // SAFETY: a handler is SIG_DFL (0), SIG_IGN (1), or what this function returned before.
-        let handler = unsafe { c_signal(self.signal.as_raw(), self.handler) };
+        let handler = unsafe { signal(self.signal.as_raw(), self.handler) };
         Disposition { handler, ..self }
     }
 }
@@ -189,7 +187,7 @@ impl Disposition {
 pub fn die_of(number: i32) -> ! {
     // SAFETY: no handler is installed.
     unsafe {
-        c_signal(number, 0);
+        signal(number, 0);
         raise(number);
     }
     exit(128_u8.wrapping_add(number as u8))

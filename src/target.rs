@@ -7,6 +7,7 @@ use crate::cli::Target;
 use crate::container::{self, Outcome, Proof, Subject};
 use crate::engine::{Init, oci};
 use crate::error::{Error, Result};
+use crate::find;
 use crate::host::Host;
 use crate::netns::NetNs;
 use crate::pinned;
@@ -44,6 +45,8 @@ pub fn resolve(host: &Host, target: &Target) -> Result<Found> {
         Target::State(path) => by_state(host, path.as_bytes()),
         Target::Cgroup(path) => by_cgroup(host, path.as_bytes()),
         Target::Inode(inode) => by_inode(host, *inode),
+        Target::Addr(ip) => find::by_addr(host, *ip),
+        Target::Veth(name) => find::by_veth(host, name.as_bytes()),
     }?;
     let by = found.process.as_ref().map_or(String::new(), |process| format!(", by process {}", process.pid));
     host.console.tell(format_args!("{} is in network namespace {}{by}", found.label, found.netns.id.ino));

@@ -4,13 +4,12 @@
 
 use super::{Row, json};
 use crate::bytes::{Bytes, keep};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::host::Host;
 use crate::netlink::{self, Interface, Peer, nsid_of};
 use crate::netns::{NetNs, NsId};
 use crate::text::shown;
 use rustix::fd::AsFd;
-use rustix::fs::OFlags;
 use std::cell::Cell;
 
 /// The caller's place, from which others are looked at.
@@ -31,9 +30,7 @@ impl<'h> Look<'h> {
     /// # Errors
     /// Where that fails.
     pub fn new(host: &'h Host, as_json: bool) -> Result<Look<'h>> {
-        let home = Host::own(host.console).open_proc("self/ns/net", OFlags::RDONLY).and_then(NetNs::of_link);
-        let home = home.map_err(|e| Error::cannot("open our own network namespace", e))?;
-        Ok(Look { host, home, interfaces: netlink::interfaces()?, as_json, last: Cell::new(0) })
+        Ok(Look { host, home: NetNs::own()?, interfaces: netlink::interfaces()?, as_json, last: Cell::new(0) })
     }
 
     /// The caller's namespace.
