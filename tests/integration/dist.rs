@@ -1,0 +1,142 @@
+//! The release: what is in its archives, that anybody can make the same bytes, and that what was built for another machine runs there.
+
+use crate::binary::{assert_static_and_hardened, small_build};
+use crate::util::{NetnsProcess, Output, Scratch, binary, finish_within, has, lacks, sh, skip, tool};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// A build of the standard library and all, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(900);
+const X86_64: &str = "x86_64-unknown-linux-musl";
+const AARCH64: &str = "aarch64-unknown-linux-musl";
+
+/// `make` in a directory with the sources. All archives made here have one date.
+fn make(sources: &Path, words: &[&str], archives: &Path) -> Output {
+    let mut command = Command::new("make");
+    command.arg("-C").arg(sources).args(words).arg(format!("DIST={}", archives.display()));
+    command.env("SOURCE_DATE_EPOCH", "1700000000");
+    for key in ["MAKEFLAGS", "MAKELEVEL", "RUSTUP_TOOLCHAIN"] {
+        command.env_remove(key);
+    }
+    finish_within(PATIENCE, command)
+}
+
+/// Where the archives are that `make dist` made, once for all tests; None (a skip) where they cannot be made.
+#[track_caller]
+fn archives() -> Option<&'static Path> {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    if !small_build() {
+        return None;
+    }
+    if let Some(program) = ["make", "rustup"].iter().find(|program| !has(program)) {
+        skip(&format!("{program} is not installed"));
+        return None;
+    }
+    let made = MADE.get_or_init(|| {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let dir = sources.join("target/dist-test");
+        make(sources, &["dist"], &dir).succeeds();
+        dir
+    });
+    Some(made)
+}
+
+fn release(triple: &str) -> String {
+    format!("netns-enter-{}-{triple}", env!("CARGO_PKG_VERSION"))
+}
+
+/// An archive's files, unpacked.
+fn unpacked(archives: &Path, triple: &str) -> (Scratch, PathBuf) {
+    let dir = Scratch::new();
+    let archive = archives.join(release(triple) + ".tar.gz");
+    tool("tar", &["-C", dir.path().to_str().unwrap(), "-xzf", archive.to_str().unwrap()]).succeeds();
+    let files = dir.join(&release(triple));
+    (dir, files)
+}
+
+#[test]
+fn archives_are_complete() {
+    let Some(archives) = archives() else { return };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    sh("cd \"$1\" && sha256sum --strict -c SHA256SUMS", &[archives.to_str().unwrap()]).succeeds();
+    for triple in [X86_64, AARCH64] {
+        let (_dir, files) = unpacked(archives, triple);
+        for (inside, source) in [
+            ("LICENSE", "LICENSE"),
+            ("README.md", "README.md"),
+            ("netns-enter.8", "src/netns-enter.8"),
+            ("completions/netns-enter.bash", "src/completions/netns-enter.bash"),
+            ("completions/_netns-enter", "src/completions/_netns-enter"),
+            ("completions/netns-enter.fish", "src/completions/netns-enter.fish"),
+        ] {
+            assert_eq!(fs::read(files.join(inside)).unwrap(), fs::read(here.join(source)).unwrap(), "{inside}");
+        }
+        let crates = fs::read_to_string(files.join("CRATES")).unwrap();
+        for name in ["netns-enter", "rustix", "lexopt", "hifijson", "std", "musl"] {
+            let row = crates.lines().find(|line| line.split_whitespace().next() == Some(name));
+            let row = row.unwrap_or_else(|| panic!("{name} is not in\n{crates}"));
+            let words: Vec<_> = row.split_whitespace().collect();
+            assert!(words.len() >= 3 && words[1].split('.').count() == 3, "{row}");
+        }
+    }
+    if cfg!(target_arch = "x86_64") {
+        let (_dir, files) = unpacked(archives, X86_64);
+        assert!(
+            fs::read(files.join("netns-enter")).unwrap() == fs::read(binary()).unwrap(),
+            "not the binary under test"
+        );
+    }
+}
+
+#[test]
+fn archived_binaries_are_static_and_hardened() {
+    if lacks(&["readelf"]) {
+        return;
+    }
+    let Some(archives) = archives() else { return };
+    for triple in [X86_64, AARCH64] {
+        let (_dir, files) = unpacked(archives, triple);
+        assert_static_and_hardened(&files.join("netns-enter"));
+    }
+}
+
+#[test]
+fn builds_in_two_directories_are_the_same_bytes() {
+    let Some(archives) = archives() else { return };
+    let dir = Scratch::new();
+    let sources = dir.join("sources-in-a-directory-with-a-longer-name-than-the-first");
+    fs::create_dir(&sources).unwrap();
+    let copy = "cd \"$1\" && tar -cf - .cargo Cargo.toml Cargo.lock Makefile README.md LICENSE src tests | tar -C \"$2\" -xf -";
+    sh(copy, &[env!("CARGO_MANIFEST_DIR"), sources.to_str().unwrap()]).succeeds();
+    let again = dir.join("archives");
+    // Whoever builds may have another umask.
+    let target = format!("TARGET={X86_64}");
+    fs::create_dir(&again).unwrap();
+    make(&sources, &["archive", &target], &again).succeeds();
+    let name = release(X86_64) + ".tar.gz";
+    let same = fs::read(archives.join(&name)).unwrap() == fs::read(again.join(&name)).unwrap();
+    assert!(same, "{name} differs from a build in {}", sources.display());
+}
+
+#[test]
+fn the_aarch64_binary_runs() {
+    let emulator = if cfg!(target_arch = "aarch64") { "env" } else { "qemu-aarch64-static" };
+    if lacks(&[emulator, "unshare", "ip"]) {
+        return;
+    }
+    let Some(archives) = archives() else { return };
+    let (_dir, files) = unpacked(archives, AARCH64);
+    let path = files.join("netns-enter");
+    let run = |words: &[&str]| tool(emulator, &[&[path.to_str().unwrap()], words].concat());
+    run(&["--version"]).succeeds().prints(concat!("netns-enter ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(run(&["--help"]).succeeds().stdout, crate::util::run(&["--help"]).stdout);
+    let other = NetnsProcess::new();
+    run(&["--pid", &other.word(), "--", "readlink", "/proc/self/ns/net"]).succeeds().prints(&other.link());
+    run(&["-i", &other.link(), "--", "sh", "-c", "exit 7"]).exits(7);
+    run(&["-p", &other.word(), "--", "/no/such/command"]).exits(127);
+    run(&["no-such-container", "--", "echo", "ran"]).refuses(&["no container or pin \"no-such-container\""]);
+    run(&["/proc/self/ns/uts", "--", "echo", "ran"]).refuses(&["is a uts namespace"]);
+}
