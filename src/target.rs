@@ -75,7 +75,7 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
             pin.id.ino
         ))
         .remedy(format!("say -c {0} or -n {0}", shown(name)))),
-        (_, Err(error)) if error.by_kernel => Err(error),
+        (_, Err(error)) if error.errno.is_some() => Err(error),
         (Outcome::Running(running), Err(error)) => {
             // What the old recipe leaves behind must not hide the container.
             host.console.note(&error.message);
