@@ -10,6 +10,7 @@ use crate::sys::Argv;
 use crate::text::{quoted, shown};
 use lexopt::{Arg, Parser};
 use std::ffi::{OsStr, OsString};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 
 /// What an option is, to the parser.
@@ -22,8 +23,12 @@ enum Kind {
     State,
     Cgroup,
     Inode,
+    Addr,
+    Veth,
     Pin,
     Unpin,
+    Sys,
+    Dns,
     HostRoot,
     Quiet,
     Verbose,
@@ -60,12 +65,16 @@ pub const TARGETS: &[Opt] = &[
     opt!(State, ['s'], ["state"], Some("FILE"), "an OCI runtime's state.json or status"),
     opt!(Cgroup, ['g'], ["cgroup"], Some("PATH"), "a cgroup's processes, or a systemd unit's"),
     opt!(Inode, ['i'], ["inode"], Some("N"), "its inode: 4026532253 or net:[4026532253]"),
+    opt!(Addr, ['a'], ["addr"], Some("IP"), "whoever has this IPv4 or IPv6 address"),
+    opt!(Veth, [], ["veth"], Some("IFACE"), "the other end of this veth or netkit"),
 ];
 
 /// The options that say what else to do.
 pub const MODIFIERS: &[Opt] = &[
     opt!(Pin, [], ["pin"], Some("NAME"), "keep the namespace as /run/netns/NAME first"),
     opt!(Unpin, [], ["unpin"], Some("NAME..."), "remove these pins; takes no TARGET"),
+    opt!(Sys, [], ["sys"], None, "COMMAND sees the namespace's /sys/class/net"),
+    opt!(Dns, [], ["dns"], None, "COMMAND resolves names as TARGET does"),
     opt!(HostRoot, [], ["host-root"], Some("DIR"), "the host is the one mounted at DIR"),
     opt!(Quiet, ['q'], ["quiet"], None, "no notes"),
     opt!(Verbose, ['v'], ["verbose"], None, "tell on stderr how TARGET was found"),
@@ -116,6 +125,10 @@ pub enum Target {
     Cgroup(OsString),
     /// `--inode`
     Inode(u64),
+    /// `--addr`
+    Addr(IpAddr),
+    /// `--veth`
+    Veth(OsString),
 }
 
 /// A command line, understood.
@@ -142,6 +155,10 @@ pub struct Args {
     pub pin: Option<OsString>,
     /// The names after `--unpin`.
     pub unpin: Vec<OsString>,
+    /// `--sys`
+    pub sys: bool,
+    /// `--dns`
+    pub dns: bool,
     /// `--host-root`
     pub host_root: Option<OsString>,
     /// `--quiet`
@@ -201,6 +218,8 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> 
             Kind::Version => return Ok(Invocation::Version),
             Kind::Quiet => args.quiet = true,
             Kind::Verbose => args.verbose = true,
+            Kind::Sys => args.sys = true,
+            Kind::Dns => args.dns = true,
             Kind::Pin => args.pin = Some(pin_name(value(&mut parser, opt)?)?),
             Kind::Unpin => {}
             Kind::HostRoot => args.host_root = Some(value(&mut parser, opt)?),
@@ -212,6 +231,10 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> 
                 args.target = Some(option_target(target, value)?);
             }
         }
+    }
+    let runs = !given.contains(&Kind::Unpin) && (args.pin.is_none() || args.command.is_some());
+    if (args.sys || args.dns) && !runs {
+        return Err(usage("--sys and --dns are for a COMMAND, and none is run"));
     }
     if args.quiet && args.verbose {
         return Err(usage("--quiet and --verbose contradict each other"));
@@ -278,14 +301,14 @@ fn option_target(kind: Kind, value: OsString) -> Result<Target> {
     Ok(match kind {
         Kind::Pid => Target::Pid(parse_pid(value.as_bytes()).ok_or_else(|| bad_pid(&value))?),
         Kind::Inode => Target::Inode(parse_inode(value.as_bytes()).ok_or_else(|| bad_inode(&value))?),
+        Kind::Addr => Target::Addr(parse_addr(value.as_bytes()).ok_or_else(|| bad_addr(&value))?),
+        Kind::Veth => Target::Veth(value),
         Kind::Container => Target::Container(value),
         Kind::Netns => Target::Netns(value),
         Kind::File => Target::File(value),
         Kind::State => Target::State(value),
         Kind::Cgroup => Target::Cgroup(value),
-        Kind::Pin | Kind::Unpin | Kind::HostRoot | Kind::Quiet | Kind::Verbose | Kind::Help | Kind::Version => {
-            unreachable!("not a target")
-        }
+        _ => unreachable!("not a target"),
     })
 }
 
@@ -293,6 +316,16 @@ fn parse_inode(text: &[u8]) -> Option<u64> {
     let digits = text.strip_prefix(b"net:[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(text);
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
+}
+
+/// An address, in brackets or not, with the length of its prefix or not.
+fn parse_addr(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (bare, prefix) = text.split_once('/').unwrap_or((text, "0"));
+    let ip: IpAddr = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(bare).parse().ok()?;
+    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    let plain = prefix.bytes().all(|b| b.is_ascii_digit());
+    (plain && prefix.parse::<u8>().ok()? <= longest).then_some(ip)
 }
 
 fn usage(message: impl Into<String>) -> Error {
@@ -311,6 +344,11 @@ fn bad_pid(value: &OsStr) -> Error {
 fn bad_inode(value: &OsStr) -> Error {
     let remedy = "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it";
     Error::new(format!("invalid inode {}", quoted(value))).remedy(remedy)
+}
+
+fn bad_addr(value: &OsStr) -> Error {
+    let remedy = "an address is one as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
+    Error::new(format!("invalid address {}", quoted(value))).remedy(remedy)
 }
 
 fn no_target(has_command: bool) -> Error {
@@ -340,6 +378,8 @@ fn spelled(target: &Target) -> String {
         Target::State(path) => format!("--state {}", shown(path)),
         Target::Cgroup(path) => format!("--cgroup {}", shown(path)),
         Target::Inode(inode) => format!("--inode {inode}"),
+        Target::Addr(ip) => format!("--addr {ip}"),
+        Target::Veth(name) => format!("--veth {}", shown(name)),
     }
 }
 
@@ -410,6 +450,12 @@ mod tests {
         good(&["web", "--"], Target::Name("web".into()), &[]);
         good(&["./ns"], Target::File("./ns".into()), &[]);
         good(&["-i", "net:[42]"], Target::Inode(42), &[]);
+        for (text, ip) in [("10.244.3.7/24", "10.244.3.7"), ("fd00:0::1", "fd00::1"), ("[FD00::1]/64", "fd00::1")] {
+            good(&["-a", text], Target::Addr(ip.parse().unwrap()), &[]);
+        }
+        let mapped = "::ffff:10.0.0.1".parse::<std::net::Ipv6Addr>().unwrap();
+        good(&["--addr=::ffff:10.0.0.1"], Target::Addr(mapped.into()), &[]);
+        good(&["--veth", "veth2d6e@if21"], Target::Veth("veth2d6e@if21".into()), &[]);
         good(&["web", ""], Target::Name("web".into()), &[""]);
     }
 
@@ -429,6 +475,11 @@ mod tests {
         assert!(bad(&["-p=5"]).contains("invalid pid"));
         assert!(bad(&["--pid", "--", "x"]).contains("needs a value"));
         assert!(bad(&["--pid", ""]).contains("empty"));
+        for addr in
+            ["10.0.0", "10.0.0.1/33", "10.0.0.1/", "10.0.0.1/+8", "010.0.0.1", "fe80::1%eth0", "[fd00::1]:80", "::/129"]
+        {
+            assert!(bad(&["-a", addr]).contains("invalid address"), "{addr}");
+        }
         assert!(bad(&["-i", "net:[x]"]).contains("invalid inode"));
         assert!(bad(&["--nope", "x"]).contains("--nope"));
         assert!(bad(&["--quiet=x", "web"]).contains("--quiet"));
@@ -456,6 +507,8 @@ mod tests {
         assert!(bad(&["--unpin", "--"]).contains("needs a name"));
         assert!(bad(&["web", "--unpin", "a"]).contains("no target"));
         assert!(bad(&["--unpin", "a", "-p", "5"]).contains("no target"));
+        assert!(bad(&["--unpin", "a", "--dns"]).contains("none is run"));
+        assert!(bad(&["web", "--sys", "--pin", "b"]).contains("none is run"));
         assert!(bad(&["--unpin", "a", "--pin", "b"]).contains("contradict"));
     }
 

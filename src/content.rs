@@ -77,6 +77,20 @@ fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Res
 }
 
 impl Content {
+    /// An empty one with room for `size` bytes or more.
+    pub fn with_room(size: usize) -> Content {
+        let mut content = Content { buffer: SPARE.take(), len: 0 };
+        if content.buffer.len() < size {
+            content.grow(size);
+        }
+        content
+    }
+
+    /// The whole buffer, to be written to.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.buffer
+    }
+
     fn grow(&mut self, wanted: usize) {
         let larger = vec![0; wanted.max(2 * self.buffer.len())].leak();
         larger[..self.len].copy_from_slice(self);

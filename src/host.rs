@@ -12,14 +12,14 @@ use crate::console::Console;
 use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
-use crate::root::{Links, Root, file_type, reopen, type_name};
+use crate::root::{Links, Root, fd_path, file_type, reopen, type_name};
 use crate::text::quoted;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, stat, statat,
+    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, readlinkat, stat, statat,
 };
 use rustix::io::Errno;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 
@@ -34,6 +34,8 @@ pub struct Host {
     /// A procfs that is not ours.
     proc: Option<OwnedFd>,
     unread: RefCell<Vec<String>>,
+    /// How many processes were denied beside those remembered one by one.
+    pub unread_processes: Cell<usize>,
 }
 
 /// A file's content and who could have written it.
@@ -47,7 +49,7 @@ pub struct File {
 impl Host {
     /// This machine, as our own mount namespace shows it.
     pub fn own(console: Console) -> Host {
-        Host { console, root: Root::Own, proc: None, unread: RefCell::default() }
+        Host { console, root: Root::Own, proc: None, unread: RefCell::default(), unread_processes: Cell::new(0) }
     }
 
     /// The machine whose `/` is mounted at `dir`.
@@ -73,6 +75,22 @@ impl Host {
     /// Whether paths mean what they mean to the caller.
     pub fn is_own(&self) -> bool {
         self.proc.is_none()
+    }
+
+    /// Its file tree.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// What a path of our mount namespace is called on this machine; None where it lies outside.
+    ///
+    /// # Errors
+    /// The errno of readlink(2).
+    pub fn called<'a>(&self, path: &'a [u8]) -> std::result::Result<Option<&'a [u8]>, Errno> {
+        let Root::Directory(root) = &self.root else { return Ok(Some(path)) };
+        let top = readlinkat(CWD, fd_path(root), Vec::new())?;
+        let top = top.as_bytes().strip_suffix(b"/").unwrap_or(top.as_bytes());
+        Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))
     }
 
     /// An O_PATH descriptor of an absolute path on this machine.
@@ -111,16 +129,6 @@ impl Host {
         stat.map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
     }
 
-    /// The link count of `path` below this machine's /proc.
-    ///
-    /// # Errors
-    /// The errno of stat(2).
-    pub fn links_proc(&self, path: &str) -> std::result::Result<u64, Errno> {
-        // u32 on some machines, u64 on others: of any width, it is only compared with a small number.
-        #[allow(clippy::useless_conversion)]
-        Ok(u64::from(fstat(self.open_proc(path, OFlags::PATH)?)?.st_nlink))
-    }
-
     /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
     pub fn in_time_namespace(&self) -> bool {
         const INITIAL: u64 = 0xefff_fffa; // PROC_TIME_INIT_INO, linux/proc_ns.h
@@ -147,25 +155,12 @@ impl Host {
     /// # Errors
     /// For whatever reason it cannot be read.
     pub fn named_file(&self, path: &[u8]) -> Result<File> {
-        self.read_regular(path).map_err(|unreadable| match unreadable {
-            Unreadable::Errno(e) => Error::cannot(format_args!("read {}", quoted(path)), e),
-            Unreadable::Odd(reason) => Error::new(format!("{} {reason}", quoted(path))),
-        })
+        self.read_regular(path).map_err(|unreadable| unreadable.of(&quoted(path)))
     }
 
     fn read_regular(&self, path: &[u8]) -> std::result::Result<File, Unreadable> {
         let located = self.locate(path, Links::Keep)?;
-        let stat = fstat(&located)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => {}
-            kind => return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind)))),
-        }
-        let too_large = || Unreadable::Odd(format!("is larger than {} MiB", MAX_FILE >> 20));
-        if stat.st_size > MAX_FILE as i64 {
-            return Err(too_large());
-        }
-        let bytes = read_file(reopen(&located, OFlags::RDONLY)?, stat.st_size as usize, MAX_FILE)?;
-        Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
+        read_located(located, MAX_FILE)
     }
 
     /// The names in a directory, without `.` and `..`; none where it is absent or may not be read (remembered).
@@ -202,24 +197,54 @@ impl Host {
     pub fn unread(&self) -> Option<String> {
         let unread = self.unread.borrow();
         let first = unread.first()?;
-        Some(match unread.len() - 1 {
+        Some(match unread.len() - 1 + self.unread_processes.get() {
             0 => first.clone(),
             more => format!("{first} (and {more} more)"),
         })
     }
 }
 
-enum Unreadable {
+/// Why a file is not read.
+pub enum Unreadable {
     /// The kernel's reason.
     Errno(Errno),
     /// Not the kind of file that an engine writes.
     Odd(String),
 }
 
+impl Unreadable {
+    /// The failure to read `what`, as a message calls it.
+    pub fn of(self, what: &str) -> Error {
+        match self {
+            Unreadable::Errno(e) => Error::cannot(format_args!("read {what}"), e),
+            Unreadable::Odd(reason) => Error::new(format!("{what} {reason}")),
+        }
+    }
+}
+
 impl From<Errno> for Unreadable {
     fn from(errno: Errno) -> Unreadable {
         Unreadable::Errno(errno)
     }
+}
+
+/// Reads a located (O_PATH) file if it is regular and has at most `most` bytes, whole MiB.
+///
+/// # Errors
+/// What it is instead, or the errno of open(2) and read(2).
+pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<File, Unreadable> {
+    let stat = fstat(&located)?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => {}
+        kind => return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind)))),
+    }
+    let too_large = || Unreadable::Odd(format!("is larger than {} MiB", most >> 20));
+    if stat.st_size > most as i64 {
+        return Err(too_large());
+    }
+    // Somebody's lease on the file would delay an open that may wait.
+    let bytes = read_file(reopen(&located, OFlags::RDONLY | OFlags::NONBLOCK)?, stat.st_size as usize, most)?;
+    Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
 }
 
 /// The names in an open directory, without `.` and `..`.

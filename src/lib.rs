@@ -1,8 +1,8 @@
 //! netns-enter finds the network namespace of a process, container, pod or file and becomes a command in it.
 //!
-//! Data flows one way: [`cli`] reads the arguments, [`target`] finds the namespace, [`netns`] enters it, [`run`] puts that in order and
-//! execs. `target` asks [`engine`] (names and what their runtimes recorded), [`container`] (which one is meant, and whether it runs),
-//! [`cgroup`] and [`process`]; all of them look at one [`host`].
+//! Data flows one way: [`cli`] reads the arguments, [`target`] finds the namespace, [`netns`] enters it, [`view`] shows COMMAND what
+//! belongs to it, [`run`] puts that in order and execs. `target` asks [`engine`] (names and what their runtimes recorded),
+//! [`container`] (which one is meant, and whether it runs), [`cgroup`] and [`process`]; all of them look at one [`host`].
 
 pub mod bytes;
 pub mod cgroup;
@@ -12,9 +12,12 @@ pub mod container;
 pub mod content;
 pub mod engine;
 pub mod error;
+pub mod find;
 pub mod host;
 pub mod json;
 pub mod mounts;
+pub mod namespaces;
+pub mod netlink;
 pub mod netns;
 pub mod pin;
 pub mod pinned;
@@ -24,3 +27,4 @@ pub mod run;
 pub mod sys;
 pub mod target;
 pub mod text;
+pub mod view;

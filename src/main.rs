@@ -12,6 +12,7 @@ static ALLOCATOR: Allocator = Allocator::new();
 /// Called by libc's start-up code.
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    ALLOCATOR.start();
     // SAFETY: these are the kernel's arguments, as C promises them to main.
     let argv = unsafe { Argv::new(argc, argv) };
     c_int::from(netns_enter::run::main(argv))

@@ -6,7 +6,10 @@ use crate::bytes::{Bytes, keep};
 use crate::content::read_all;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use rustix::fs::OFlags;
+use crate::root::{fd_path, own_path};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::io::Errno;
 
 /// One line of mountinfo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,13 +39,43 @@ pub fn all(host: &Host) -> Result<Vec<Mount>> {
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
-/// Where namespaces are mounted.
+/// The inode of each network namespace that is mounted somewhere, and where, as `host` calls it.
 ///
 /// # Errors
 /// As [`all`].
-pub fn nsfs(host: &Host) -> Result<Vec<Bytes>> {
-    let is_net = |mount: &Mount| mount.root.starts_with(b"net:[") && matches!(mount.kind, b"nsfs" | b"proc");
-    Ok(all(host)?.into_iter().filter(is_net).map(|mount| mount.point).collect())
+pub fn nsfs(host: &Host) -> Result<Vec<(u64, Bytes)>> {
+    let mut found = Vec::new();
+    for mount in all(host)?.iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
+        let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| number(rest.strip_suffix(b"]")?));
+        let path = host.called(mount.point).map_err(|e| Error::cannot("name the mounts of the host", e))?;
+        found.extend(inode.zip(path));
+    }
+    Ok(found)
+}
+
+/// Where mounts are made right on the mount that the directory `dir` was opened in, below `dir`. What is mounted on another mount
+/// of the same path is hidden by this one.
+///
+/// # Errors
+/// As [`mount_id`].
+pub fn below(mounts: &[Mount], dir: &OwnedFd) -> std::result::Result<Vec<Bytes>, Errno> {
+    let own = mount_id(dir)?;
+    // As our mount namespace calls it, which with --host-root is not how the host does.
+    let here = readlinkat(CWD, fd_path(dir), Vec::new())?;
+    let inside = [here.as_bytes().strip_suffix(b"/").unwrap_or(here.as_bytes()), b"/"].concat();
+    let is_below = |mount: &&Mount| mount.parent == own && mount.point.starts_with(&inside);
+    Ok(mounts.iter().filter(is_below).map(|mount| mount.point).collect())
+}
+
+/// The mount that a file was opened in: proc_pid_fdinfo(5), Linux 3.15.
+///
+/// # Errors
+/// The errno of reading it; ENOSYS where the kernel does not tell.
+pub fn mount_id(fd: &OwnedFd) -> std::result::Result<u64, Errno> {
+    let info = openat(CWD, own_path("fdinfo", fd), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
+    let id = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
+    id.and_then(|id| std::str::from_utf8(id).ok()?.trim().parse().ok()).ok_or(Errno::NOSYS)
 }
 
 /// Parses a line. Optional fields of any number end with a lone `-`.
@@ -104,6 +137,16 @@ mod tests {
         for broken in [&b""[..], b"1 2 3", b"x 0 8:1 / / rw - ext4 a b", b"1 0 8:1 / / rw shared:1"] {
             assert_eq!(parse(broken), None);
         }
+    }
+
+    #[test]
+    fn a_descriptor_tells_its_mount() {
+        let open = |path| openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        assert_eq!(mount_id(&open("/proc/self")), mount_id(&open("/proc/version")));
+        assert_ne!(mount_id(&open("/proc")), mount_id(&open("/")));
+        let all = all(&Host::own(Default::default())).unwrap();
+        assert!(below(&all, &open("/")).unwrap().contains(&&b"/proc"[..]));
+        assert!(!below(&all, &open("/proc")).unwrap().contains(&&b"/proc"[..]));
     }
 
     #[test]

@@ -4,13 +4,14 @@
 
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result, describe};
+use crate::console;
+use crate::error::{Error, FAILED, Result, describe};
 use crate::host::Host;
 use crate::root::{fd_path, reopen, type_name};
 use crate::sys;
 use crate::text::quoted;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, readlinkat, stat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, openat, readlinkat, stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{
@@ -57,6 +58,16 @@ impl NetNs {
     pub fn of_link(fd: OwnedFd) -> std::result::Result<NetNs, Errno> {
         let id = id_of(&fd)?;
         Ok(NetNs { fd, id })
+    }
+
+    /// The namespace we are in.
+    ///
+    /// # Errors
+    /// Where /proc does not show it.
+    pub fn own() -> Result<NetNs> {
+        openat(CWD, c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(NetNs::of_link)
+            .map_err(|e| Error::cannot("open our own network namespace", e))
     }
 
     /// Takes a located (O_PATH) file if it is a network namespace; `path` is for messages.
@@ -110,11 +121,10 @@ impl NetNs {
     /// # Errors
     /// Where the kernel refuses, with what is missing; nothing has changed then that matters to a process about to end.
     pub fn enter(&self, whose: &str) -> Result<()> {
-        if self.is_own().unwrap_or(false) {
-            return Ok(());
-        }
         match self.set() {
             Ok(()) => Ok(()),
+            // Who is in it already needs no right. Asked only now: the first look at /proc/self costs as much as all else here.
+            Err(Errno::PERM) if self.is_own().unwrap_or(false) => Ok(()),
             Err(Errno::PERM) => self.enter_by_userns(whose),
             Err(e) => Err(cannot_enter(whose, e)),
         }
@@ -124,8 +134,11 @@ impl NetNs {
         move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network))
     }
 
-    /// Joins the owning user namespace, then this one, and sees to it that the rights this gives outlive exec.
-    fn enter_by_userns(&self, whose: &str) -> Result<()> {
+    /// The user namespace by which an unprivileged caller may enter this one: it owns this one, and the caller made it.
+    ///
+    /// # Errors
+    /// Where there is none, with what is missing.
+    pub fn userns_to_join(&self, whose: &str) -> Result<OwnedFd> {
         let refused = |who: &str| {
             cannot_enter(whose, Errno::PERM).remedy(format!("needs root, or the same user as the container ({who})"))
         };
@@ -141,19 +154,25 @@ impl NetNs {
             return Err(in_userns(owning.ino));
         }
         match sys::userns_owner(&userns) {
-            Ok(uid) if uid == geteuid().as_raw() => {}
+            Ok(uid) if uid == geteuid().as_raw() => Ok(userns),
             Ok(uid) => {
                 let message = format!("user namespace {} belongs to uid {uid}, not to you", owning.ino);
-                return Err(in_userns(owning.ino).remedy(format!("needs root: {message}")));
+                Err(in_userns(owning.ino).remedy(format!("needs root: {message}")))
             }
-            Err(_) => return Err(refused("without root this needs Linux 4.11")),
+            Err(_) => Err(refused("without root this needs Linux 4.11")),
         }
+    }
+
+    /// Joins the owning user namespace, then this one, and sees to it that the rights this gives outlive exec.
+    fn enter_by_userns(&self, whose: &str) -> Result<()> {
+        let userns = self.userns_to_join(whose)?;
+        let ino = id_of(&userns).map_err(|e| cannot_enter(whose, e))?.ino;
         move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))
-            .map_err(|e| Error::cannot(format_args!("join user namespace {} of {whose}", owning.ino), e))?;
+            .map_err(|e| Error::cannot(format_args!("join user namespace {ino} of {whose}"), e))?;
         self.set().map_err(|e| cannot_enter(whose, e))?;
         if !geteuid().is_root() {
             keep_capabilities().map_err(|e| {
-                Error::cannot(format_args!("keep the capabilities of user namespace {}", owning.ino), e)
+                Error::cannot(format_args!("keep the capabilities of user namespace {ino}"), e)
                     .remedy("ambient capabilities need Linux 4.3")
             })?;
         }
@@ -177,6 +196,29 @@ impl AsFd for NetNs {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Does `look` in `netns` and comes back to `home`, where we are; None where we may not go there.
+///
+/// Not to come back ends the program at once, with nothing else done in the wrong place.
+///
+/// # Errors
+/// Where setns(2) fails for any other reason, and those of `look`.
+pub fn within<T>(netns: &NetNs, home: &NetNs, look: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    if netns.id == home.id {
+        return look().map(Some);
+    }
+    match netns.set() {
+        Ok(()) => {}
+        Err(Errno::PERM) => return Ok(None),
+        Err(e) => return Err(cannot_enter(&format!("inode {}", netns.id.ino), e)),
+    }
+    let seen = look();
+    if let Err(e) = home.set() {
+        console::report(&Error::cannot("come back to our own network namespace", e));
+        sys::exit(FAILED);
+    }
+    seen.map(Some)
 }
 
 /// The namespace we are in.

@@ -8,18 +8,16 @@
 
 use crate::bytes::{Bytes, join};
 use crate::container::unknown_pin;
-use crate::content::read_all;
 use crate::error::{Error, Result, is_denied};
 use crate::host::Host;
-use crate::mounts::{self, Mount};
+use crate::mounts::{self, mount_id};
 use crate::netns::NetNs;
 use crate::pinned;
 use crate::root::{Links, fd_path, type_name};
 use crate::text::{quoted, shown};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, openat, readlinkat,
-    stat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, openat, stat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
@@ -127,10 +125,10 @@ impl<'a> Directory<'a> {
         let action = format!("make {} a shared mount", quoted(self.path));
         let cannot = |e| refused(&action, e);
         let own = mount_id(&self.fd).map_err(cannot)?;
-        let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(mount_id);
+        let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(|fd| mount_id(&fd));
         let above = above.map_err(cannot)?;
         let is_mount = own != above;
-        if self.has_mounts_below(&mounts, own).map_err(cannot)? {
+        if !mounts::below(&mounts, &self.fd).map_err(cannot)?.is_empty() {
             return Ok(self);
         }
         let group = |id| mounts.iter().find(|mount| mount.id == id).and_then(|mount| mount.group);
@@ -143,26 +141,18 @@ impl<'a> Directory<'a> {
         }
         let place = fd_path(&self.fd);
         if !is_mount {
-            mount_bind(&place, &place).map_err(cannot)?;
+            mount_bind(place, place).map_err(cannot)?;
             self.fd = open_directory(self.host, self.path).map_err(cannot)?;
         }
         let place = fd_path(&self.fd);
         let changed = [MountPropagationFlags::PRIVATE, MountPropagationFlags::SHARED]
             .into_iter()
-            .try_for_each(|kind| mount_change(&place, kind));
+            .try_for_each(|kind| mount_change(place, kind));
         if changed.is_err() && !is_mount {
-            let _ = unmount(&place, UnmountFlags::DETACH);
+            let _ = unmount(place, UnmountFlags::DETACH);
         }
         changed.map_err(cannot)?;
         Ok(self)
-    }
-
-    fn has_mounts_below(&self, mounts: &[Mount], own: u64) -> std::result::Result<bool, Errno> {
-        // As our mount namespace calls it, which with --host-root is not how the host does.
-        let here = readlinkat(CWD, fd_path(&self.fd), Vec::new())?;
-        let below = [here.as_bytes(), b"/"].concat();
-        // What is mounted on another mount of the same path is hidden by ours.
-        Ok(mounts.iter().any(|mount| mount.parent == own && mount.point.starts_with(&below)))
     }
 
     fn pin(&self, netns: &NetNs, name: &[u8]) -> Result<bool> {
@@ -262,7 +252,7 @@ impl<'a> Directory<'a> {
                 Entry::Namespace(top, _) => {
                     let done = retry_on_intr(|| unmount(fd_path(&top), UnmountFlags::DETACH));
                     // EINVAL: not mounted any more, as somebody else was faster; or locked by the kernel, and still there.
-                    let is_gone = || mount_id(&top) != self.locate(name).and_then(mount_id);
+                    let is_gone = || mount_id(&top) != self.locate(name).and_then(|fd| mount_id(&fd));
                     match done {
                         Err(Errno::INVAL) if is_gone() => {}
                         done => done.map_err(|e| cannot("unmount", e))?,
@@ -345,15 +335,6 @@ fn lock(directory: &OwnedFd) -> std::result::Result<bool, Errno> {
     }
 }
 
-/// The mount that a file was opened in: proc_pid_fdinfo(5), Linux 3.15.
-fn mount_id(fd: impl AsFd) -> std::result::Result<u64, Errno> {
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-    let info = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
-    let id = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
-    id.and_then(|id| std::str::from_utf8(id).ok()?.trim().parse().ok()).ok_or(Errno::NOSYS)
-}
-
 fn same_file(a: impl AsFd, b: impl AsFd) -> bool {
     matches!((fstat(a), fstat(b)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
 }
@@ -391,12 +372,5 @@ mod tests {
         for name in [&b""[..], b".", b"..", b"a/b", b"-x", b"a\nb", b"\x7f", "\u{9b}".as_bytes(), &[b'x'; 256]] {
             assert!(valid_name(name).is_err(), "{name:?}");
         }
-    }
-
-    #[test]
-    fn a_descriptor_tells_its_mount() {
-        let open = |path| openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        assert_eq!(mount_id(open("/proc/self")), mount_id(open("/proc/version")));
-        assert_ne!(mount_id(open("/proc")), mount_id(open("/")));
     }
 }

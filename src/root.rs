@@ -4,9 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::keep;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
+use std::ffi::CStr;
 
 /// Our own `/`, or a directory in its place.
 pub enum Root {
@@ -80,8 +82,14 @@ pub fn reopen(located: impl AsFd, flags: OFlags) -> Result<OwnedFd, Errno> {
 }
 
 /// `/proc/self/fd/N`: the path that means an open file whatever happens to its names.
-pub fn fd_path(fd: impl AsFd) -> String {
-    format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd())
+pub fn fd_path(fd: impl AsFd) -> &'static CStr {
+    own_path("fd", fd)
+}
+
+/// `/proc/self/DIR/N` of an open file.
+pub fn own_path(dir: &str, fd: impl AsFd) -> &'static CStr {
+    let path = keep(format!("/proc/self/{dir}/{}\0", fd.as_fd().as_raw_fd()));
+    CStr::from_bytes_with_nul(path).unwrap_or_default()
 }
 
 /// The type of an open file.
@@ -121,7 +129,7 @@ mod tests {
     }
 
     fn content(fd: OwnedFd) -> String {
-        std::fs::read_to_string(fd_path(&fd)).unwrap()
+        std::fs::read_to_string(fd_path(&fd).to_str().unwrap()).unwrap()
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::pin;
 use crate::sys::{self, Argv};
 use crate::target;
 use crate::text::quoted;
+use crate::view::View;
 use rustix::io::Errno;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -53,6 +54,7 @@ fn enter(argv: Argv, args: &Args) -> Result<()> {
     if found.netns.is_hosts(&host) {
         host.console.note(format_args!("{} uses the host's network namespace", found.label));
     }
+    let view = View::prepare(&host, &found, args)?;
     if let Some(name) = &args.pin {
         pin::pin(&host, &found.netns, name.as_bytes())?;
         if args.command.is_none() {
@@ -60,6 +62,7 @@ fn enter(argv: Argv, args: &Args) -> Result<()> {
         }
     }
     found.netns.enter(&found.label)?;
+    view.show(host.console)?;
     Err(become_command(argv, args.command))
 }
 

@@ -2,10 +2,11 @@
 
 #![allow(unsafe_code)]
 
-use rustix::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use rustix::process::Pid;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, UnsafeCell};
@@ -17,6 +18,8 @@ unsafe extern "C" {
     fn execvp(file: *const c_char, argv: *const *const c_char) -> c_int;
     fn getauxval(key: c_ulong) -> c_ulong;
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
+    fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
+    fn _Fork() -> c_int;
     fn _exit(status: c_int) -> !;
 }
 
@@ -92,6 +95,38 @@ pub fn unshare_mounts() -> Result<(), Errno> {
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// Ends the program at once.
+pub fn exit(status: u8) -> ! {
+    // SAFETY: _exit ends the process without running anything.
+    unsafe { _exit(c_int::from(status)) }
+}
+
+/// Goes on as two processes; None in the child. What libc would do for threads is left out, as there are none.
+///
+/// # Errors
+/// The errno of fork(2).
+pub fn fork() -> Result<Option<Pid>, Errno> {
+    // SAFETY: the program has one thread, so the child has all of it.
+    match unsafe { _Fork() } {
+        -1 => Err(last_errno()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Switches on an option of a netlink socket: netlink(7), setsockopt(2).
+///
+/// # Errors
+/// ENOPROTOOPT where the kernel is older than the option.
+pub fn set_netlink_option(socket: impl AsFd, option: c_int) -> Result<(), Errno> {
+    const SOL_NETLINK: c_int = 270;
+    let on: c_int = 1;
+    // SAFETY: the value is a C int of the size that is given.
+    let result = unsafe {
+        setsockopt(socket.as_fd().as_raw_fd(), SOL_NETLINK, option, (&raw const on).cast(), size_of::<c_int>() as u32)
+    };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
 /// The user namespace that owns namespace `fd`: ioctl_nsfs(2), NS_GET_USERNS, Linux 4.9.
 ///
 /// # Errors
@@ -165,10 +200,13 @@ unsafe impl Ioctl for Answer {
 ///
 /// The first few KiB are static, so that a plain entry makes no system call for memory; after them, the kernel is asked for chunks. Without
 /// memory the program says so and ends with 125.
+///
+/// In this order, so that the counters are on the page of the arena that is used first: each page touched is a fault that is paid for.
+#[repr(C)]
 pub struct Allocator {
     /// Where free memory starts.
     next: Cell<usize>,
-    /// Where it ends; 0 before the first use.
+    /// Where it ends.
     end: Cell<usize>,
     arena: Arena,
 }
@@ -190,6 +228,13 @@ impl Allocator {
         Allocator { next: Cell::new(0), end: Cell::new(0), arena: Arena(UnsafeCell::new([0; ARENA_SIZE])) }
     }
 
+    /// Hands the arena out first. Called before anything else: a page that is written before it is read faults once, not twice.
+    pub fn start(&self) {
+        let arena = self.arena.0.get() as usize;
+        self.next.set(arena);
+        self.end.set(arena + ARENA_SIZE);
+    }
+
     /// Free memory of this layout, if what is at hand suffices.
     fn bump(&self, size: usize, align: usize) -> Option<usize> {
         let start = self.next.get().checked_next_multiple_of(align)?;
@@ -201,20 +246,17 @@ impl Allocator {
         Some(start)
     }
 
-    /// Goes on to the arena, or to a new chunk with room for `size` bytes.
+    /// Goes on to a new chunk with room for `size` bytes.
     fn refill(&self, size: usize) {
-        let (start, length) = if self.end.get() == 0 && size <= ARENA_SIZE {
-            (self.arena.0.get() as usize, ARENA_SIZE)
-        } else {
-            let length = CHUNK_SIZE.max(size);
-            // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
-            match unsafe { mmap_anonymous(null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) } {
-                Ok(chunk) => (chunk as usize, length),
-                Err(_) => out_of_memory(),
+        let length = CHUNK_SIZE.max(size);
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+        match unsafe { mmap_anonymous(null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE) } {
+            Ok(chunk) => {
+                self.next.set(chunk as usize);
+                self.end.set(chunk as usize + length);
             }
-        };
-        self.next.set(start);
-        self.end.set(start + length);
+            Err(_) => out_of_memory(),
+        }
     }
 }
 
@@ -260,8 +302,7 @@ fn out_of_memory() -> ! {
         // SAFETY: TEXT is valid for its length.
         unsafe { write(2, TEXT.as_ptr().cast(), TEXT.len()) };
     }
-    // SAFETY: _exit ends the process without running anything.
-    unsafe { _exit(c_int::from(crate::error::FAILED)) }
+    exit(crate::error::FAILED)
 }
 
 #[cfg(test)]
@@ -276,6 +317,7 @@ mod tests {
     #[test]
     fn memory_is_aligned_and_handed_out_once() {
         let heap = Allocator::new();
+        heap.start();
         let mut taken: Vec<(usize, usize)> = Vec::new();
         for (size, align) in [(3, 1), (8, 8), (1, 1), (64, 64), (ARENA_SIZE, 1), (9, 8), (2 * CHUNK_SIZE, 4096), (5, 4)]
         {

@@ -2,18 +2,19 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::keep;
+use crate::bytes::{Bytes, keep};
 use crate::cli::Target;
 use crate::container::{self, Outcome, Proof, Subject};
 use crate::engine::{Init, oci};
 use crate::error::{Error, Result};
+use crate::find;
 use crate::host::Host;
 use crate::netns::NetNs;
 use crate::pinned;
-use crate::process::{Process, all_pids, diagnose};
+use crate::process::{Process, diagnose};
 use crate::root::Links;
 use crate::text::{quoted, shown};
-use crate::{cgroup, mounts};
+use crate::{cgroup, namespaces};
 use rustix::fs::OFlags;
 use std::os::unix::ffi::OsStrExt;
 
@@ -26,6 +27,8 @@ pub struct Found {
     pub label: String,
     /// The process it was found by, held.
     pub process: Option<Process>,
+    /// The pin it was found by, a name in /run/netns.
+    pub pin: Option<Bytes>,
 }
 
 /// Finds the one namespace that `target` means on `host`.
@@ -42,6 +45,8 @@ pub fn resolve(host: &Host, target: &Target) -> Result<Found> {
         Target::State(path) => by_state(host, path.as_bytes()),
         Target::Cgroup(path) => by_cgroup(host, path.as_bytes()),
         Target::Inode(inode) => by_inode(host, *inode),
+        Target::Addr(ip) => find::by_addr(host, *ip),
+        Target::Veth(name) => find::by_veth(host, name.as_bytes()),
     }?;
     let by = found.process.as_ref().map_or(String::new(), |process| format!(", by process {}", process.pid));
     host.console.tell(format_args!("{} is in network namespace {}{by}", found.label, found.netns.id.ino));
@@ -54,7 +59,7 @@ fn by_pid(host: &Host, pid: u32) -> Result<Found> {
         .open_proc(&format!("{pid}/ns/net"), OFlags::RDONLY)
         .and_then(NetNs::of_link)
         .map_err(|e| diagnose(host, pid, e))?;
-    Ok(Found { netns, label: format!("process {pid}"), process: None })
+    Ok(Found { netns, label: format!("process {pid}"), process: None, pin: None })
 }
 
 /// A bare word: both a container and a pin are fine where they are one namespace.
@@ -98,7 +103,7 @@ fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
 
 fn of_running(running: container::Running) -> Found {
     let label = container::label(&running.container);
-    Found { netns: running.netns, label, process: Some(running.process) }
+    Found { netns: running.netns, label, process: Some(running.process), pin: None }
 }
 
 fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
@@ -109,13 +114,13 @@ fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
 }
 
 fn of_pin(netns: NetNs, name: &[u8]) -> Found {
-    Found { netns, label: format!("pin {}", quoted(name)), process: None }
+    Found { netns, label: format!("pin {}", quoted(name)), process: None, pin: Some(keep(name)) }
 }
 
 fn by_file(host: &Host, path: &[u8]) -> Result<Found> {
     let located =
         host.locate(path, Links::Follow).map_err(|e| Error::cannot(format_args!("open {}", quoted(path)), e))?;
-    Ok(Found { netns: NetNs::of_file(located, path)?, label: quoted(path), process: None })
+    Ok(Found { netns: NetNs::of_file(located, path)?, label: quoted(path), process: None, pin: None })
 }
 
 fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
@@ -126,7 +131,7 @@ fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
     match container::prove(host, &init, &subject)? {
         Proof::Alive(process, netns) => {
             container::trust(host, owner, &netns, &label)?;
-            Ok(Found { netns, label, process: Some(process) })
+            Ok(Found { netns, label, process: Some(process), pin: None })
         }
         Proof::Gone(reason) => Err(Error::new(format!("{label} is not running{reason}"))),
     }
@@ -144,55 +149,15 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
         return Err(Error::new(format!("{label} has no processes{unread}")));
     };
     container::trust(host, member.owner, &member.netns, &label)?;
-    Ok(Found { netns: member.netns, label, process: Some(member.process) })
+    Ok(Found { netns: member.netns, label, process: Some(member.process), pin: None })
 }
 
 /// The namespace with this inode, held by a process, a thread or a mount.
 fn by_inode(host: &Host, inode: u64) -> Result<Found> {
     let label = format!("network namespace {inode}");
-    for pid in all_pids(host)? {
-        for task in [pid.to_string()].into_iter().chain(other_threads(host, pid)?) {
-            let link = format!("{task}/ns/net");
-            match host.stat_proc(&link) {
-                Ok(id) if id.ino == inode => {}
-                Ok(_) => continue,
-                Err(e) if crate::process::is_gone(e) => continue,
-                Err(e) => {
-                    host.excuse(format!("/proc/{link}").as_bytes(), e)?;
-                    continue;
-                }
-            }
-            let process = Process::hold(host, pid).ok().flatten();
-            let opened = host.open_proc(&link, OFlags::RDONLY).and_then(NetNs::of_link);
-            // Between the two looks the process may have gone or moved; another one may do.
-            if let Some(netns) = opened.ok().filter(|netns| netns.id.ino == inode) {
-                return Ok(Found { netns, label, process });
-            }
-        }
-    }
-    for path in mounts::nsfs(host)? {
-        let netns = host.locate(path, Links::Keep).ok().and_then(|located| NetNs::of_file(located, path).ok());
-        if let Some(netns) = netns.filter(|netns| netns.id.ino == inode) {
-            return Ok(Found { netns, label, process: None });
-        }
+    if let Some((netns, process)) = namespaces::by_inode(host, inode)? {
+        return Ok(Found { netns, label, process, pin: None });
     }
     let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
     Err(Error::new(format!("no {label}{unread}")).remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))
-}
-
-/// The threads of a process but its first, as paths below /proc: a link count of 3 says that there are none.
-fn other_threads(host: &Host, pid: u32) -> Result<Vec<String>> {
-    let task = format!("{pid}/task");
-    let several = host.links_proc(&task).is_ok_and(|links| links > 3);
-    if !several {
-        return Ok(Vec::new());
-    }
-    let listed = host.open_proc(&task, OFlags::RDONLY | OFlags::DIRECTORY).and_then(crate::host::names_in);
-    match listed {
-        Ok(names) => {
-            Ok(names.iter().filter_map(|name| Some(format!("{task}/{}", std::str::from_utf8(name).ok()?))).collect())
-        }
-        Err(e) if crate::process::is_gone(e) => Ok(Vec::new()),
-        Err(e) => host.excuse(format!("/proc/{task}").as_bytes(), e).map(|()| Vec::new()),
-    }
 }

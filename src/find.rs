@@ -1,0 +1,165 @@
+//! Namespaces known by what is in them: an address, or the other end of an interface of ours.
+//!
+//! Each namespace is held while it is asked, and the one that answers is entered by the same descriptor.
+
+#![forbid(unsafe_code)]
+
+use crate::console;
+use crate::container::{self, Verdict};
+use crate::error::{Error, FAILED, Result};
+use crate::host::Host;
+use crate::namespaces::{self, Held, Namespace};
+use crate::netlink::{Interface, interfaces, nsid_of};
+use crate::netns::{NetNs, within};
+use crate::sys;
+use crate::target::Found;
+use crate::text::{quoted, shown};
+use rustix::fd::AsFd;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{WaitOptions, waitpid};
+use std::net::IpAddr;
+
+/// As many holders of an address are listed.
+const MOST_LISTED: usize = 10;
+
+/// The one namespace that has this address on an interface.
+///
+/// # Errors
+/// Where none has it, or several.
+pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
+    let home = NetNs::own()?;
+    let mut first: Option<Held> = None;
+    let mut holders: Vec<Namespace> = Vec::new();
+    for namespace in namespaces::all(host)? {
+        let Some(held) = namespace.hold(host)? else { continue };
+        match has_address(&held.0, &home, ip)? {
+            Some(true) => {
+                first = first.or(Some(held));
+                holders.push(namespace);
+            }
+            Some(false) => {}
+            None => host.excuse(format!("network namespace {}", namespace.id.ino).as_bytes(), Errno::PERM)?,
+        }
+    }
+    if holders.len() > 1 {
+        return Err(several(host, ip, &holders));
+    }
+    let unread = host.unread();
+    let Some((netns, process)) = first else {
+        return Err(Error::new(format!("no network namespace has address {ip}{}", but_not_all(unread)))
+            .remedy("netns-enter --list shows all addresses"));
+    };
+    if let Some(unread) = unread {
+        host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
+    }
+    Ok(Found { netns, label: format!("the holder of {ip}"), process, pin: None })
+}
+
+/// The namespace at the other end of a veth or netkit interface of our own namespace.
+///
+/// # Errors
+/// Where there is no such interface, it has no other end, or nothing that may be looked at holds the namespace of that.
+pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
+    let home = NetNs::own()?;
+    let Some(interface) = find_interface(word)? else {
+        return Err(Error::new(format!("no interface {} in this network namespace", quoted(word)))
+            .remedy("ip -br link shows the interfaces"));
+    };
+    let Some(peer) = interface.peer else {
+        return Err(Error::new(format!("interface {} has no other end", quoted(&interface.name)))
+            .remedy("only veth and netkit interfaces have one, and kernels before 4.1 do not tell it"));
+    };
+    let label = format!("the other end of {}", quoted(&interface.name));
+    let Some(nsid) = peer.nsid else { return Ok(Found { netns: home, label, process: None, pin: None }) };
+    for namespace in namespaces::all(host)? {
+        let Some((netns, process)) = namespace.hold(host)? else { continue };
+        if nsid_of(netns.as_fd())? != Some(nsid) {
+            continue;
+        }
+        // The number may have been another namespace's when the interface was looked at. While this one is held, it stays.
+        let again = find_interface(interface.name)?;
+        if again.is_none_or(|again| (again.index, again.peer) != (interface.index, interface.peer)) {
+            return Err(Error::new(format!("{label} has moved while it was looked for")).remedy("try again"));
+        }
+        return Ok(Found { netns, label, process, pin: None });
+    }
+    let unread = but_not_all(host.unread());
+    Err(Error::new(format!("{label} is in a network namespace that no process, thread or mount holds{unread}")))
+}
+
+fn but_not_all(unread: Option<String>) -> String {
+    unread.map_or(String::new(), |unread| format!("; not all of the host could be read: {unread}"))
+}
+
+/// The interface of our own namespace that has this name, or that `ip link` shows so.
+fn find_interface(word: &[u8]) -> Result<Option<Interface>> {
+    let interfaces = interfaces()?;
+    // No name has a colon, but any may have an @.
+    let name = word.strip_suffix(b":").unwrap_or(word);
+    let bare = name.iter().rposition(|b| *b == b'@').map_or(name, |at| &name[..at]);
+    let named = |name: &[u8]| interfaces.iter().position(|interface| interface.name == name);
+    Ok(named(name).or_else(|| named(bare)).map(|at| interfaces[at].clone()))
+}
+
+/// Whether a namespace has this address; None where it may not be looked into.
+fn has_address(netns: &NetNs, home: &NetNs, ip: IpAddr) -> Result<Option<bool>> {
+    match within(netns, home, || holds(ip))? {
+        None if netns.userns_to_join("").is_ok() => ask_child(netns, ip).map(Some),
+        answer => Ok(answer),
+    }
+}
+
+fn holds(ip: IpAddr) -> Result<bool> {
+    Ok(interfaces()?.iter().flat_map(|interface| &interface.addresses).any(|address| address.ip == ip))
+}
+
+/// As [`has_address`], where a user namespace of ours must be joined: from there is no way back, so a child goes.
+fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
+    let whose = format!("inode {}", netns.id.ino);
+    let cannot = |e| Error::cannot(format_args!("look into the network namespace of {whose}"), e);
+    let Some(child) = sys::fork().map_err(cannot)? else {
+        let status = match netns.enter(&whose).and_then(|()| holds(ip)) {
+            Ok(true) => 0,
+            Ok(false) => 1,
+            Err(error) => {
+                console::report(&error);
+                FAILED
+            }
+        };
+        sys::exit(status)
+    };
+    let ended = retry_on_intr(|| waitpid(Some(child), WaitOptions::empty())).map_err(cannot)?;
+    match ended.and_then(|(_, status)| status.exit_status()) {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => Err(Error::new(format!("the network namespace of {whose} could not be searched"))),
+    }
+}
+
+/// The refusal of an address that several namespaces have.
+fn several(host: &Host, ip: IpAddr, holders: &[Namespace]) -> Error {
+    let mut list: Vec<String> = Vec::new();
+    let listed = &holders[..holders.len().min(MOST_LISTED)];
+    for holder in listed {
+        list.push(holder.id.ino.to_string());
+    }
+    // Names are a help here: what cannot be proven has none.
+    for container in container::all(host, None).unwrap_or_default() {
+        let Ok(Verdict::Running(running)) = container::check(host, &container) else { continue };
+        for (holder, text) in listed.iter().zip(&mut list) {
+            if running.iter().any(|running| running.netns.id == holder.id) {
+                *text += &format!(" {}:{}", container.engine, shown(&container.name));
+            }
+        }
+    }
+    for (holder, text) in listed.iter().zip(&mut list) {
+        if let Some(pid) = holder.pid.or(holder.thread) {
+            *text += &format!(" pid {pid}");
+        }
+    }
+    if holders.len() > listed.len() {
+        list.push(format!("and {} more", holders.len() - listed.len()));
+    }
+    Error::new(format!("{} network namespaces have address {ip}: {}", holders.len(), list.join(", ")))
+        .remedy(format!("say --inode {}, or another of these", holders[0].id.ino))
+}
