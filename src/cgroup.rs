@@ -270,6 +270,11 @@ pub fn names_id(path: &[u8], id: &[u8]) -> bool {
     !id.is_empty() && path.split(|b| *b == b'/').any(|component| is_id(component) && !is_monitor(component))
 }
 
+/// The systemd unit that a cgroup path is of: its innermost service or scope.
+pub fn unit_in(path: Bytes) -> Option<Bytes> {
+    path.rsplit(|b| *b == b'/').find(|part| part.ends_with(b".service") || part.ends_with(b".scope"))
+}
+
 /// Whether a cgroup is called like a container: it ends in 64 hex digits, but for `.scope`.
 pub fn is_container(component: &[u8]) -> bool {
     const ID: usize = 64;
@@ -421,6 +426,13 @@ mod tests {
         assert!(!names_id(b"/", b""));
         assert!(is_inside_another(&path(&format!("/docker/{}/docker/ID", "c".repeat(64))), id));
         assert!(!is_inside_another(&path("/docker/ID/x"), id));
+    }
+
+    #[test]
+    fn units_are_services_and_scopes() {
+        assert_eq!(unit_in(b"/system.slice/nginx.service"), Some(&b"nginx.service"[..]));
+        assert_eq!(unit_in(b"/user.slice/user@0.service/app.slice/a.scope/x"), Some(&b"a.scope"[..]));
+        assert_eq!(unit_in(b"/system.slice"), None);
     }
 
     #[test]

@@ -26,7 +26,11 @@ enum Kind {
     Addr,
     Veth,
     Pin,
+    PinAll,
     Unpin,
+    List,
+    Json,
+    All,
     Sys,
     Dns,
     HostRoot,
@@ -72,7 +76,11 @@ pub const TARGETS: &[Opt] = &[
 /// The options that say what else to do.
 pub const MODIFIERS: &[Opt] = &[
     opt!(Pin, [], ["pin"], Some("NAME"), "keep the namespace as /run/netns/NAME first"),
+    opt!(PinAll, [], ["pin-all"], None, "pin all running containers as ENGINE-NAME"),
     opt!(Unpin, [], ["unpin"], Some("NAME..."), "remove these pins; takes no TARGET"),
+    opt!(List, ['l'], ["list"], None, "list all network namespaces, or TARGET's"),
+    opt!(Json, [], ["json"], None, "list them as JSON"),
+    opt!(All, [], ["all"], None, "run COMMAND in all containers and pins in turn"),
     opt!(Sys, [], ["sys"], None, "COMMAND sees the namespace's /sys/class/net"),
     opt!(Dns, [], ["dns"], None, "COMMAND resolves names as TARGET does"),
     opt!(HostRoot, [], ["host-root"], Some("DIR"), "the host is the one mounted at DIR"),
@@ -84,7 +92,10 @@ pub const MODIFIERS: &[Opt] = &[
 
 const HEAD: &str = "\
 Usage: netns-enter [OPTION]... TARGET [OPTION]... [--] [COMMAND [ARG]...]
+       netns-enter --all [OPTION]... [--] COMMAND [ARG]...
+       netns-enter --list [--json] [TARGET]
        netns-enter --unpin NAME...
+       netns-enter --pin-all
 
 Enter the network namespace of a process, container or pod and become COMMAND
 ($SHELL without one) there, with all else as it is here. With --pin and no
@@ -142,6 +153,12 @@ pub enum Invocation {
     Enter(Args),
     /// `--unpin`: remove these pins.
     Unpin(Args),
+    /// `--list`
+    List(Args),
+    /// `--all`: run COMMAND in all of them.
+    All(Args),
+    /// `--pin-all`
+    PinAll(Args),
 }
 
 /// Everything that was asked for.
@@ -155,6 +172,8 @@ pub struct Args {
     pub pin: Option<OsString>,
     /// The names after `--unpin`.
     pub unpin: Vec<OsString>,
+    /// `--json`
+    pub json: bool,
     /// `--sys`
     pub sys: bool,
     /// `--dns`
@@ -201,7 +220,7 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> 
                 args.unpin.push(word);
                 continue;
             }
-            if args.target.is_some() {
+            if args.target.is_some() || given.contains(&Kind::All) {
                 args.command = Some(count - remaining(&mut parser) - 1);
                 break;
             }
@@ -221,7 +240,8 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> 
             Kind::Sys => args.sys = true,
             Kind::Dns => args.dns = true,
             Kind::Pin => args.pin = Some(pin_name(value(&mut parser, opt)?)?),
-            Kind::Unpin => {}
+            Kind::Json => args.json = true,
+            Kind::Unpin | Kind::List | Kind::All | Kind::PinAll => {}
             Kind::HostRoot => args.host_root = Some(value(&mut parser, opt)?),
             target => {
                 let value = value(&mut parser, opt)?;
@@ -232,33 +252,56 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> 
             }
         }
     }
-    let runs = !given.contains(&Kind::Unpin) && (args.pin.is_none() || args.command.is_some());
-    if (args.sys || args.dns) && !runs {
-        return Err(usage("--sys and --dns are for a COMMAND, and none is run"));
-    }
     if args.quiet && args.verbose {
         return Err(usage("--quiet and --verbose contradict each other"));
     }
-    if given.contains(&Kind::Unpin) {
-        return unpin(args);
-    }
-    if args.target.is_none() {
-        return Err(no_target(args.command.is_some()));
-    }
-    Ok(Invocation::Enter(args))
+    invocation(&given, args)
 }
 
-fn unpin(args: Args) -> Result<Invocation> {
-    if let Some(target) = &args.target {
-        return Err(usage(format!("--unpin takes names of pins after it, no target: {}", spelled(target))));
+/// What is to be done, by the one option that says so; to enter TARGET where none does.
+fn invocation(given: &[Kind], args: Args) -> Result<Invocation> {
+    let mut actions = MODIFIERS.iter().filter(|opt| given.contains(&opt.kind) && opt.kind.is_action());
+    let (action, other) = (actions.next(), actions.next());
+    let name = action.map_or("", |opt| opt.longs[0]);
+    if let Some(other) = other {
+        return Err(usage(format!("--{name} and --{} contradict each other", other.longs[0])));
     }
-    if args.pin.is_some() {
-        return Err(usage("--pin and --unpin contradict each other"));
+    let action = action.map(|opt| opt.kind);
+    if args.json && action != Some(Kind::List) {
+        return Err(usage("--json is for --list"));
     }
-    if args.unpin.is_empty() {
-        return Err(usage("--unpin needs a name"));
+    if matches!(action, Some(Kind::Unpin | Kind::All | Kind::PinAll))
+        && let Some(target) = &args.target
+    {
+        return Err(usage(format!("--{name} takes no target: {}", spelled(target))));
     }
-    Ok(Invocation::Unpin(args))
+    if matches!(action, Some(Kind::List | Kind::PinAll)) && args.command.is_some() {
+        return Err(usage(format!("--{name} runs no COMMAND")));
+    }
+    let runs = match action {
+        None | Some(Kind::All) => true,
+        action => action == Some(Kind::Pin) && args.command.is_some(),
+    };
+    if (args.sys || args.dns) && !runs {
+        return Err(usage("--sys and --dns are for a COMMAND, and none is run"));
+    }
+    match action {
+        Some(Kind::Unpin) if args.unpin.is_empty() => Err(usage("--unpin needs a name")),
+        Some(Kind::Unpin) => Ok(Invocation::Unpin(args)),
+        Some(Kind::List) => Ok(Invocation::List(args)),
+        Some(Kind::PinAll) => Ok(Invocation::PinAll(args)),
+        Some(Kind::All) if args.command.is_none() => Err(usage("--all needs a COMMAND")),
+        Some(Kind::All) => Ok(Invocation::All(args)),
+        _ if args.target.is_none() => Err(no_target(args.command.is_some())),
+        _ => Ok(Invocation::Enter(args)),
+    }
+}
+
+impl Kind {
+    /// Whether it says what to do; no two of these go together.
+    fn is_action(self) -> bool {
+        matches!(self, Kind::Pin | Kind::PinAll | Kind::Unpin | Kind::List | Kind::All)
+    }
 }
 
 fn pin_name(name: OsString) -> Result<OsString> {
@@ -510,6 +553,34 @@ mod tests {
         assert!(bad(&["--unpin", "a", "--dns"]).contains("none is run"));
         assert!(bad(&["web", "--sys", "--pin", "b"]).contains("none is run"));
         assert!(bad(&["--unpin", "a", "--pin", "b"]).contains("contradict"));
+    }
+
+    #[test]
+    fn one_action_and_what_it_takes() {
+        let parse = |words: &[&str]| parse_words(words.iter().map(OsStr::new), words.len() + 1);
+        for words in [&["--list"][..], &["-l", "--json"], &["--list", "web"], &["web", "-l"], &["-lqp", "5"]] {
+            assert!(matches!(parse(words), Ok(Invocation::List(_))), "{words:?}");
+        }
+        for (words, command) in [
+            (&["--all", "ip", "a"][..], 2),
+            (&["--all", "--", "ip"], 3),
+            (&["-q", "--all", "--dns", "ip", "--list"], 4),
+        ] {
+            let Ok(Invocation::All(args)) = parse(words) else { panic!("{words:?}") };
+            assert_eq!((args.command, args.target), (Some(command), None));
+        }
+        assert!(matches!(parse(&["--pin-all", "-q"]), Ok(Invocation::PinAll(_))));
+        assert!(bad(&["--all"]).contains("COMMAND"));
+        assert!(bad(&["--all", "--"]).contains("COMMAND"));
+        assert!(bad(&["-p", "5", "--all", "ip"]).contains("no target"));
+        assert!(bad(&["--pin-all", "web"]).contains("no target"));
+        assert!(bad(&["--pin-all", "--", "x"]).contains("COMMAND"));
+        assert!(bad(&["--list", "web", "ls"]).contains("COMMAND"));
+        assert!(bad(&["--json", "web"]).contains("--list"));
+        assert!(bad(&["--list", "--dns"]).contains("none is run"));
+        for pair in [["--list", "--all"], ["--pin-all", "--unpin"], ["--list", "--pin=x"]] {
+            assert!(bad(&pair).contains("contradict"), "{pair:?}");
+        }
     }
 
     #[test]

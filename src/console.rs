@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, FdFlags, fcntl_getfd, retry_on_intr, write};
 use std::fmt::Display;
 
@@ -49,18 +49,26 @@ pub fn report(error: &Error) {
 /// # Errors
 /// The errno of write(2); EBADF also where descriptor 1 is not the caller's.
 pub fn print(text: &[u8]) -> Result<()> {
-    write_all(rustix::stdio::stdout(), text).map_err(|e| Error::cannot("write to standard output", e))
+    write_to_callers(rustix::stdio::stdout(), text).map_err(|e| Error::cannot("write to standard output", e))
 }
 
 /// One write where possible, so that lines of concurrent runs do not mix. Nobody is left to be told of a failure.
 fn say(text: &str) {
-    let _ = write_all(rustix::stdio::stderr(), text.as_bytes());
+    let _ = write_to_callers(rustix::stdio::stderr(), text.as_bytes());
 }
 
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> std::result::Result<(), Errno> {
-    if fcntl_getfd(fd.as_fd())?.contains(FdFlags::CLOEXEC) {
+fn write_to_callers(fd: BorrowedFd<'_>, bytes: &[u8]) -> std::result::Result<(), Errno> {
+    if fcntl_getfd(fd)?.contains(FdFlags::CLOEXEC) {
         return Err(Errno::BADF);
     }
+    write_all(fd, bytes)
+}
+
+/// Writes all of `bytes` to a descriptor of ours.
+///
+/// # Errors
+/// The errno of write(2).
+pub fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> std::result::Result<(), Errno> {
     while !bytes.is_empty() {
         let n = retry_on_intr(|| write(fd, bytes))?;
         bytes = &bytes[n..];

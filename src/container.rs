@@ -10,7 +10,7 @@ use crate::cgroup;
 use crate::engine::{self, Base, Container, ENGINES, Evidence, Init};
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::netns::NetNs;
+use crate::netns::{NetNs, NsId};
 use crate::process::{Process, diagnose, is_dead, is_gone};
 use crate::text::{quoted, shown};
 use rustix::process::geteuid;
@@ -29,6 +29,21 @@ pub struct Running {
     pub process: Process,
     /// Its network namespace.
     pub netns: NetNs,
+    /// Another user whose word it is; their own namespace, then.
+    pub said_by: Option<u32>,
+}
+
+/// A container that ran when it was looked at, with nothing of it held: there may be thousands.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// What it is called.
+    pub container: Container,
+    /// Its init process.
+    pub pid: u32,
+    /// When that started, as field 22 of its stat says.
+    pub start: u64,
+    /// Its network namespace.
+    pub netns: NsId,
 }
 
 /// What became of looking a word up.
@@ -213,9 +228,8 @@ fn by_cgroup(host: &Host, id: &[u8]) -> Result<Outcome> {
     let Some(member) = cgroup::init_by_id(host, id, cgroup::Nested::Counts)? else { return Ok(Outcome::Unknown) };
     let container =
         Container { engine: "cgroup", name: keep(id), id: keep(id), evidence: Evidence::Anywhere, owner: member.owner };
-    let running = Running { container, process: member.process, netns: member.netns };
-    trust(host, running.container.owner, &running.netns, &label(&running.container))?;
-    Ok(Outcome::Running(running))
+    let said_by = accept(container.owner, &member.netns, &label(&container))?;
+    Ok(said(host, Running { container, process: member.process, netns: member.netns, said_by }))
 }
 
 /// Takes the one running container among those that a word may mean.
@@ -250,7 +264,21 @@ fn decide(host: &Host, word: &[u8], hits: Vec<&Container>) -> Result<Outcome> {
     if let Evidence::Init(Init { sandbox: Some(sandbox), .. }) = &found.container.evidence {
         host.console.note(format_args!("{} {}", label(&found.container), sandbox.note));
     }
-    Ok(Outcome::Running(found))
+    Ok(said(host, found))
+}
+
+fn said(host: &Host, running: Running) -> Outcome {
+    note_owner(host, running.said_by, &label(&running.container));
+    Outcome::Running(running)
+}
+
+/// The name of a container's pod, or its own.
+pub fn pod_or_name(container: &Container) -> Bytes {
+    let second = container.name.iter().enumerate().filter(|(_, b)| **b == b'/').nth(1);
+    match second {
+        Some((end, _)) if container.engine == "k8s" => &container.name[..end],
+        _ => container.name,
+    }
 }
 
 fn pod(container: &Container) -> Vec<&[u8]> {
@@ -318,9 +346,9 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
     }
     let mut running: Vec<Running> = Vec::new();
     for (process, netns, owner) in alive {
-        trust(host, if owner == 0 { container.owner } else { owner }, &netns, &label)?;
+        let said_by = accept(if owner == 0 { container.owner } else { owner }, &netns, &label)?;
         if running.iter().all(|r| r.process.pid != process.pid) {
-            running.push(Running { container: *container, process, netns });
+            running.push(Running { container: *container, process, netns, said_by });
         }
     }
     reasons.sort_by_key(String::is_empty);
@@ -328,6 +356,52 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
         true => Verdict::Stopped(reasons.into_iter().next().unwrap_or_default()),
         false => Verdict::Running(running),
     })
+}
+
+/// Every container that runs, each once. What is wrong with one is a note and does not hide the others.
+///
+/// # Errors
+/// Where the machine rather than a container is the reason.
+pub fn running(host: &Host) -> Result<Vec<Seen>> {
+    let mut found: Vec<Seen> = Vec::new();
+    for container in all(host, None)? {
+        match check(host, &container) {
+            Ok(Verdict::Running(running)) => {
+                for r in running {
+                    // A process that ended since is none that runs.
+                    let Ok(stat) = r.process.stat() else { continue };
+                    found.push(Seen { container, pid: r.process.pid, start: stat.start, netns: r.netns.id });
+                }
+            }
+            Ok(Verdict::Stopped(_)) => {}
+            Err(error) => match error.errno {
+                Some(errno) => host.excuse(&[container.engine.as_bytes(), b":", container.name].concat(), errno)?,
+                None => host.console.note(&error.message),
+            },
+        }
+    }
+    Ok(found)
+}
+
+impl Seen {
+    /// Holds its process and namespace again; None where it has ended.
+    ///
+    /// # Errors
+    /// Where the machine, rather than its end, is the reason.
+    pub fn hold(&self, host: &Host) -> Result<Option<(NetNs, Process)>> {
+        let held = Process::hold(host, self.pid).and_then(|process| {
+            let Some(process) = process else { return Ok(None) };
+            let stat = process.stat()?;
+            let netns = process.netns()?;
+            let is_it = stat.start == self.start && netns.id == self.netns;
+            Ok(is_it.then_some((netns, process)))
+        });
+        match held {
+            Err(e) if is_gone(e) => Ok(None),
+            Err(e) => host.excuse(format!("/proc/{}", self.pid).as_bytes(), e).map(|()| None),
+            Ok(held) => Ok(held),
+        }
+    }
 }
 
 /// As [`check`], and where no runtime has a record of the ID, by the cgroup paths of all processes.
@@ -338,8 +412,9 @@ fn check_thoroughly(host: &Host, container: &Container) -> Result<Verdict> {
         return Ok(verdict);
     }
     let Some(member) = cgroup::init_by_id(host, container.id, cgroup::Nested::Ignored)? else { return Ok(verdict) };
-    trust(host, if member.owner == 0 { container.owner } else { member.owner }, &member.netns, &label(container))?;
-    let running = Running { container: *container, process: member.process, netns: member.netns };
+    let owner = if member.owner == 0 { container.owner } else { member.owner };
+    let said_by = accept(owner, &member.netns, &label(container))?;
+    let running = Running { container: *container, process: member.process, netns: member.netns, said_by };
     Ok(Verdict::Running(vec![running]))
 }
 
@@ -430,8 +505,14 @@ pub fn prove(host: &Host, init: &Init, subject: &Subject<'_>) -> Result<Proof> {
 /// # Errors
 /// Where the namespace is somebody else's.
 pub fn trust(host: &Host, owner: u32, netns: &NetNs, label: &str) -> Result<()> {
+    note_owner(host, accept(owner, netns, label)?, label);
+    Ok(())
+}
+
+/// As [`trust`], but returns the user who is to be named.
+fn accept(owner: u32, netns: &NetNs, label: &str) -> Result<Option<u32>> {
     if !is_foreign(owner) {
-        return Ok(());
+        return Ok(None);
     }
     if NOBODYS.contains(&owner) || !netns.is_of_user(owner) {
         return Err(Error::new(format!(
@@ -440,8 +521,13 @@ pub fn trust(host: &Host, owner: u32, netns: &NetNs, label: &str) -> Result<()> 
         ))
         .remedy("if you know better: --pid PID"));
     }
-    host.console.note(format_args!("{label} is what uid {owner} says"));
-    Ok(())
+    Ok(Some(owner))
+}
+
+fn note_owner(host: &Host, said_by: Option<u32>, label: &str) {
+    if let Some(uid) = said_by {
+        host.console.note(format_args!("{label} is what uid {uid} says"));
+    }
 }
 
 /// The failure of a word that no engine knows, nor `pins`, with what it may have been meant to be; `what` as in "container or pin".
@@ -544,6 +630,9 @@ mod tests {
             assert!(!is_named(&c, name.as_bytes()), "{name}");
         }
         assert!(!is_named(&container("runc", "a/b", "x", Evidence::Anywhere), b"b"));
+        assert_eq!(pod_or_name(&c), b"shop/cart");
+        assert_eq!(pod_or_name(&container("k8s", "shop/cart", "x", Evidence::Anywhere)), b"shop/cart");
+        assert_eq!(pod_or_name(&container("runc", "a/b/c", "x", Evidence::Anywhere)), b"a/b/c");
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub struct Error(Box<Text>);
 pub struct Text {
     /// Exit status: [`FAILED`], [`NOT_EXECUTABLE`] or [`NOT_FOUND`].
     pub status: u8,
-    /// Whether the machine refused, rather than the object being the wrong one.
-    pub by_kernel: bool,
+    /// Why the machine refused; None where the object is the wrong one.
+    pub errno: Option<Errno>,
     /// One line, lower case, no full stop, foreign bytes escaped.
     pub message: String,
     /// What to do about it, for a line of its own.
@@ -45,13 +45,13 @@ impl std::ops::Deref for Error {
 impl Error {
     /// A failure of netns-enter itself.
     pub fn new(message: impl Into<String>) -> Error {
-        Error(Box::new(Text { status: FAILED, by_kernel: false, message: message.into(), remedy: None }))
+        Error(Box::new(Text { status: FAILED, errno: None, message: message.into(), remedy: None }))
     }
 
     /// `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
     pub fn cannot(action: impl std::fmt::Display, errno: Errno) -> Error {
         let mut error = Error::new(format!("cannot {action}: {}", describe(errno)));
-        error.0.by_kernel = true;
+        error.0.errno = Some(errno);
         match HINTS.iter().find(|(e, _)| *e == errno) {
             Some((_, hint)) => error.remedy(*hint),
             None => error,

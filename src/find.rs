@@ -46,7 +46,7 @@ pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
     }
     let unread = host.unread();
     let Some((netns, process)) = first else {
-        return Err(Error::new(format!("no network namespace has address {ip}{}", but_not_all(unread)))
+        return Err(Error::new(format!("no network namespace has address {ip}{}", host.but_unread()))
             .remedy("netns-enter --list shows all addresses"));
     };
     if let Some(unread) = unread {
@@ -83,12 +83,8 @@ pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
         }
         return Ok(Found { netns, label, process, pin: None });
     }
-    let unread = but_not_all(host.unread());
+    let unread = host.but_unread();
     Err(Error::new(format!("{label} is in a network namespace that no process, thread or mount holds{unread}")))
-}
-
-fn but_not_all(unread: Option<String>) -> String {
-    unread.map_or(String::new(), |unread| format!("; not all of the host could be read: {unread}"))
 }
 
 /// The interface of our own namespace that has this name, or that `ip link` shows so.

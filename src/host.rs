@@ -193,6 +193,11 @@ impl Host {
         }
     }
 
+    /// What a message that something was not found ends with.
+    pub fn but_unread(&self) -> String {
+        self.unread().map_or(String::new(), |unread| format!("; not all of the host could be read: {unread}"))
+    }
+
     /// What was denied so far, the first with its reason, for "not all of the host could be read".
     pub fn unread(&self) -> Option<String> {
         let unread = self.unread.borrow();

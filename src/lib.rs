@@ -4,6 +4,7 @@
 //! belongs to it, [`run`] puts that in order and execs. `target` asks [`engine`] (names and what their runtimes recorded),
 //! [`container`] (which one is meant, and whether it runs), [`cgroup`] and [`process`]; all of them look at one [`host`].
 
+pub mod all;
 pub mod bytes;
 pub mod cgroup;
 pub mod cli;
@@ -15,11 +16,13 @@ pub mod error;
 pub mod find;
 pub mod host;
 pub mod json;
+pub mod list;
 pub mod mounts;
 pub mod namespaces;
 pub mod netlink;
 pub mod netns;
 pub mod pin;
+pub mod pin_all;
 pub mod pinned;
 pub mod process;
 pub mod root;

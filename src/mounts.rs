@@ -33,9 +33,16 @@ pub struct Mount {
 /// # Errors
 /// Where mountinfo cannot be read.
 pub fn all(host: &Host) -> Result<Vec<Mount>> {
+    read(host).map_err(|e| Error::cannot("read /proc/self/mountinfo", e))
+}
+
+/// As [`all`].
+///
+/// # Errors
+/// The errno of open(2) and read(2).
+pub fn read(host: &Host) -> std::result::Result<Vec<Mount>, Errno> {
     const MOST: usize = 256 << 20;
-    let read = host.open_proc("self/mountinfo", OFlags::RDONLY).and_then(|fd| read_all(fd, 64 << 10, MOST));
-    let text = read.map_err(|e| Error::cannot("read /proc/self/mountinfo", e))?.unwrap_or_default();
+    let text = read_all(host.open_proc("self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?.unwrap_or_default();
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
@@ -62,9 +69,15 @@ pub fn below(mounts: &[Mount], dir: &OwnedFd) -> std::result::Result<Vec<Bytes>,
     let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
     let here = readlinkat(CWD, fd_path(dir), Vec::new())?;
-    let inside = [here.as_bytes().strip_suffix(b"/").unwrap_or(here.as_bytes()), b"/"].concat();
-    let is_below = |mount: &&Mount| mount.parent == own && mount.point.starts_with(&inside);
-    Ok(mounts.iter().filter(is_below).map(|mount| mount.point).collect())
+    let here = here.as_bytes();
+    let inside = [here.strip_suffix(b"/").unwrap_or(here), b"/"].concat();
+    let mut points = Vec::new();
+    for mount in mounts {
+        if mount.parent == own && mount.point.starts_with(&inside) {
+            points.push(mount.point);
+        }
+    }
+    Ok(points)
 }
 
 /// The mount that a file was opened in: proc_pid_fdinfo(5), Linux 3.15.

@@ -58,8 +58,7 @@ pub fn all(host: &Host) -> Result<Vec<Namespace>> {
         let at = match found.binary_search_by_key(&id, |known| known.id) {
             Ok(at) => at,
             Err(at) => {
-                let new = Namespace { id, pid: None, last: 0, thread: None, processes: 0, mounts: Vec::new() };
-                found.insert(at, new);
+                found.insert(at, Namespace::new(id));
                 at
             }
         };
@@ -85,6 +84,11 @@ pub fn by_inode(host: &Host, inode: u64) -> Result<Option<Held>> {
 }
 
 impl Namespace {
+    /// One that nothing is known to hold.
+    pub fn new(id: NsId) -> Namespace {
+        Namespace { id, pid: None, last: 0, thread: None, processes: 0, mounts: Vec::new() }
+    }
+
     fn add(&mut self, holder: Holder) {
         match holder {
             Holder::Process(pid) => {
@@ -148,7 +152,7 @@ impl Holder {
                 };
                 match NetNs::of_file(located, path) {
                     Ok(netns) => (netns, None),
-                    Err(error) if error.by_kernel => return Err(error),
+                    Err(error) if error.errno.is_some() => return Err(error),
                     Err(_) => return Ok(None),
                 }
             }

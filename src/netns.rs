@@ -130,7 +130,11 @@ impl NetNs {
         }
     }
 
-    fn set(&self) -> std::result::Result<(), Errno> {
+    /// Enters it with the rights we have: setns(2).
+    ///
+    /// # Errors
+    /// The errno; EPERM without CAP_SYS_ADMIN in the user namespace that owns it and in our own.
+    pub fn set(&self) -> std::result::Result<(), Errno> {
         move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network))
     }
 

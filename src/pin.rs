@@ -21,6 +21,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
+use std::cell::Cell;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -54,13 +55,38 @@ pub fn valid_name(name: &[u8]) -> Result<()> {
 /// Where the name is another namespace's or another file's, or the kernel refuses. The directory's entries are as before then.
 pub fn pin(host: &Host, netns: &NetNs, name: &[u8]) -> Result<bool> {
     valid_name(name)?;
-    let directory = Directory::open(host, true)?.shared()?;
-    let made = directory.pin(netns, name)?;
-    if made && !in_hosts_mounts(host) {
-        let text = "is seen only in this mount namespace, which is not the host's";
-        host.console.note(format_args!("pin {} {text}", quoted(name)));
+    Pins::open(host)?.add(netns, name)
+}
+
+/// The directory of pins, ready for new ones.
+pub struct Pins<'a> {
+    directory: Directory<'a>,
+    /// Whether somebody was told that the host does not see them.
+    is_told: Cell<bool>,
+}
+
+impl<'a> Pins<'a> {
+    /// Makes it, locks it and makes it a shared mount, as far as that is needed and possible.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn open(host: &'a Host) -> Result<Pins<'a>> {
+        Ok(Pins { directory: Directory::open(host, true)?.shared()?, is_told: Cell::new(in_hosts_mounts(host)) })
     }
-    Ok(made)
+
+    /// As [`pin`].
+    ///
+    /// # Errors
+    /// As [`pin`].
+    pub fn add(&self, netns: &NetNs, name: &[u8]) -> Result<bool> {
+        valid_name(name)?;
+        let made = self.directory.pin(netns, name)?;
+        if made && !self.is_told.replace(true) {
+            let text = "is seen only in this mount namespace, which is not the host's";
+            self.directory.host.console.note(format_args!("pin {} {text}", quoted(name)));
+        }
+        Ok(made)
+    }
 }
 
 /// Removes the pin `name`, all layers of it, or what the old recipe or a dead run left in its place.

@@ -8,9 +8,10 @@ use crate::error::{Error, NOT_EXECUTABLE, NOT_FOUND, Result, describe};
 use crate::host::Host;
 use crate::pin;
 use crate::sys::{self, Argv};
-use crate::target;
+use crate::target::{self, Found};
 use crate::text::quoted;
 use crate::view::View;
+use crate::{all, list, pin_all};
 use rustix::io::Errno;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +19,7 @@ use std::os::unix::ffi::OsStrExt;
 /// Runs the program; returns its exit status, if it returns.
 pub fn main(argv: Argv) -> u8 {
     match run(argv) {
-        Ok(()) => 0,
+        Ok(status) => status,
         Err(error) => {
             console::report(&error);
             error.status
@@ -26,17 +27,24 @@ pub fn main(argv: Argv) -> u8 {
     }
 }
 
-fn run(argv: Argv) -> Result<()> {
+fn run(argv: Argv) -> Result<u8> {
     if sys::is_secure_exec() {
         return Err(Error::new("refusing to run with more rights than the caller (set-user-ID or file capabilities)")
             .remedy("remove them with chmod u-s or setcap -r, and use sudo"));
     }
     match cli::parse(argv)? {
-        Invocation::Help => console::print(cli::help().as_bytes()),
-        Invocation::Version => console::print(cli::version().as_bytes()),
-        Invocation::Enter(args) => enter(argv, &args),
-        Invocation::Unpin(args) => unpin(&args),
+        Invocation::Help => console::print(cli::help().as_bytes())?,
+        Invocation::Version => console::print(cli::version().as_bytes())?,
+        Invocation::Enter(args) => enter(argv, &args)?,
+        Invocation::Unpin(args) => unpin(&args)?,
+        Invocation::List(args) => list(&args)?,
+        Invocation::PinAll(args) => return pin_all::pin_all(&host(&args)?),
+        Invocation::All(args) => {
+            let host = host(&args)?;
+            return all::all(&host, &|found| become_command_in(&host, argv, &args, found));
+        }
     }
+    Ok(0)
 }
 
 fn host(args: &Args) -> Result<Host> {
@@ -54,9 +62,14 @@ fn enter(argv: Argv, args: &Args) -> Result<()> {
     if found.netns.is_hosts(&host) {
         host.console.note(format_args!("{} uses the host's network namespace", found.label));
     }
-    let view = View::prepare(&host, &found, args)?;
+    become_command_in(&host, argv, args, &found)
+}
+
+/// Pins and enters what was found, and execs COMMAND there. Returns on failure, or where there is only a pin to be made.
+fn become_command_in(host: &Host, argv: Argv, args: &Args, found: &Found) -> Result<()> {
+    let view = View::prepare(host, found, args)?;
     if let Some(name) = &args.pin {
-        pin::pin(&host, &found.netns, name.as_bytes())?;
+        pin::pin(host, &found.netns, name.as_bytes())?;
         if args.command.is_none() {
             return Ok(());
         }
@@ -64,6 +77,12 @@ fn enter(argv: Argv, args: &Args) -> Result<()> {
     found.netns.enter(&found.label)?;
     view.show(host.console)?;
     Err(become_command(argv, args.command))
+}
+
+fn list(args: &Args) -> Result<()> {
+    let host = host(args)?;
+    let found = args.target.as_ref().map(|target| target::resolve(&host, target)).transpose()?;
+    list::list(&host, found.as_ref(), args.json)
 }
 
 /// Removes every pin that can be removed; the last failure is left to the caller to report.

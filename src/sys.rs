@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, UnsafeCell};
@@ -21,6 +21,8 @@ unsafe extern "C" {
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
     fn _Fork() -> c_int;
     fn _exit(status: c_int) -> !;
+    fn signal(number: c_int, handler: usize) -> usize;
+    fn raise(number: c_int) -> c_int;
 }
 
 /// The arguments that the kernel gave us. They live as long as the process.
@@ -158,6 +160,37 @@ pub fn namespace_type(fd: impl AsFd) -> Result<u32, Errno> {
 pub fn userns_owner(fd: impl AsFd) -> Result<u32, Errno> {
     // SAFETY: NS_GET_OWNER_UID writes a uid_t to the pointer it is given, which is what Getter passes.
     unsafe { ioctl::ioctl(fd, ioctl::Getter::<{ opcode::none(NSIO, 4) }, u32>::new()) }
+}
+
+/// What a signal did, to be restored.
+#[derive(Clone, Copy)]
+pub struct Disposition {
+    signal: Signal,
+    handler: usize,
+}
+
+impl Disposition {
+    /// Lets `signal` do nothing (true), or what it does by default.
+    pub fn ignore(signal: Signal, ignore: bool) -> Disposition {
+        Disposition { signal, handler: usize::from(ignore) }.restore()
+    }
+
+    /// Lets the signal do this again; returns what it did meanwhile.
+    pub fn restore(self) -> Disposition {
+        // SAFETY: a handler is SIG_DFL (0), SIG_IGN (1), or what this function returned before.
+        let handler = unsafe { signal(self.signal.as_raw(), self.handler) };
+        Disposition { handler, ..self }
+    }
+}
+
+/// Ends the program by a signal, as if it had not been ignored; where it is blocked, with the status that shells give for it.
+pub fn die_of(number: i32) -> ! {
+    // SAFETY: no handler is installed.
+    unsafe {
+        signal(number, 0);
+        raise(number);
+    }
+    exit(128_u8.wrapping_add(number as u8))
 }
 
 /// The ioctl group of nsfs, linux/nsfs.h.

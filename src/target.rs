@@ -75,7 +75,7 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
             pin.id.ino
         ))
         .remedy(format!("say -c {0} or -n {0}", shown(name)))),
-        (_, Err(error)) if error.by_kernel => Err(error),
+        (_, Err(error)) if error.errno.is_some() => Err(error),
         (Outcome::Running(running), Err(error)) => {
             // What the old recipe leaves behind must not hide the container.
             host.console.note(&error.message);
@@ -145,8 +145,7 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
         return Err(cgroup::several(text, &members));
     }
     let Some(member) = members.pop() else {
-        let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
-        return Err(Error::new(format!("{label} has no processes{unread}")));
+        return Err(Error::new(format!("{label} has no processes{}", host.but_unread())));
     };
     container::trust(host, member.owner, &member.netns, &label)?;
     Ok(Found { netns: member.netns, label, process: Some(member.process), pin: None })
@@ -158,6 +157,6 @@ fn by_inode(host: &Host, inode: u64) -> Result<Found> {
     if let Some((netns, process)) = namespaces::by_inode(host, inode)? {
         return Ok(Found { netns, label, process, pin: None });
     }
-    let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
-    Err(Error::new(format!("no {label}{unread}")).remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))
+    Err(Error::new(format!("no {label}{}", host.but_unread()))
+        .remedy("lsns -t net and readlink /proc/PID/ns/net show inodes"))
 }

@@ -85,6 +85,29 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Appends `bytes` as a JSON string. Bytes that are no UTF-8 become the text `\xNN`, control characters JSON's own escapes.
+pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
+    let hex = |out: &mut Vec<u8>, prefix: &[u8], byte: u8| {
+        out.extend_from_slice(prefix);
+        out.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+    };
+    out.push(b'"');
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' | '\\' => out.extend([b'\\', c as u8]),
+                // Those above 0x7f end at 0x9f.
+                c if c.is_control() => hex(out, b"\\u00", c as u8),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        for byte in chunk.invalid() {
+            hex(out, b"\\\\x", *byte);
+        }
+    }
+    out.push(b'"');
+}
+
 fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|b| write!(f, "\\x{b:02x}"))
 }
@@ -102,5 +125,19 @@ mod tests {
     fn controls_and_invalid_utf8_are_hex() {
         assert_eq!(shown("a\x1b[2Jb\n\u{9b}").to_string(), "a\\x1b[2Jb\\x0a\\xc2\\x9b");
         assert_eq!(quoted(&b"\xff\xc3x"[..]), "\"\\xff\\xc3x\"");
+    }
+
+    #[test]
+    fn json_strings_are_valid_whatever_is_in_them() {
+        let text = |bytes: &[u8]| {
+            let mut out = Vec::new();
+            json(&mut out, bytes);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text("web é".as_bytes()), "\"web é\"");
+        assert_eq!(text(b"a\"b\\c\n\x1b[2J\x7f"), r#""a\"b\\c\u000a\u001b[2J\u007f""#);
+        assert_eq!(text("\u{9b}\u{a0}".as_bytes()), "\"\\u009b\u{a0}\"");
+        assert_eq!(text(b"\xff\xc3x"), r#""\\xff\\xc3x""#);
+        assert_eq!(text(b""), "\"\"");
     }
 }

@@ -9,7 +9,7 @@
 mod dns;
 mod sysfs;
 
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, join};
 use crate::cli::Args;
 use crate::console::Console;
 use crate::error::{Error, Result, is_absent, is_denied};
@@ -18,19 +18,30 @@ use crate::mounts;
 use crate::root::{Links, fd_path};
 use crate::sys;
 use crate::target::Found;
-use crate::text::quoted;
+use crate::text::{quoted, shown};
 use rustix::fd::OwnedFd;
 use rustix::fs::stat;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 use rustix::process::{chdir, getcwd};
 use std::ffi::{CStr, CString};
-use std::fmt::Display;
+
+/// A descriptor that is left to the exec to close.
+type Fd = &'static OwnedFd;
+/// What the kernel said.
+type Called<T> = std::result::Result<T, Errno>;
 
 /// What to show, read and ready.
 pub struct View {
     sys: bool,
     dns: Option<Vec<dns::File>>,
+}
+
+/// What is being done, for the message if it fails.
+struct Step {
+    action: &'static str,
+    /// What to do then, if it is known.
+    remedy: Bytes,
 }
 
 impl View {
@@ -51,27 +62,39 @@ impl View {
         if !self.sys && self.dns.is_none() {
             return Ok(());
         }
-        let working = working_directory().map_err(|e| Error::cannot("look up the working directory", e))?;
-        sys::unshare_mounts().map_err(|e| refused("make a mount namespace", e))?;
-        mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(|e| {
-            let error = refused("make \"/\" a slave mount", e);
-            let remedy = "in a chroot, \"/\" must be a mount: mount --rbind DIR DIR before chroot DIR";
-            if e == Errno::INVAL { error.remedy(remedy) } else { error }
-        })?;
+        let mut step = Step { action: "look up the working directory", remedy: b"" };
         // The mounts are the caller's, whichever machine the target is looked up on.
-        let own = Host::own(console);
+        self.make(&Host::own(console), &mut step).map_err(|e| {
+            let remedy: &[u8] = match e {
+                e if is_denied(e) => b"--sys and --dns need root, or a rootless container of your own",
+                Errno::OVERFLOW => b"your uid has no mapping in the user namespace",
+                _ => step.remedy,
+            };
+            let error = Error::cannot(step.action, e);
+            if remedy.is_empty() { error } else { error.remedy(shown(remedy).to_string()) }
+        })
+    }
+
+    fn make(&self, own: &Host, step: &mut Step) -> Called<()> {
+        let working = working_directory()?;
+        step.action = "make a mount namespace";
+        sys::unshare_mounts()?;
+        step.action = "make \"/\" a slave mount";
+        step.remedy = b"in a chroot, \"/\" must be a mount: mount --rbind DIR DIR before chroot DIR";
+        mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
+        step.remedy = b"";
         if self.sys {
-            sysfs::show(&own)?;
+            step.action = "mount a sysfs on \"/sys\"";
+            sysfs::show(own)?;
         }
         if let Some(files) = &self.dns {
-            dns::show(&own, files)?;
+            dns::show(own, files, step)?;
         }
         // It may be covered now.
         if let Some(path) = working {
-            chdir(&*path).map_err(|e| {
-                Error::cannot(format_args!("enter {} as COMMAND is to see it", quoted(path.to_bytes())), e)
-                    .remedy("start from another directory: cd /")
-            })?;
+            step.action = "enter the working directory as COMMAND is to see it";
+            step.remedy = join(&[path.to_bytes(), b" is another's: cd / first"]);
+            chdir(&*path)?;
         }
         Ok(())
     }
@@ -79,7 +102,7 @@ impl View {
 
 /// The path of the working directory, where that leads to it. It does not if the directory was removed, is outside of our root, or is
 /// covered already; and it may not be one that we may go.
-fn working_directory() -> std::result::Result<Option<CString>, Errno> {
+fn working_directory() -> Called<Option<CString>> {
     let same = |path: CString| {
         let (by_path, itself) = (stat(&*path)?, stat(c".")?);
         Ok(((by_path.st_dev, by_path.st_ino) == (itself.st_dev, itself.st_ino)).then_some(path))
@@ -91,54 +114,46 @@ fn working_directory() -> std::result::Result<Option<CString>, Errno> {
 }
 
 /// What is mounted below a directory that is about to be covered.
-struct Below(Vec<(Bytes, OwnedFd)>);
+struct Below(Vec<(Bytes, Fd)>);
 
 impl Below {
-    fn hold(own: &Host, directory: &OwnedFd) -> Result<Below> {
-        let cannot = |e| Error::cannot("look at what is mounted", e);
+    fn hold(own: &Host, directory: Fd) -> Called<Below> {
         let mut held = Vec::new();
-        for point in mounts::below(&mounts::all(own)?, directory).map_err(cannot)? {
-            match own.locate(point, Links::Keep) {
-                Ok(mount) => held.push((point, mount)),
+        for point in mounts::below(&mounts::read(own)?, directory)? {
+            match locate(own, point, Links::Keep) {
                 Err(Errno::NOENT) => {} // hidden by another mount
-                Err(e) => return Err(cannot(e)),
+                mount => held.push((point, mount?)),
             }
         }
         Ok(Below(held))
     }
 
     /// Binds the mounts, with what is mounted on them, to where they were, now that the directory is another.
-    fn bind_back(&self, own: &Host) -> Result<()> {
+    fn bind_back(&self, own: &Host) -> Called<()> {
         for (point, mount) in &self.0 {
-            match own.locate(point, Links::Keep).and_then(|place| bind(mount, &place)) {
+            match locate(own, point, Links::Keep).and_then(|place| bind(mount, place)) {
                 Err(Errno::NOENT) => own.console.note(format_args!("nothing to mount {} on again", quoted(point))),
-                bound => bound.map_err(|e| refused(format_args!("mount {} again", quoted(point)), e))?,
+                bound => bound?,
             }
         }
         Ok(())
     }
 }
 
-/// A directory that is to be mounted on.
-fn directory(own: &Host, path: &[u8]) -> Result<OwnedFd> {
-    own.locate(path, Links::Follow).map_err(|e| Error::cannot(format_args!("open {}", quoted(path)), e))
+fn locate(own: &Host, path: &[u8], links: Links) -> Called<Fd> {
+    own.locate(path, links).map(kept)
+}
+
+fn kept(fd: OwnedFd) -> Fd {
+    Box::leak(Box::new(fd))
 }
 
 /// Mounts a new file system of this kind on what `place` holds.
-fn mount_new(kind: &CStr, place: &OwnedFd, flags: MountFlags, data: &CStr) -> std::result::Result<(), Errno> {
+fn mount_new(kind: &CStr, place: Fd, flags: MountFlags, data: &CStr) -> Called<()> {
     mount(kind, fd_path(place), kind, flags, data)
 }
 
 /// Mounts what `from` holds, with all that is mounted below it, on what `to` holds.
-fn bind(from: &OwnedFd, to: &OwnedFd) -> std::result::Result<(), Errno> {
+fn bind(from: Fd, to: Fd) -> Called<()> {
     mount_bind_recursive(fd_path(from), fd_path(to))
-}
-
-fn refused(action: impl Display, errno: Errno) -> Error {
-    let error = Error::cannot(action, errno);
-    if is_denied(errno) {
-        error.remedy("--sys and --dns need root, or a rootless container of your own")
-    } else {
-        error
-    }
 }

@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Below, bind, directory, mount_new, refused};
+use super::{Below, Called, Fd, Step, bind, kept, mount_new};
 use crate::bytes::{Bytes, join, keep};
 use crate::cli::{Args, Target};
 use crate::error::{Error, Result, is_absent};
@@ -16,7 +16,7 @@ use crate::namespaces;
 use crate::process::{Process, diagnose, is_gone};
 use crate::root::{Links, Root, fd_path};
 use crate::target::Found;
-use crate::text::{quoted, shown};
+use crate::text::quoted;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, mkdirat, openat};
 use rustix::io::{Errno, retry_on_intr, write};
@@ -78,15 +78,15 @@ fn of_pin(host: &Host, pin: &[u8]) -> Result<Option<Vec<File>>> {
     for name in names {
         let path = join(&[directory, b"/", name]);
         if is_directory(host, path) {
-            host.console.note(format_args!("{} is a directory and left out", quoted(path)));
-        } else if let Some(text) = content(host.root(), path, "")? {
+            continue;
+        }
+        if let Some(text) = content(host.root(), path, "")? {
             // `ip netns exec` goes on without a place to mount on, too.
             let optional = !matches!(name, b"resolv.conf" | b"hosts" | b"nsswitch.conf");
             let name = CStr::from_bytes_with_nul(join(&[name, b"\0"])).unwrap_or_default();
             files.push(File { name, text, optional });
         }
     }
-    host.console.tell(format_args!("names are resolved by {}", quoted(directory)));
     Ok(Some(files))
 }
 
@@ -103,7 +103,7 @@ fn of_process(host: &Host, found: &Found, args: &Args) -> Result<Vec<File>> {
     let open_root = || {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         process.open("root", flags).map_err(|e| match e {
-            e if is_gone(e) => Error::new(format!("process {} of {} has exited", process.pid, found.label)),
+            e if is_gone(e) => Error::new(format!("process {} has exited", process.pid)),
             e => Error::cannot(format_args!("open the root directory of process {}", process.pid), e)
                 .remedy("needs root, or the same user as the process"),
         })
@@ -123,28 +123,25 @@ fn of_process(host: &Host, found: &Found, args: &Args) -> Result<Vec<File>> {
     // With its last process a mount namespace is taken apart, and what was a bind mount shows the empty file below. A process gives
     // up its root before its mounts.
     open_root()?;
-    host.console.tell(format_args!("names are resolved as by process {}", process.pid));
     Ok(files)
 }
 
 fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
-    if let Some(Target::Pid(pid)) = args.target {
-        let held = Process::hold(host, pid).and_then(|held| held.ok_or(Errno::NOENT));
-        let held = held.and_then(|held| held.netns().map(|netns| (netns, held)));
-        let (netns, held) = held.map_err(|e| diagnose(host, pid, e))?;
-        if netns.id == found.netns.id {
-            return Ok(held);
+    let by_pid = |pid| Process::hold(host, pid).map_err(|e| diagnose(host, pid, e));
+    let process = match args.target {
+        // Its number may have been used again since.
+        Some(Target::Pid(pid)) => {
+            by_pid(pid)?.filter(|held| held.netns().is_ok_and(|netns| netns.id == found.netns.id))
         }
-        return Err(Error::new(format!("process {pid} changed its network namespace meanwhile")).remedy("try again"));
-    }
-    if let Some((_, Some(process))) = namespaces::by_inode(host, found.netns.id.ino)? {
-        return Ok(process);
-    }
-    let unread = host.unread().map_or(String::new(), |unread| format!("; not all could be read: {unread}"));
-    let error = Error::new(format!("{} has no process to take /etc/resolv.conf from{unread}", found.label));
-    Err(match found.pin {
-        Some(pin) => error.remedy(format!("write {}", quoted(join(&[b"/etc/netns/", pin, b"/resolv.conf"])))),
-        None => error,
+        _ => namespaces::by_inode(host, found.netns.id.ino)?.and_then(|(_, process)| process),
+    };
+    process.ok_or_else(|| {
+        let error =
+            Error::new(format!("{} has no process to take /etc/resolv.conf from{}", found.label, host.but_unread()));
+        match found.pin {
+            Some(pin) => error.remedy(format!("write {}", quoted(join(&[b"/etc/netns/", pin, b"/resolv.conf"])))),
+            None => error,
+        }
     })
 }
 
@@ -195,106 +192,83 @@ fn files_and_dns(text: &[u8]) -> Bytes {
 ///
 /// # Errors
 /// Where the kernel refuses.
-pub fn show(own: &Host, files: &[File]) -> Result<()> {
-    let cannot = |e| refused("mount the target's files on \"/etc\"", e);
-    let etc = directory(own, b"/etc")?;
-    let below = Below::hold(own, &etc)?;
+pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
+    step.action = "mount the target's files on those of \"/etc\"";
+    let etc = super::locate(own, b"/etc", Links::Follow)?;
+    let below = Below::hold(own, etc)?;
     let mut wanted = Vec::new();
     let mut missing = None;
     for file in files {
-        match entry(&etc, file.name) {
+        match entry(etc, file.name) {
             Err(Errno::NOENT) if file.optional => {
                 if !file.text.is_empty() {
-                    own.console.note(format_args!("there is no {} to be replaced", in_etc(file)));
+                    let path = join(&[b"/etc/", file.name.to_bytes()]);
+                    own.console.note(format_args!("there is no {} to be replaced", quoted(path)));
                 }
                 continue;
             }
             Err(Errno::NOENT) => missing = Some(file),
-            found => drop(found.map_err(cannot)?),
+            found => _ = found?,
         }
         wanted.push(file);
     }
     // /etc is covered by the copies for a moment: it is the one directory that must be there.
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    mount_new(c"tmpfs", &etc, flags, c"mode=755").map_err(cannot)?;
-    let staged = directory(own, b"/etc")?;
-    let copies = stage(&staged, &wanted).map_err(|e| {
-        let error = cannot(e);
-        if e == Errno::OVERFLOW { error.remedy("your uid has no mapping in the user namespace") } else { error }
-    })?;
-    mask_sockets(own, &staged)?;
-    let shown = match missing {
-        Some(file) => {
-            overlay(&etc, &copies, file)?;
-            below.bind_back(own)?;
-            &directory(own, b"/etc")?
+    mount_new(c"tmpfs", etc, flags, c"mode=755")?;
+    let staged = super::locate(own, b"/etc", Links::Follow)?;
+    // COMMAND may run as another user than we do.
+    let before = umask(Mode::empty());
+    let copies = stage(staged, &wanted);
+    umask(before);
+    let copies = copies?;
+    for path in SOCKETS {
+        match super::locate(own, path, Links::Follow) {
+            Err(e) if is_absent(e) => {}
+            place => bind(entry(staged, EMPTY)?, place?)?,
         }
-        None => &etc,
-    };
-    for file in wanted {
-        let bound = entry(&copies, file.name).and_then(|copy| bind(&copy, &entry(shown, file.name)?));
-        bound.map_err(cannot)?;
     }
-    match missing {
-        Some(_) => Ok(()),
+    let Some(file) = missing else {
+        bind_each(&wanted, copies, etc)?;
         // What is bound from it stays.
-        None => unmount(fd_path(&staged), UnmountFlags::DETACH).map_err(cannot),
+        return unmount(fd_path(staged), UnmountFlags::DETACH);
+    };
+    // No entry to mount on, and none can be made that nobody else would see.
+    step.action = "mount an overlay on \"/etc\", where a file is missing";
+    step.remedy = join(&[b"touch /etc/", file.name.to_bytes()]);
+    let layers = join(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes(), b"\0"]);
+    let layers = CStr::from_bytes_with_nul(layers).unwrap_or_default();
+    mount_new(c"overlay", etc, MountFlags::RDONLY, layers)?;
+    below.bind_back(own)?;
+    // Also over what was mounted on an entry before.
+    bind_each(&wanted, copies, super::locate(own, b"/etc", Links::Follow)?)
+}
+
+fn bind_each(files: &[&File], copies: Fd, etc: Fd) -> Called<()> {
+    for file in files {
+        bind(entry(copies, file.name)?, entry(etc, file.name)?)?;
     }
+    Ok(())
 }
 
 /// The entry itself, be it a symlink.
-fn entry(directory: &OwnedFd, name: &CStr) -> std::result::Result<OwnedFd, Errno> {
-    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-}
-
-fn in_etc(file: &File) -> String {
-    quoted(&join(&[b"/etc/", file.name.to_bytes()]))
+fn entry(directory: Fd, name: &CStr) -> Called<Fd> {
+    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).map(kept)
 }
 
 /// Writes the copies into a directory of their own, beside [`EMPTY`].
-fn stage(staged: &OwnedFd, files: &[&File]) -> std::result::Result<OwnedFd, Errno> {
-    // COMMAND may run as another user than we do.
-    let before = umask(Mode::empty());
-    let copies = write_copies(staged, files);
-    umask(before);
-    copies
-}
-
-fn write_copies(staged: &OwnedFd, files: &[&File]) -> std::result::Result<OwnedFd, Errno> {
+fn stage(staged: Fd, files: &[&File]) -> Called<Fd> {
     mkdirat(staged, EMPTY, Mode::from_raw_mode(0o755))?;
     mkdirat(staged, c"copies", Mode::from_raw_mode(0o755))?;
     let copies = entry(staged, c"copies")?;
     for file in files {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let copy = openat(&copies, file.name, flags, Mode::from_raw_mode(0o644))?;
+        let copy = openat(copies, file.name, flags, Mode::from_raw_mode(0o644)).map(kept)?;
         let mut rest = file.text;
         while !rest.is_empty() {
-            rest = &rest[retry_on_intr(|| write(&copy, rest))?..];
+            rest = &rest[retry_on_intr(|| write(copy, rest))?..];
         }
     }
     Ok(copies)
-}
-
-/// Covers the directories in which the host's resolvers listen.
-fn mask_sockets(own: &Host, staged: &OwnedFd) -> Result<()> {
-    for path in SOCKETS {
-        let masked = match own.locate(path, Links::Follow) {
-            Err(e) if is_absent(e) => continue,
-            located => located.and_then(|place| bind(&entry(staged, EMPTY)?, &place)),
-        };
-        masked.map_err(|e| refused(format_args!("mask {}", quoted(path)), e))?;
-    }
-    Ok(())
-}
-
-/// Adds `missing` and the other copies to an /etc where it cannot be mounted on an entry, and where nobody else may see a new one.
-fn overlay(etc: &OwnedFd, copies: &OwnedFd, missing: &File) -> Result<()> {
-    let layers = join(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes(), b"\0"]);
-    let layers = CStr::from_bytes_with_nul(layers).unwrap_or_default();
-    mount_new(c"overlay", etc, MountFlags::RDONLY, layers).map_err(|e| {
-        Error::cannot(format_args!("mount an overlay on \"/etc\", which has no {}", quoted(missing.name.to_bytes())), e)
-            .remedy(format!("touch /etc/{}", shown(missing.name.to_bytes())))
-    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,137 @@
+//! What is seen of interfaces from inside a namespace, in the form it is printed in.
+
+#![forbid(unsafe_code)]
+
+use super::{Row, json};
+use crate::bytes::{Bytes, keep};
+use crate::error::Result;
+use crate::host::Host;
+use crate::netlink::{self, Interface, Peer, nsid_of};
+use crate::netns::{NetNs, NsId};
+use crate::text::shown;
+use rustix::fd::AsFd;
+use std::cell::Cell;
+
+/// The caller's place, from which others are looked at.
+pub struct Look<'h> {
+    /// The machine.
+    pub host: &'h Host,
+    home: NetNs,
+    /// The interfaces of the caller's namespace.
+    interfaces: Vec<Interface>,
+    as_json: bool,
+    /// Where the last peer was found; those of its neighbours are often there, too.
+    last: Cell<usize>,
+}
+
+impl<'h> Look<'h> {
+    /// Looks at the caller's own namespace.
+    ///
+    /// # Errors
+    /// Where that fails.
+    pub fn new(host: &'h Host, as_json: bool) -> Result<Look<'h>> {
+        Ok(Look { host, home: NetNs::own()?, interfaces: netlink::interfaces()?, as_json, last: Cell::new(0) })
+    }
+
+    /// The caller's namespace.
+    pub fn home(&self) -> &NetNs {
+        &self.home
+    }
+
+    /// The interfaces of the namespace of row `at`, in which we are.
+    ///
+    /// # Errors
+    /// As [`netlink::interfaces`].
+    pub fn at(&self, rows: &[Row], at: usize) -> Result<Bytes> {
+        let id = rows[at].namespace.id;
+        let seen;
+        let interfaces = if id == self.home.id {
+            &self.interfaces
+        } else {
+            seen = netlink::interfaces()?;
+            &seen
+        };
+        let places = self.places(rows, at, interfaces)?;
+        let mut text = Vec::new();
+        for interface in interfaces {
+            let place = interface.peer.and_then(|peer| match peer.nsid {
+                None => Some(id),
+                Some(nsid) => places.iter().find(|(known, _)| *known == nsid).map(|(_, id)| *id),
+            });
+            if self.as_json {
+                let peer = interface.peer.map(|peer| (peer, place, self.name_of(peer, place, id, interfaces)));
+                json::interface(&mut text, interface, peer);
+            } else {
+                // Only what the caller can see has a name to them.
+                let place = place.filter(|place| *place == self.home.id);
+                let peer = interface.peer.and_then(|peer| self.name_of(peer, place, id, interfaces));
+                brief(&mut text, interface, peer);
+            }
+        }
+        Ok(keep(text))
+    }
+
+    /// What the other end of an interface is called, where it is in our namespace or in that which is looked at.
+    fn name_of(&self, peer: Peer, place: Option<NsId>, here: NsId, interfaces: &[Interface]) -> Option<Bytes> {
+        let there = match place? {
+            id if id == here => interfaces,
+            id if id == self.home.id => &self.interfaces,
+            _ => return None,
+        };
+        there.iter().find(|interface| interface.index == peer.index).map(|interface| interface.name)
+    }
+
+    /// Which namespaces the numbers mean by which the one we are in calls those of its interfaces' other ends. A table needs no more
+    /// than the caller's.
+    fn places(&self, rows: &[Row], at: usize, interfaces: &[Interface]) -> Result<Vec<(i32, NsId)>> {
+        let mut unknown: Vec<i32> = Vec::new();
+        for nsid in interfaces.iter().filter_map(|interface| interface.peer?.nsid) {
+            if nsid >= 0 && !unknown.contains(&nsid) {
+                unknown.push(nsid);
+            }
+        }
+        let mut places = Vec::new();
+        let mut found = |netns: &NetNs, unknown: &mut Vec<i32>| -> Result<bool> {
+            let Some(nsid) = nsid_of(netns.as_fd())?.filter(|nsid| unknown.contains(nsid)) else { return Ok(false) };
+            unknown.retain(|other| *other != nsid);
+            places.push((nsid, netns.id));
+            Ok(true)
+        };
+        if !unknown.is_empty() {
+            found(&self.home, &mut unknown)?;
+        }
+        if self.as_json {
+            // Namespaces that were made together are often linked together.
+            let nearest = (1..rows.len()).flat_map(|step| [at.checked_sub(step), at.checked_add(step)]);
+            for other in [Some(self.last.get())].into_iter().chain(nearest).flatten() {
+                if unknown.is_empty() {
+                    break;
+                }
+                let Some(netns) = rows.get(other).map(|row| row.namespace.open(self.host)).transpose()?.flatten()
+                else {
+                    continue;
+                };
+                if found(&netns, &mut unknown)? {
+                    self.last.set(other);
+                }
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// `eth0@veth2d6e7a2 172.17.0.2/16`, if it has an address that means something elsewhere.
+fn brief(text: &mut Vec<u8>, interface: &Interface, peer: Option<Bytes>) {
+    let mut is_named = false;
+    for address in interface.addresses.iter().filter(|address| !address.is_loopback() && !address.is_link_local()) {
+        if !is_named {
+            is_named = true;
+            let at = if peer.is_some() { "@" } else { "" };
+            let separator = if text.is_empty() { "" } else { " " };
+            let name = format!("{separator}{}{at}{}", shown(interface.name), shown(peer.unwrap_or_default()));
+            text.extend_from_slice(name.as_bytes());
+        }
+        text.push(b' ');
+        text.extend_from_slice(address.to_string().as_bytes());
+    }
+}
