@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod all;
 mod binary;
 mod boot;
 mod corpora;
