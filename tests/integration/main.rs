@@ -6,6 +6,7 @@
 mod all;
 mod binary;
 mod boot;
+mod completions;
 mod corpora;
 mod dist;
 mod engines;
@@ -14,6 +15,7 @@ mod lab;
 mod list;
 mod live;
 mod machine;
+mod mission;
 mod outlive;
 mod pins;
 mod status;
