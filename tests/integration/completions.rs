@@ -9,7 +9,7 @@ use std::process::Command;
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/completions");
 /// Options that the design has and the table does not have yet.
-const TO_COME: &[&str] = &["addr", "veth", "pin-all", "list", "json", "all", "sys", "dns"];
+const TO_COME: &[&str] = &["pin-all", "list", "json", "all"];
 
 /// Words as readline parts them.
 const BASH: &str = r#"
