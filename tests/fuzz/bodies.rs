@@ -9,11 +9,13 @@
 use netns_enter::cli::{self, Invocation, Target};
 use netns_enter::engine::{self, containerd, docker, k8s_name, kubernetes, machine, oci, sandbox, storage};
 use netns_enter::json::{self, Refused, Value};
+use netns_enter::netlink::{Address, Answer, Id};
 use netns_enter::process::{self, MAX_PID, Stat, parse_pid};
 use netns_enter::{bytes, mounts, pinned, text};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, from_slice, from_str};
 use std::ffi::OsStr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::ffi::OsStrExt;
 
 /// What is done with one input.
@@ -21,7 +23,7 @@ pub type Body = fn(&[u8]);
 
 /// Every target by its name, which its directory in corpus/ has, too.
 pub const BODIES: &[(&str, Body)] =
-    &[("json", json), ("state", state), ("command", command), ("proc", proc), ("lines", lines)];
+    &[("json", json), ("state", state), ("command", command), ("proc", proc), ("lines", lines), ("netlink", netlink)];
 
 /// JSON: what is accepted means the same to serde_json; what is well-formed, not too deep and unambiguous is accepted.
 pub fn json(doc: &[u8]) {
@@ -331,4 +333,67 @@ fn c_escaped(value: &[u8]) -> Vec<u8> {
 fn label(bytes: &[u8]) -> String {
     let allowed = |b: &&u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
     bytes.iter().filter(allowed).map(|b| char::from(*b)).collect()
+}
+
+/// rtnetlink's answers: no interface twice, and an interface as the kernel would describe it is read back.
+pub fn netlink(bytes: &[u8]) {
+    let word =
+        |at: usize| bytes.get(at..at + 4).map_or(0, |word| u32::from_ne_bytes(word.try_into().expect("4 bytes")));
+    let mut answer = Answer::default();
+    let _ = answer.take(bytes, Id { sequence: word(8), port: word(12) });
+    for (at, interface) in answer.interfaces.iter().enumerate() {
+        assert!(answer.interfaces[..at].iter().all(|other| other.index != interface.index));
+        assert!(interface.mac.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.')), "{}", interface.mac);
+        assert!(!interface.name.contains(&0));
+    }
+
+    const QUESTION: Id = Id { sequence: 1, port: 77 };
+    let Some((numbers, rest)) = bytes.split_at_checked(32) else { return };
+    let name: Vec<u8> = rest.iter().copied().filter(|b| *b != 0 && *b != b'/').take(15).collect();
+    let index = word(0).max(1);
+    let (nsid, peer, prefix) = (word(4) as i32 & i32::MAX, word(8).max(1), numbers[12] % 129);
+    let ip: [u8; 16] = numbers[16..32].try_into().expect("16 bytes");
+    if name.is_empty() {
+        return;
+    }
+    let pair = attribute(18, &attribute(1, b"veth\0"));
+    let attributes = [
+        attribute(3, &[&name[..], b"\0"].concat()),
+        attribute(5, &peer.to_ne_bytes()),
+        attribute(37, &nsid.to_ne_bytes()),
+        attribute(16, &[6]),
+        pair,
+        // One that nobody knows.
+        attribute(0x3123, rest.get(..200).unwrap_or(rest)),
+    ];
+    // ifinfomsg: family, padding, type, index, flags, change mask.
+    let link = [&[0, 0, 1, 0][..], &index.to_ne_bytes(), &[0; 8], &attributes.concat()].concat();
+    // ifaddrmsg: family, prefix length, flags, scope, index.
+    let address = [&[10, prefix, 0, 0][..], &index.to_ne_bytes(), &attribute(1, &ip)].concat();
+    let datagram =
+        [message(16, QUESTION, &link), message(20, QUESTION, &address), message(3, QUESTION, &[0; 4])].concat();
+    let mut answer = Answer::default();
+    assert_eq!(answer.take(&datagram, QUESTION), Ok(true));
+    let [interface] = &answer.interfaces[..] else { panic!("not one interface: {:?}", answer.interfaces) };
+    assert!(interface.name == name && (interface.index, interface.state) == (index, "UP"));
+    assert_eq!(interface.peer.map(|peer| (peer.nsid, peer.index)), Some((Some(nsid), peer)));
+    assert_eq!(interface.addresses, [Address { ip: IpAddr::V6(Ipv6Addr::from(ip)), prefix }]);
+}
+
+/// A message of several, netlink(7).
+fn message(kind: u16, id: Id, body: &[u8]) -> Vec<u8> {
+    const MULTI: u16 = 2;
+    let len = (16 + body.len()) as u32;
+    let numbers = [kind.to_ne_bytes(), MULTI.to_ne_bytes()].concat();
+    padded([&len.to_ne_bytes(), &numbers[..], &id.sequence.to_ne_bytes(), &id.port.to_ne_bytes(), body].concat())
+}
+
+/// An attribute, rtnetlink(7).
+fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+    padded([&(4 + value.len() as u16).to_ne_bytes(), &kind.to_ne_bytes(), value].concat())
+}
+
+fn padded(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
 }

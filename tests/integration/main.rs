@@ -5,12 +5,14 @@
 
 mod binary;
 mod boot;
+mod completions;
 mod corpora;
 mod dist;
 mod engines;
 mod faults;
 mod lab;
 mod live;
+mod mission;
 mod outlive;
 mod pins;
 mod status;
