@@ -10,8 +10,8 @@
 #   make dist          release archives for x86_64 and aarch64, with their sums: target/dist
 #   make install       DESTDIR= PREFIX=/usr/local
 #
-# TARGET= builds for another machine, from any machine: aarch64-unknown-linux-musl is tested; i686-unknown-linux-musl builds and runs,
-# but is not position-independent. armv7 and riscv64 should work where rustup can be had for them; they are untried.
+# TARGET= builds for another machine, from any machine. aarch64-unknown-linux-musl is tested; i686-unknown-linux-musl was seen to
+# build and run, but not position-independent; armv7 and riscv64 are untried, since there was no standard library to be had.
 
 VERSION := 1.95.0
 TARGET ?= $(shell uname -m)-unknown-linux-musl
@@ -85,8 +85,9 @@ KERNEL := target/boot/vmlinuz
 kernel: $(KERNEL)
 $(KERNEL):
 	rm -rf target/boot && mkdir -p target/boot/package
-	cd target/boot/package && package() { apt-cache depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: //p' | head -n 1; } && \
-		{ apt-get -o APT::Sandbox::User=root download -qq "$$(package)" || { apt-get update -qq && apt-get -o APT::Sandbox::User=root download -qq "$$(package)"; }; } && \
+	cd target/boot/package && \
+		fetch() { apt-get -o APT::Sandbox::User=root download -qq $$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends:/ { print $$2; exit }'); } && \
+		{ fetch && ls *.deb >/dev/null 2>&1 || { apt-get update -qq && fetch; }; } && \
 		dpkg-deb --fsys-tarfile *.deb | tar -xf - --wildcards './boot/vmlinuz-*' '*/veth.ko*' '*/overlay.ko*'
 	cd target/boot && find package -name '*.ko*' -exec mv {} . ';' && { [ ! -e veth.ko.xz ] || unxz *.ko.xz; }
 	mv target/boot/package/boot/vmlinuz-* $@ && rm -r target/boot/package

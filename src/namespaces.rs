@@ -115,10 +115,14 @@ impl Namespace {
     /// # Errors
     /// As [`Namespace::open`].
     pub fn hold(&self, host: &Host) -> Result<Option<Held>> {
-        let processes = self.pid.into_iter().chain([self.last].into_iter().filter(|_| self.processes > 1));
-        let tasks = processes.map(Holder::Process).chain(self.thread.map(Holder::Thread));
-        for holder in tasks.chain(self.mounts.iter().map(|path| Holder::Mount(path))) {
-            if let Some(held) = holder.open(host, self.id)? {
+        let last = Some(self.last).filter(|_| self.processes > 1);
+        for task in [self.pid, last, self.thread].into_iter().flatten() {
+            if let Some(held) = Holder::Process(task).open(host, self.id)? {
+                return Ok(Some(held));
+            }
+        }
+        for path in &self.mounts {
+            if let Some(held) = Holder::Mount(path).open(host, self.id)? {
                 return Ok(Some(held));
             }
         }

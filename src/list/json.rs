@@ -10,8 +10,7 @@ use crate::text;
 
 /// The array.
 pub fn text(rows: &[Row], lines: &[Line]) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.push(b'[');
+    let mut out = vec![b'['];
     for (n, line) in lines.iter().enumerate() {
         let row = &rows[line.row];
         put(&mut out, if n == 0 { "\n{\"inode\":" } else { ",\n{\"inode\":" });
@@ -78,10 +77,12 @@ pub fn interface(out: &mut Vec<u8>, interface: &Interface, peer: Option<(Peer, O
     put(out, "}");
 }
 
+#[inline(never)]
 fn put(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+#[inline(never)]
 fn number(out: &mut Vec<u8>, number: Option<u64>) {
     match number {
         Some(number) => put(out, &number.to_string()),
@@ -89,6 +90,7 @@ fn number(out: &mut Vec<u8>, number: Option<u64>) {
     }
 }
 
+#[inline(never)]
 fn string(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     match bytes {
         Some(bytes) => text::json(out, bytes),

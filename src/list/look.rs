@@ -91,29 +91,40 @@ impl<'h> Look<'h> {
             }
         }
         let mut places = Vec::new();
-        let mut found = |netns: &NetNs, unknown: &mut Vec<i32>| -> Result<bool> {
-            let Some(nsid) = nsid_of(netns.as_fd())?.filter(|nsid| unknown.contains(nsid)) else { return Ok(false) };
-            unknown.retain(|other| *other != nsid);
-            places.push((nsid, netns.id));
-            Ok(true)
-        };
-        if !unknown.is_empty() {
-            found(&self.home, &mut unknown)?;
-        }
-        if self.as_json {
-            // Namespaces that were made together are often linked together.
-            let nearest = (1..rows.len()).flat_map(|step| [at.checked_sub(step), at.checked_add(step)]);
-            for other in [Some(self.last.get())].into_iter().chain(nearest).flatten() {
-                if unknown.is_empty() {
-                    break;
-                }
-                let Some(netns) = rows.get(other).map(|row| row.namespace.open(self.host)).transpose()?.flatten()
-                else {
-                    continue;
-                };
-                if found(&netns, &mut unknown)? {
-                    self.last.set(other);
-                }
+        // Ours first, and that in which the last one was found; then the nearest, as those made together are often linked together.
+        let mut step = 0;
+        while !unknown.is_empty() {
+            let other = match step {
+                0 => None,
+                1 => Some(self.last.get()),
+                // One down, one up, two down …
+                _ if step % 2 == 0 => Some(at.wrapping_sub(step / 2)),
+                _ => Some(at + step / 2),
+            };
+            if step / 2 > rows.len() || (step > 0 && !self.as_json) {
+                break;
+            }
+            step += 1;
+            let opened;
+            let netns = match other {
+                None => &self.home,
+                Some(other) => match rows.get(other) {
+                    None => continue,
+                    Some(row) => match row.namespace.open(self.host)? {
+                        None => continue,
+                        Some(netns) => {
+                            opened = netns;
+                            &opened
+                        }
+                    },
+                },
+            };
+            if let Some(nsid) = nsid_of(netns.as_fd())?
+                && let Some(found) = unknown.iter().position(|other| *other == nsid)
+            {
+                unknown.swap_remove(found);
+                places.push((nsid, netns.id));
+                self.last.set(other.unwrap_or(self.last.get()));
             }
         }
         Ok(places)

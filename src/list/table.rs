@@ -32,19 +32,25 @@ pub fn text(host: &Host, rows: &[Row], lines: &[Line]) -> Vec<u8> {
             if cell.is_empty() {
                 cell.push('-');
             }
-            *width = cell.chars().count().max(*width);
+            *width = width_of(cell).max(*width);
         }
     }
     let mut text = Vec::new();
     for row in &table {
-        for (column, cell) in row.iter().enumerate() {
-            text.extend_from_slice(cell.as_bytes());
-            let padding = if column + 1 < HEAD.len() { widths[column] + GAP - cell.chars().count() } else { 0 };
+        let mut padding = 0;
+        for (cell, width) in row.iter().zip(widths) {
             text.resize(text.len() + padding, b' ');
+            text.extend_from_slice(cell.as_bytes());
+            padding = width + GAP - width_of(cell);
         }
         text.push(b'\n');
     }
     text
+}
+
+#[inline(never)]
+fn width_of(cell: &str) -> usize {
+    cell.chars().count()
 }
 
 fn name(row: &Row, line: &Line) -> String {

@@ -107,4 +107,14 @@ fn the_manual_is_well_formed() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/netns-enter.8");
     let lint = tool("mandoc", &["-Tlint", "-Wwarning", page]);
     assert!(lint.succeeds().stdout.is_empty(), "{}", lint.dump());
+    if lacks(&["man"]) {
+        return;
+    }
+    // As a reader without a terminal gets it, and with all that groff may have against it.
+    let page = tool("man", &["--warnings", "-P", "cat", "-l", page]);
+    assert!(page.succeeds().stderr.is_empty(), "{}", page.dump());
+    for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "EXIT STATUS", "EXAMPLES", "DIAGNOSTICS", "SEE ALSO", "CAVEATS"]
+    {
+        assert!(page.stdout.lines().any(|line| line.trim_end() == section), "no {section}\n{}", page.dump());
+    }
 }

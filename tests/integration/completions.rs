@@ -1,6 +1,7 @@
 //! Completion in the shells themselves: every option, live containers and pins, and nothing that a name says is ever run.
 
-use crate::util::{Output, Scratch, binary, finish, lacks};
+use crate::lab::{runc_state, start_time};
+use crate::util::{NetnsProcess, Output, Scratch, binary, finish, lacks, run, unique};
 use netns_enter::cli::{MODIFIERS, TARGETS};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,7 +10,7 @@ use std::process::Command;
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/completions");
 /// Options that the design has and the table does not have yet.
-const TO_COME: &[&str] = &["addr", "veth", "pin-all", "list", "json", "all", "sys", "dns"];
+const TO_COME: &[&str] = &["pin-all", "list", "json", "all"];
 
 /// Words as readline parts them.
 const BASH: &str = r#"
@@ -39,6 +40,7 @@ const FISH: &str = "source $argv[1]/netns-enter.fish; complete -C $argv[2] | str
 /// Hides the machine's own pins and containers. `$1` is a directory to be put on PATH, `$2` pins to be had.
 const ALONE: &str = r#"
 mount -t tmpfs none /run && mkdir /run/netns && cd /run/netns || exit 99
+[ ! -d "$1/run" ] || cp -r "$1/run/." /run
 PATH=$1:$PATH pins=$2; shift 2
 for pin in $pins; do touch "$pin"; done
 touch 'two words;x'
@@ -67,7 +69,8 @@ fn command(shell: &str, line: &str) -> Vec<String> {
     words
 }
 
-/// What the shell offers at the end of `line`, with this netns-enter on PATH and no pins but `blue` and `two words;x`.
+/// What the shell offers at the end of `line`, with the netns-enter of `bin` on PATH, its `run` below /run, and no pins but `blue` and
+/// `two words;x`.
 #[track_caller]
 fn offers(shell: &str, line: &str, bin: &Scratch) -> Vec<String> {
     let mut unshare = Command::new("unshare");
@@ -216,17 +219,27 @@ fn names_are_never_evaluated() {
     }
 }
 
-/// With the real binary where it lists: a container of runc's, by its state.
+/// The real binary, once it lists, and a container of runc's by its state.
 #[test]
-fn the_patterns_fit_what_the_binary_prints() {
+fn live_containers_of_the_real_binary_are_offered() {
     if lacks(&["unshare", "bash", "zsh", "fish"]) || MODIFIERS.iter().all(|opt| opt.longs[0] != "json") {
         return;
     }
     let bin = Scratch::new();
     symlink(binary(), bin.join("netns-enter")).unwrap();
-    let other = crate::util::NetnsProcess::new();
-    let up = ["-p", &other.word(), "--", "ip", "addr", "add", "198.51.100.77/32", "dev", "lo"];
-    crate::util::run(&up).succeeds();
-    let offered = offers("fish", "netns-enter --inode ", &bin);
-    assert!(offered.contains(&other.inode.to_string()), "{offered:?}");
+    let other = NetnsProcess::new();
+    run(&["-p", &other.word(), "--", "ip", "addr", "add", "198.51.100.77/32", "dev", "lo"]).succeeds();
+    let name = unique("box");
+    bin.write(&format!("run/runc/{name}/state.json"), runc_state(&name, other.pid(), start_time(other.pid())));
+    for shell in SHELLS {
+        for (line, wanted) in [
+            ("-c ne-t-b", name.as_str()),
+            ("ne-t-b", &name),
+            ("--inode ", &other.inode.to_string()),
+            ("--addr 198", "198.51.100.77"),
+        ] {
+            let offered = offers(shell, &format!("netns-enter {line}"), &bin);
+            assert!(offered.iter().any(|word| word == wanted), "{shell}: {line}: no {wanted} in {offered:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod all;
 mod binary;
 mod boot;
 mod completions;
@@ -11,7 +12,9 @@ mod dist;
 mod engines;
 mod faults;
 mod lab;
+mod list;
 mod live;
+mod machine;
 mod mission;
 mod outlive;
 mod pins;
