@@ -303,7 +303,10 @@ fn held(host: &Host, pid: u32) -> Result<Option<Process>> {
 
 /// What was asked of a process; None where it has gone meanwhile or may not be looked at. A member overlooked for any other reason
 /// could make one namespace of two.
-fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<T, Errno>) -> Result<Option<T>> {
+///
+/// # Errors
+/// As [`Host::excuse`].
+pub fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<T, Errno>) -> Result<Option<T>> {
     match seen {
         Ok(seen) => Ok(Some(seen)),
         Err(e) if is_gone(e) => Ok(None),

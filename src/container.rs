@@ -369,7 +369,7 @@ pub fn running(host: &Host) -> Result<Vec<Seen>> {
             Ok(Verdict::Running(running)) => {
                 for r in running {
                     // A process that ended since is none that runs.
-                    let Ok(stat) = r.process.stat() else { continue };
+                    let Some(stat) = cgroup::unless_gone(host, &r.process, r.process.stat())? else { continue };
                     found.push(Seen { container, pid: r.process.pid, start: stat.start, netns: r.netns.id });
                 }
             }

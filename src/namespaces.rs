@@ -223,9 +223,9 @@ impl Walk<'_> {
         Ok(false)
     }
 
-    /// Whether there are threads but the first: the directory is linked twice, and once for each.
+    /// Whether there may be threads but the first: the directory is linked twice, and once for each.
     fn has_threads(&mut self, proc: &OwnedFd, name: &[u8]) -> bool {
-        statat(proc, self.path(name, b"task"), AtFlags::empty()).is_ok_and(|stat| stat.st_nlink > 3)
+        statat(proc, self.path(name, b"task"), AtFlags::empty()).map_or(true, |stat| stat.st_nlink > 3)
     }
 
     /// Shows the threads that are elsewhere than their process.
