@@ -18,6 +18,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 /// COMMAND is static, so that a call of its start-up is rarely mistaken for ours.
@@ -55,7 +56,7 @@ const NEWER: [&str; 19] = [
 ];
 /// What is used besides; all of it is in Linux 3.10.
 const OLD: &str = "
-    arch_prctl brk capget capset chdir clone close execve exit_group fchmod fchmodat fchown fcntl flock fork fstat fstatfs futex getcwd
+    arch_prctl brk capget capset chdir clone close connect execve exit_group fchmod fchmodat fchown fcntl flock fork fstat fstatfs futex getcwd
     getdents64 geteuid getpid getsockname getsockopt gettimeofday getuid kill lseek mkdirat mknodat mmap mount mprotect munmap
     nanosleep newfstatat open openat pipe2 poll ppoll prctl pread64 read readlink readlinkat recvfrom recvmsg renameat rt_sigaction
     rt_sigprocmask sendmsg sendto set_tid_address setns setsockopt socket stat statfs symlinkat umask umount2 unlinkat unshare vfork wait4
@@ -71,6 +72,12 @@ enum Does {
     Pins(&'static str, String),
     /// This entry of /run/netns is removed.
     Unpins(&'static str),
+    /// As with [`Does::Pins`], by --pin-all, which prints the name of what it pinned.
+    PinsAll(&'static str, String),
+    /// No COMMAND; what is printed has each of these.
+    Lists(Vec<String>),
+    /// COMMAND tells its namespace in each of these, after a heading with the same inode.
+    RunsInEach(Vec<String>),
     /// 125, as several namespaces come into question; where one may not be read, another may be entered, but none is overlooked.
     RefusesMany(Vec<String>),
     /// 125 whatever may be read.
@@ -233,6 +240,41 @@ rows! {
         let case = Case::enters(&["--pid", &sleeper.pid.to_string()], sleeper);
         Ok(Case { user: Some(USER), is_old: false, ..case })
     };
+    addr: || {
+        let (sleeper, address) = (Sleeper::start(), unused_address());
+        give(&sleeper, &address)?;
+        Ok(Case::enters(&["--addr", &address], sleeper))
+    };
+    veth: || {
+        let (sleeper, link) = (Sleeper::start(), format!("nef{}", std::process::id()));
+        let pid = sleeper.pid.to_string();
+        lab::tool(&["ip", "link", "add", &link, "type", "veth", "peer", "name", "ne1", "netns", &pid])?;
+        Ok(Case::enters(&["--veth", &link], sleeper))
+    };
+    list: || {
+        let ((_, one), two) = (docker("web"), pinned("blue"));
+        let words = [&one, &two].map(|sleeper| inode(&sleeper.ns()).unwrap().to_string());
+        let words = [&words[..], &["docker:web", "blue"].map(str::to_owned)].concat();
+        Ok(Case::new(&["--list"], Does::Lists(words)).without_command().holding((one, two)))
+    };
+    list_of_a_target: || {
+        let (_, sleeper) = docker("web");
+        let words = vec![format!("\"inode\":{}", inode(&sleeper.ns()).unwrap()), "\"name\":\"web\"".to_owned()];
+        let case = Case::new(&["--list", "--json", "web"], Does::Lists(words)).without_command().holding(sleeper);
+        Ok(case)
+    };
+    all: || {
+        let ((_, one), two) = (docker("web"), pinned("blue"));
+        // What other tests have in cgroups is none of ours.
+        lab::tool(&["mount", "-t", "tmpfs", "none", "/sys/fs/cgroup"])?;
+        let each = vec![one.ns(), two.ns()];
+        Ok(Case::new(&["--all"], Does::RunsInEach(each)).holding((one, two)))
+    };
+    pin_all: || {
+        let (_, sleeper) = docker("web");
+        lab::tool(&["mount", "-t", "tmpfs", "none", "/sys/fs/cgroup"])?;
+        Ok(Case::new(&["--pin-all"], Does::PinsAll("docker-web", sleeper.ns())).without_command().holding(sleeper))
+    };
     sys: || {
         let sleeper = Sleeper::start();
         let pid = sleeper.pid.to_string();
@@ -301,6 +343,12 @@ rows! {
         let two = Sleeper::start();
         cgroup.add(two.pid);
         Ok(Case::refuses_many(&["-c", &id], one, two).holding(cgroup))
+    };
+    an_address_of_two: || {
+        let (one, two, address) = (Sleeper::start(), Sleeper::start(), unused_address());
+        give(&one, &address)?;
+        give(&two, &address)?;
+        Ok(Case::refuses_many(&["--addr", &address], one, two))
     };
     a_reused_pid: || {
         let (id, sleeper) = (container_id(), Sleeper::start());
@@ -372,6 +420,20 @@ fn pinned(name: &str) -> Sleeper {
 fn pin(name: &str, pid: u32) {
     let output = lab::finish(lab::program().args(["-p", &pid.to_string(), "--pin", name]));
     assert!(output.status.success(), "{}", told(&output));
+}
+
+/// An address that no other row has.
+fn unused_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("198.18.{}.{}", std::process::id() % 256, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Gives a process's namespace an interface with this address.
+fn give(sleeper: &Sleeper, address: &str) -> Result<(), String> {
+    let pid = sleeper.pid.to_string();
+    let ip = ["nsenter", "-t", &pid, "-n", "ip"];
+    lab::tool(&[&ip[..], &["link", "add", "ne0", "type", "veth", "peer", "name", "ne1"]].concat())?;
+    lab::tool(&[&ip[..], &["addr", "add", address, "dev", "ne0"]].concat()).map(drop)
 }
 
 fn write(path: &str, text: &str) {
@@ -577,15 +639,8 @@ struct State {
 impl State {
     fn now() -> State {
         let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
-        // Without the ids, which every mount has anew, and without engines' and other tests' mounts: they go from here, too, when what
-        // they are on is removed.
-        let is_others = |mount: &&str| {
-            let point = mount.split(' ').nth(1).unwrap_or_default();
-            let is_below = |dir: &&str| point.starts_with(*dir);
-            !point.starts_with("/run/netns") && ["/run/", "/var/", "/tmp/"].iter().any(is_below)
-        };
-        let lines = table.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
-        let mounts = lines.filter(|mount| !is_others(mount)).map(str::to_owned).collect();
+        // Without the ids, which every mount has anew.
+        let mounts = table.lines().filter_map(|line| line.splitn(4, ' ').nth(3)).map(str::to_owned).collect();
         let entry = |e: std::io::Result<fs::DirEntry>| {
             let path = e.unwrap().path();
             (path.display().to_string(), fs::metadata(&path).or_else(|_| fs::symlink_metadata(&path)).unwrap().ino())
@@ -604,7 +659,9 @@ impl State {
             known.map(|at| lost.swap_remove(at)).is_some()
         });
         let is_ours = |mount: &String| {
-            [" /run/netns ", " /run/netns/blue ", " /run/netns/other "].iter().any(|at| mount.contains(at))
+            const OURS: [&str; 4] =
+                [" /run/netns ", " /run/netns/blue ", " /run/netns/other ", " /run/netns/docker-web "];
+            OURS.iter().any(|at| mount.contains(at))
         };
         self.pins == before.pins && is_none_new && !lost.iter().any(is_ours)
     }
@@ -653,7 +710,7 @@ impl Bench {
     /// Puts back what a run may rightly have changed.
     fn reset(&self) {
         match self.case.does {
-            Does::Pins(name, _) => {
+            Does::Pins(name, _) | Does::PinsAll(name, _) => {
                 let path = format!("/run/netns/{name}");
                 while lab::tool(&["umount", &path]).is_ok() {}
                 let _ = fs::remove_file(&path);
@@ -726,17 +783,24 @@ impl Bench {
         if ran && (!right.contains(&printed) || printed == self.own) {
             return wrong("COMMAND ran, and not where it should");
         }
-        if !ran && !printed.is_empty() {
+        let speaks = matches!(self.case.does, Does::Lists(_) | Does::RunsInEach(_) | Does::PinsAll(..));
+        if !ran && !printed.is_empty() && !speaks {
             return wrong("something was printed without COMMAND");
         }
         if is_in(injected, &START_UP) && !ran {
             return Ok(output.status.code().unwrap_or(-1));
         }
-        let Some(status) = output.status.code() else { return wrong("a signal") };
+        let status = match (output.status.code(), &self.case.does) {
+            (Some(status), _) => status,
+            // That of a COMMAND whose own call was failed.
+            (None, Does::RunsInEach(_)) => 1,
+            (None, _) => return wrong("a signal"),
+        };
         let expected = match (&self.case.does, is_in(injected, &["execve"])) {
             (_, true) => [126; 2],
             (Does::RefusesMany(_), _) if denied => [0, 125],
             (Does::Refuses | Does::RefusesMany(_), _) => [125; 2],
+            (Does::RunsInEach(_), _) => [status; 2],
             _ if errno.is_empty() || injected.is_none() => [0; 2],
             _ => [0, 125],
         };
@@ -746,7 +810,40 @@ impl Bench {
         if status == 125 && !said.starts_with("netns-enter: ") && !is_in(injected, &["write", "fcntl"]) {
             return wrong("nothing was said");
         }
+        let is_muted = is_in(injected, &["write", "fcntl"]);
         match &self.case.does {
+            Does::Lists(_) | Does::RunsInEach(_) if !after.is_as(&self.before) => wrong("something is left"),
+            Does::Lists(words) => match status {
+                0 if denied || words.iter().all(|word| printed.contains(word)) => Ok(status),
+                125 if printed.is_empty() || is_muted => Ok(status),
+                _ => wrong("half a list"),
+            },
+            Does::RunsInEach(each) => {
+                let lines: Vec<&str> = printed.lines().collect();
+                let is_headed = |at: usize| {
+                    let head = at.checked_sub(1).map_or("", |above| lines[above]);
+                    inode(lines[at]).is_some_and(|inode| head.ends_with(&format!(" {inode} <==")))
+                };
+                let is_ours = |line: &str| line.starts_with("==> ") || each.iter().any(|ns| ns == line);
+                let is_right = |at: usize| is_ours(lines[at]) && (lines[at].starts_with("==> ") || is_headed(at));
+                let is_whole = each.iter().all(|ns| lines.contains(&ns.as_str()));
+                match (0..lines.len()).all(is_right) && (is_whole || status != 0 || denied || is_muted) {
+                    true => Ok(status),
+                    false => wrong("not each in its own namespace"),
+                }
+            }
+            Does::PinsAll(name, ns) => {
+                let (whole, none) = (after.pin(name) == (inode(ns), 1), after.pin(name) == (None, 0));
+                let is_told = printed == *name || is_muted;
+                let rest = after.without(name);
+                match status {
+                    _ if !rest.pins.is_empty() || rest.mounts.len() > self.before.mounts.len() + 1 => {
+                        wrong("other things changed")
+                    }
+                    _ if whole && is_told || none && (status != 0 || denied) && printed.is_empty() => Ok(status),
+                    _ => wrong("half a pin, or not told of"),
+                }
+            }
             Does::Enters(_) | Does::Shows(_) | Does::Refuses | Does::RefusesMany(_) => {
                 if !after.is_as(&self.before) {
                     wrong("something is left")
