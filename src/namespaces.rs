@@ -216,7 +216,7 @@ impl Walk<'_> {
                 return Ok(true);
             }
             let readable = self.denied == denied;
-            if readable && self.has_threads(&proc, name) && self.threads(&proc, pid, own, show)? {
+            if readable && self.has_threads(&proc, name)? && self.threads(&proc, pid, own, show)? {
                 return Ok(true);
             }
         }
@@ -224,8 +224,11 @@ impl Walk<'_> {
     }
 
     /// Whether there are threads but the first: the directory is linked twice, and once for each.
-    fn has_threads(&mut self, proc: &OwnedFd, name: &[u8]) -> bool {
-        statat(proc, self.path(name, b"task"), AtFlags::empty()).is_ok_and(|stat| stat.st_nlink > 3)
+    fn has_threads(&mut self, proc: &OwnedFd, name: &[u8]) -> Result<bool> {
+        match statat(proc, self.path(name, b"task"), AtFlags::empty()) {
+            Ok(stat) => Ok(stat.st_nlink > 3),
+            Err(e) => self.excuse(e).map(|()| false),
+        }
     }
 
     /// Shows the threads that are elsewhere than their process.
