@@ -16,6 +16,8 @@ use rustix::io::Errno;
 
 /// CGROUP2_SUPER_MAGIC and CGROUP_SUPER_MAGIC, linux/magic.h.
 const MAGICS: [u64; 2] = [0x6367_7270, 0x0027_e0eb];
+/// The length of an ID.
+const ID: usize = 64;
 /// Deeper trees than this are somebody's joke.
 const MAX_DEPTH: usize = 32;
 
@@ -234,6 +236,28 @@ pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Membe
     the_init(inits, id)
 }
 
+/// The 64 digits that the cgroup paths of living processes have for names of containers.
+///
+/// # Errors
+/// As [`Host::excuse`].
+pub fn ids(host: &Host) -> Result<Vec<Bytes>> {
+    let mut found: Vec<Bytes> = Vec::new();
+    for pid in all_pids(host)? {
+        let Some(process) = held(host, pid)? else { continue };
+        let Some(text) = unless_gone(host, &process, process.read("cgroup"))? else { continue };
+        for component in cgroup_paths(&text).flat_map(|path| path.split(|b| *b == b'/')) {
+            if is_container(component) {
+                let name = component.strip_suffix(b".scope").unwrap_or(component);
+                let id = &name[name.len() - ID..];
+                if !found.contains(&id) {
+                    found.push(keep(id));
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 /// Takes pid 1 of a pid namespace before any other outermost process; several namespaces are too many.
 fn the_init(mut inits: Vec<(bool, Member)>, of: &[u8]) -> Result<Option<Member>> {
     inits.sort_by_key(|(other, _)| *other);
@@ -277,7 +301,6 @@ pub fn unit_in(path: Bytes) -> Option<Bytes> {
 
 /// Whether a cgroup is called like a container: it ends in 64 hex digits, but for `.scope`.
 pub fn is_container(component: &[u8]) -> bool {
-    const ID: usize = 64;
     let scope = component.strip_suffix(b".scope").unwrap_or(component);
     scope.len() >= ID && scope[scope.len() - ID..].iter().all(u8::is_ascii_hexdigit)
 }
@@ -305,7 +328,7 @@ fn held(host: &Host, pid: u32) -> Result<Option<Process>> {
 /// could make one namespace of two.
 ///
 /// # Errors
-/// As [`Host::excuse`].
+/// Any other one.
 pub fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<T, Errno>) -> Result<Option<T>> {
     match seen {
         Ok(seen) => Ok(Some(seen)),

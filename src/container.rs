@@ -364,23 +364,42 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
 /// Where the machine rather than a container is the reason.
 pub fn running(host: &Host) -> Result<Vec<Seen>> {
     let mut found: Vec<Seen> = Vec::new();
+    let mut unrecorded: Vec<Container> = Vec::new();
     for container in all(host, None)? {
-        match check(host, &container) {
-            Ok(Verdict::Running(running)) => {
-                for r in running {
-                    // A process that ended since is none that runs.
-                    let Some(stat) = cgroup::unless_gone(host, &r.process, r.process.stat())? else { continue };
-                    found.push(Seen { container, pid: r.process.pid, start: stat.start, netns: r.netns.id });
-                }
-            }
-            Ok(Verdict::Stopped(_)) => {}
-            Err(error) => match error.errno {
-                Some(errno) => host.excuse(&[container.engine.as_bytes(), b":", container.name].concat(), errno)?,
-                None => host.console.note(&error.message),
-            },
+        let verdict = check(host, &container);
+        if is_unrecorded(&container, &verdict) {
+            unrecorded.push(container);
+        } else {
+            add(host, &container, verdict, &mut found)?;
         }
     }
+    // Most of those have been stopped, and one look at all processes tells.
+    let ids = if unrecorded.is_empty() { Vec::new() } else { cgroup::ids(host)? };
+    for container in unrecorded.iter().filter(|container| ids.contains(&container.id)) {
+        add(host, container, check_thoroughly(host, container), &mut found)?;
+    }
     Ok(found)
+}
+
+fn add(host: &Host, container: &Container, verdict: Result<Verdict>, found: &mut Vec<Seen>) -> Result<()> {
+    match verdict {
+        Ok(Verdict::Stopped(_)) => Ok(()),
+        Ok(Verdict::Running(running)) => {
+            for Running { process, netns, .. } in running {
+                if let Some(stat) = cgroup::unless_gone(host, &process, process.stat())? {
+                    found.push(Seen { container: *container, pid: process.pid, start: stat.start, netns: netns.id });
+                }
+            }
+            Ok(())
+        }
+        Err(error) => match error.errno {
+            Some(errno) => host.excuse(&[container.engine.as_bytes(), b":", container.name].concat(), errno),
+            None => {
+                host.console.note(&error.message);
+                Ok(())
+            }
+        },
+    }
 }
 
 impl Seen {
@@ -406,16 +425,20 @@ impl Seen {
 
 /// As [`check`], and where no runtime has a record of the ID, by the cgroup paths of all processes.
 fn check_thoroughly(host: &Host, container: &Container) -> Result<Verdict> {
-    let verdict = check(host, container)?;
-    let unrecorded = matches!(&verdict, Verdict::Stopped(reason) if reason.is_empty());
-    if !unrecorded || !is_full_id(container.id) {
-        return Ok(verdict);
+    let verdict = check(host, container);
+    if !is_unrecorded(container, &verdict) {
+        return verdict;
     }
-    let Some(member) = cgroup::init_by_id(host, container.id, cgroup::Nested::Ignored)? else { return Ok(verdict) };
+    let Some(member) = cgroup::init_by_id(host, container.id, cgroup::Nested::Ignored)? else { return verdict };
     let owner = if member.owner == 0 { container.owner } else { member.owner };
     let said_by = accept(owner, &member.netns, &label(container))?;
     let running = Running { container: *container, process: member.process, netns: member.netns, said_by };
     Ok(Verdict::Running(vec![running]))
+}
+
+/// Whether nothing is known of it but its ID.
+fn is_unrecorded(container: &Container, verdict: &Result<Verdict>) -> bool {
+    matches!(verdict, Ok(Verdict::Stopped(reason)) if reason.is_empty()) && is_full_id(container.id)
 }
 
 fn records(host: &Host, container: &Container) -> Result<Vec<Init>> {

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
 use crate::root::{Links, Root, fd_path, file_type, reopen, type_name};
 use crate::text::quoted;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, readlinkat, stat, statat,
 };
@@ -265,17 +265,31 @@ pub fn names_in(dir: impl AsFd) -> std::result::Result<Vec<Bytes>, Errno> {
 /// # Errors
 /// As [`names_in`].
 pub fn typed_names_in(dir: impl AsFd, wanted: impl Fn(FileType) -> bool) -> std::result::Result<Vec<Bytes>, Errno> {
+    let mut names = Vec::new();
+    each_name(dir.as_fd(), &mut |name, kind| {
+        if wanted(kind) {
+            names.push(keep(name));
+        }
+        true
+    })?;
+    Ok(names)
+}
+
+/// Shows the names in an open directory, without `.` and `..`, while `show` is true.
+///
+/// # Errors
+/// The errno of getdents64(2).
+pub fn each_name(dir: BorrowedFd<'_>, show: &mut dyn FnMut(&[u8], FileType) -> bool) -> std::result::Result<(), Errno> {
     let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
     let mut entries = RawDir::new(dir, &mut buffer);
-    let mut names = Vec::new();
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." && wanted(entry.file_type()) {
-            names.push(keep(name));
+        if name != b"." && name != b".." && !show(name, entry.file_type()) {
+            break;
         }
     }
-    Ok(names)
+    Ok(())
 }
 
 /// Whether `path` on `host` is a directory.

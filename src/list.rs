@@ -8,7 +8,7 @@ mod rootless;
 mod table;
 
 use crate::bytes::{Bytes, join, keep};
-use crate::cgroup::unit_in;
+use crate::cgroup::{unit_in, unless_gone};
 use crate::console;
 use crate::container::{self, Seen};
 use crate::error::Result;
@@ -91,7 +91,7 @@ pub fn list(host: &Host, target: Option<&Found>, as_json: bool) -> Result<()> {
             (None, None) => continue,
         };
         let process = held.as_ref().and_then(|(_, process)| process.as_ref());
-        let mut line = Line::of(at, process, as_json || rows[at].containers.is_empty());
+        let mut line = Line::of(host, at, process, as_json || rows[at].containers.is_empty())?;
         line.interfaces = within(netns, look.home(), || look.at(&rows, at))?;
         lines.push(line);
     }
@@ -155,14 +155,16 @@ impl Row {
 }
 
 impl Line {
-    fn of(row: usize, process: Option<&Process>, with_names: bool) -> Line {
+    fn of(host: &Host, row: usize, process: Option<&Process>, with_names: bool) -> Result<Line> {
         let mut line =
             Line { row, pid: process.map(|process| process.pid), unit: None, command: None, interfaces: None };
         if let Some(process) = process.filter(|_| with_names) {
-            line.unit = process.cgroups().unwrap_or_default().into_iter().find_map(unit_in);
-            line.command = process.read("comm").ok().map(|comm| keep(comm.strip_suffix(b"\n").unwrap_or(&comm)));
+            let paths = unless_gone(host, process, process.cgroups())?.unwrap_or_default();
+            line.unit = paths.into_iter().find_map(unit_in);
+            let command = unless_gone(host, process, process.read("comm"))?;
+            line.command = command.map(|text| keep(text.strip_suffix(b"\n").unwrap_or(&text)));
         }
-        line
+        Ok(line)
     }
 }
 

@@ -7,15 +7,14 @@
 
 use crate::bytes::{Bytes, join};
 use crate::error::{Error, Result, is_denied};
-use crate::host::Host;
+use crate::host::{Host, each_name};
 use crate::mounts;
 use crate::netns::{NetNs, NsId};
 use crate::process::{Process, is_gone, parse_pid};
 use crate::root::Links;
-use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, fstat, openat, statat};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
-use std::mem::MaybeUninit;
 
 /// A network namespace, and what held it when we looked.
 #[derive(Debug)]
@@ -200,32 +199,37 @@ struct Walk<'h> {
 
 impl Walk<'_> {
     fn processes(&mut self, show: Visitor<'_>) -> Result<bool> {
-        let proc = self.host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY);
-        let proc = proc.map_err(|e| Error::cannot("list /proc", e))?;
-        let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
-        let mut entries = RawDir::new(&proc, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(|e| Error::cannot("list /proc", e))?;
-            let name = entry.file_name().to_bytes();
-            let Some(pid) = parse_pid(name) else { continue };
-            let denied = self.denied;
-            let own = self.look(&proc, name)?;
-            if let Some(id) = own
-                && show(id, Holder::Process(pid))?
-            {
-                return Ok(true);
+        let cannot = |e| Error::cannot("list /proc", e);
+        let proc = self.host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY).map_err(cannot)?;
+        let mut ended = Ok(false);
+        each_name(proc.as_fd(), &mut |name, _| {
+            if let Some(pid) = parse_pid(name) {
+                ended = self.process(&proc, name, pid, show);
             }
-            let readable = self.denied == denied;
-            if readable && self.has_threads(&proc, name) && self.threads(&proc, pid, own, show)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+            matches!(ended, Ok(false))
+        })
+        .map_err(cannot)?;
+        ended
     }
 
-    /// Whether there may be threads but the first: the directory is linked twice, and once for each.
-    fn has_threads(&mut self, proc: &OwnedFd, name: &[u8]) -> bool {
-        statat(proc, self.path(name, b"task"), AtFlags::empty()).map_or(true, |stat| stat.st_nlink > 3)
+    fn process(&mut self, proc: &OwnedFd, name: &[u8], pid: u32, show: Visitor<'_>) -> Result<bool> {
+        let denied = self.denied;
+        let own = self.look(proc, name)?;
+        if let Some(id) = own
+            && show(id, Holder::Process(pid))?
+        {
+            return Ok(true);
+        }
+        let is_denied = self.denied > denied;
+        Ok(!is_denied && self.has_threads(proc, name)? && self.threads(proc, pid, own, show)?)
+    }
+
+    /// Whether there are threads but the first: the directory is linked twice, and once for each.
+    fn has_threads(&mut self, proc: &OwnedFd, name: &[u8]) -> Result<bool> {
+        match statat(proc, self.path(name, b"task"), AtFlags::empty()) {
+            Ok(stat) => Ok(stat.st_nlink > 3),
+            Err(e) => self.excuse(e).map(|()| false),
+        }
     }
 
     /// Shows the threads that are elsewhere than their process.
@@ -236,22 +240,20 @@ impl Walk<'_> {
             Ok(tasks) => tasks,
             Err(e) => return self.excuse(e).map(|()| false),
         };
-        let mut buffer = [const { MaybeUninit::uninit() }; 4 * 1024];
-        let mut entries = RawDir::new(&tasks, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(e) => return self.excuse(e).map(|()| false),
-            };
-            let task = entry.file_name().to_bytes();
-            let Some(tid) = parse_pid(task).filter(|tid| *tid != pid) else { continue };
-            if let Some(id) = self.look(&tasks, task)?.filter(|id| Some(*id) != own)
-                && show(id, Holder::Thread(tid))?
-            {
-                return Ok(true);
+        let mut ended = Ok(false);
+        let listed = each_name(tasks.as_fd(), &mut |name, _| {
+            if let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) {
+                ended = match self.look(&tasks, name) {
+                    Ok(Some(id)) if Some(id) != own => show(id, Holder::Thread(tid)),
+                    seen => seen.map(|_| false),
+                };
             }
+            matches!(ended, Ok(false))
+        });
+        if let Err(e) = listed {
+            self.excuse(e)?;
         }
-        Ok(false)
+        ended
     }
 
     /// The network namespace of a task whose directory is `dir/name`; None where it has gone or may not be looked at.

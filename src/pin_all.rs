@@ -38,8 +38,8 @@ pub fn pin_all(host: &Host) -> Result<u8> {
 }
 
 fn pin(host: &Host, pins: &Pins<'_>, seen: &Seen, name: Bytes) -> Result<bool> {
-    // The output is split at blanks by whoever uses it.
-    if String::from_utf8_lossy(name).contains(char::is_whitespace) {
+    // The output is split at blanks by whoever uses it. Other white space is a control character, which no pin has.
+    if name.contains(&b' ') {
         return Err(Error::new(format!("pin name {} has a blank", quoted(name))));
     }
     match seen.hold(host)? {

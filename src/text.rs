@@ -89,13 +89,15 @@ impl fmt::Display for Shown<'_> {
 pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
     let hex = |out: &mut Vec<u8>, prefix: &[u8], byte: u8| {
         out.extend_from_slice(prefix);
-        out.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+        for digit in [byte >> 4, byte & 15] {
+            out.push(b"0123456789abcdef"[usize::from(digit)]);
+        }
     };
     out.push(b'"');
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                '"' | '\\' => out.extend([b'\\', c as u8]),
+                '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
                 // Those above 0x7f end at 0x9f.
                 c if c.is_control() => hex(out, b"\\u00", c as u8),
                 c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),

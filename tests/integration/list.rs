@@ -2,15 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+use crate::binary::small_build;
 use crate::engines::alone_with_daemons;
 use crate::engines::containerd::Containerd;
 use crate::engines::docker::Docker;
 use crate::engines::lxc::Lxc;
 use crate::engines::podman::Podman;
 use crate::engines::runc::Runc;
-use crate::lab::container_id;
+use crate::lab::{Cgroup, container_id};
 use crate::machine::{script, script_with};
-use crate::util::{Scratch, binary, finish, inode_of, lacks, run, skip, tool};
+use crate::util::{Scratch, binary, finish, inode_of, lacks, run, skip, tool, unique};
 use std::process::Command;
 
 /// Runs a script, or the test is over.
@@ -346,6 +347,73 @@ holds /run/json "[.[].containers[].name] == [\"web\"]"
 grep -q '/run/runc/broken/state.json' /run/notes
 "#;
     machine!(text).succeeds();
+}
+
+/// Without containers a row has the systemd unit, and a container that no runtime has a record of is known by its cgroup.
+#[test]
+fn cgroups_tell_units_and_containers() {
+    let (id, unit) = (container_id(), format!("{}.service", unique("unit")));
+    let (Some(container), Some(service)) = (Cgroup::new(&format!("docker/{id}")), Cgroup::new(&unit)) else {
+        return skip("no cgroup hierarchy can be written");
+    };
+    let text = format!(
+        r#"
+umount /sys/fs/cgroup
+web=$(ns)
+plain=$(ns)
+docker web "$web" {id}
+docker gone "$plain" "$(id ab)"
+rm -r /run/docker
+echo "$web" >{}/cgroup.procs
+echo "$plain" >{}/cgroup.procs
+"$1" --list --json >/run/json
+holds /run/json "[.[] | select(.inode == $(inode "$web"))][0].containers == [{{engine: \"docker\", name: \"web\", id: \"{id}\", pid: $web}}]"
+holds /run/json "[.[] | select(.inode == $(inode "$plain"))][0] | .containers == [] and .unit == \"{unit}\""
+"$1" --list | grep -q "^$(inode "$plain") .* {unit}  *-  *-\$"
+[ "$("$1" --all true | wc -l)" = 1 ]
+kill "$web" "$plain"
+while kill -0 "$web" 2>/dev/null || kill -0 "$plain" 2>/dev/null; do sleep 0.01; done
+"#,
+        container.path(),
+        service.path()
+    );
+    machine!(&text).succeeds();
+}
+
+/// Whatever the kernel refuses for want of memory or descriptors, no row and no name is missing from a list that succeeds.
+#[test]
+fn a_refused_call_never_shortens_the_list() {
+    // Another libc's start-up is not ours to judge.
+    if lacks(&["strace"]) || !small_build() {
+        return;
+    }
+    let text = r#"
+list() { jq -c '[.[] | del(.processes)]' "$1"; }
+strace -o /run/trace "$1" --list --json >/run/json
+list /run/json >/run/expected
+runs=0
+for call in $(sed -n 's/^\([a-z0-9_]*\)(.*/\1/p' /run/trace | sort -u | grep -vxE 'brk|execve|exit_group|arch_prctl|set_tid_address|write|fcntl|close'); do
+    last=$(grep -c "^$call(" /run/trace)
+    n=1
+    while [ $n -le "$last" ]; do
+        for errno in EMFILE ENOMEM EIO; do
+            status=0
+            strace -qq -o /dev/null -e "inject=$call:error=$errno:when=$n" "$1" --list --json >/run/json 2>/run/notes || status=$?
+            case $status in
+                0) list /run/json | diff /run/expected - || { echo "$call $n $errno" >&2; exit 1; };;
+                125) [ ! -s /run/json ] || { echo "$call $n $errno: output" >&2; exit 1; };;
+                *) echo "$call $n $errno: $status" >&2; exit 1;;
+            esac
+            runs=$((runs + 1))
+        done
+        n=$((n + 1 + last / 12))
+    done
+done
+echo $runs
+"#;
+    let output = machine!(&format!("{EACH_KIND}{text}"));
+    let runs: u32 = output.succeeds().stdout.trim().parse().unwrap_or_default();
+    assert!(runs > 100, "{}", output.dump());
 }
 
 /// A row of `--list --json` by the container's name: inode, pid, and how many rows there are.
