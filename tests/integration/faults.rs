@@ -175,6 +175,28 @@ rows! {
         sleeper.reap();
         Ok(Case::new(&["--inode", &ns], Does::Enters(ns.clone())))
     };
+    addr: || {
+        let (address, sleeper) = addressed("198.18.250.1");
+        Ok(Case::enters(&["--addr", &address], sleeper))
+    };
+    addr_of_two: || {
+        let ((address, one), (_, two)) = (addressed("198.18.250.2"), addressed("198.18.250.2"));
+        Ok(Case::refuses_many(&["--addr", &address], one, two))
+    };
+    addr_of_none: || Ok(Case::new(&["--addr", "198.18.250.3"], Does::Refuses));
+    rootless_addr: || {
+        let sleeper = Sleeper::of_user();
+        add_address(&sleeper, "198.18.250.4");
+        let case = Case::enters(&["--addr", "198.18.250.4"], sleeper);
+        Ok(Case { user: Some(USER), is_old: false, ..case })
+    };
+    veth: || {
+        let sleeper = Sleeper::start();
+        let name = format!("ne{:x}f", std::process::id());
+        let words = ["ip", "link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &sleeper.word()];
+        lab::tool(&words)?;
+        Ok(Case::enters(&["--veth", &name], sleeper))
+    };
     host_root: || {
         let (_, sleeper) = docker("web");
         Ok(Case { is_old: false, ..Case::enters(&["--host-root", "/", "docker:web"], sleeper) })
@@ -293,6 +315,17 @@ fn pod_by_log(namespace: &str, pod: &str) -> Sleeper {
     sleeper
 }
 
+/// A process whose namespace has this address.
+fn addressed(address: &str) -> (String, Sleeper) {
+    let sleeper = Sleeper::start();
+    add_address(&sleeper, address);
+    (address.to_owned(), sleeper)
+}
+
+fn add_address(sleeper: &Sleeper, address: &str) {
+    lab::tool(&["nsenter", "-t", &sleeper.word(), "-n", "ip", "addr", "add", address, "dev", "lo"]).unwrap();
+}
+
 fn in_cgroup(name: &str) -> Result<(Cgroup, Sleeper), String> {
     let cgroup = Cgroup::new(name).ok_or("no cgroup hierarchy can be written")?;
     let sleeper = Sleeper::start();
@@ -336,7 +369,7 @@ fn apart(test: impl FnOnce() + Send + 'static) {
 /// Whether the machine cannot do this at all; skips then.
 #[track_caller]
 fn cannot_run() -> bool {
-    if lacks(&["strace", "unshare", "mount", "setpriv", "busybox"]) {
+    if lacks(&["strace", "unshare", "mount", "setpriv", "busybox", "nsenter", "ip"]) {
         return true;
     }
     let small = std::env::var_os("NETNS_ENTER_BIN").is_some();

@@ -9,6 +9,7 @@ mod engines;
 mod faults;
 mod lab;
 mod live;
+mod net;
 mod pins;
 mod status;
 mod transparency;
