@@ -6,16 +6,17 @@
 
 use crate::console;
 use crate::container::{self, Verdict};
-use crate::error::{Error, FAILED, Result};
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::namespaces::{self, Held, Namespace};
 use crate::netlink::{Interface, interfaces, nsid_of};
-use crate::netns::{NetNs, within};
+use crate::netns::{NetNs, host_id, within};
 use crate::sys;
 use crate::target::Found;
 use crate::text::{quoted, shown};
 use rustix::fd::AsFd;
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, read, retry_on_intr, write};
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, waitpid};
 use std::net::IpAddr;
 
@@ -113,21 +114,22 @@ fn holds(ip: IpAddr) -> Result<bool> {
 fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
     let whose = format!("inode {}", netns.id.ino);
     let cannot = |e| Error::cannot(format_args!("look into the network namespace of {whose}"), e);
+    // Not by its exit status: a caller that ignores SIGCHLD leaves us none.
+    let (report, reporter) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
     let Some(child) = sys::fork().map_err(cannot)? else {
-        let status = match netns.enter(&whose).and_then(|()| holds(ip)) {
-            Ok(true) => 0,
-            Ok(false) => 1,
-            Err(error) => {
-                console::report(&error);
-                FAILED
-            }
-        };
-        sys::exit(status)
+        match netns.enter(&whose).and_then(|()| holds(ip)) {
+            Ok(has) => drop(retry_on_intr(|| write(&reporter, &[u8::from(has)]))),
+            Err(error) => console::report(&error),
+        }
+        sys::exit(0)
     };
-    let ended = retry_on_intr(|| waitpid(Some(child), WaitOptions::empty())).map_err(cannot)?;
-    match ended.and_then(|(_, status)| status.exit_status()) {
-        Some(0) => Ok(true),
-        Some(1) => Ok(false),
+    drop(reporter);
+    let mut has = [0];
+    let told = retry_on_intr(|| read(&report, &mut has)).map_err(cannot)?;
+    // COMMAND is to find no child that it does not know.
+    let _ = retry_on_intr(|| waitpid(Some(child), WaitOptions::empty()));
+    match told {
+        1 => Ok(has == [1]),
         _ => Err(Error::new(format!("the network namespace of {whose} could not be searched"))),
     }
 }
@@ -137,7 +139,8 @@ fn several(host: &Host, ip: IpAddr, holders: &[Namespace]) -> Error {
     let mut list: Vec<String> = Vec::new();
     let listed = &holders[..holders.len().min(MOST_LISTED)];
     for holder in listed {
-        list.push(holder.id.ino.to_string());
+        let mark = if host_id(host) == Some(holder.id) { " (host)" } else { "" };
+        list.push(format!("{}{mark}", holder.id.ino));
     }
     // Names are a help here: what cannot be proven has none.
     for container in container::all(host, None).unwrap_or_default() {

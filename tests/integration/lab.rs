@@ -104,6 +104,11 @@ impl Sleeper {
         until("a namespace of its own", || self.ns() != ns);
     }
 
+    /// Its pid as a word.
+    pub fn word(&self) -> String {
+        self.pid.to_string()
+    }
+
     /// What readlink says about its network namespace.
     pub fn ns(&self) -> String {
         ns_of(self.pid)

@@ -16,6 +16,7 @@ mod list;
 mod live;
 mod machine;
 mod mission;
+mod net;
 mod outlive;
 mod pins;
 mod status;

@@ -1,0 +1,538 @@
+//! Namespaces by what is in them: addresses and pairs of interfaces, compared with what ip(8) shows there.
+
+#![forbid(unsafe_code)]
+
+use crate::lab::{Sleeper, command_enters, enters, ns_of, own_ns, refuses};
+use crate::util::{Held, Scratch, finish, lacks, run, sh, skip, tool, unique, until};
+use netns_enter::error::Error;
+use netns_enter::netlink::{self, Interface};
+use netns_enter::netns::{NetNs, within};
+use serde_json::Value;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Numbers that no other test and no other run uses at the same time.
+fn number() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    (std::process::id() << 6).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Addresses of ranges for tests and documentation: RFC 2544, RFC 3849.
+fn ipv4() -> String {
+    let [.., high, low] = number().to_be_bytes();
+    format!("198.18.{high}.{low}")
+}
+
+fn ipv6() -> String {
+    let number = number();
+    format!("2001:db8:7e57:{:x}:{:x}::1", number >> 16, number & 0xffff)
+}
+
+/// A name for an interface: at most 15 bytes.
+fn interface() -> String {
+    format!("ne{:x}", number())
+}
+
+/// A command inside the namespace of a process; its standard output.
+#[track_caller]
+fn inside(pid: u32, words: &[&str]) -> String {
+    let target = pid.to_string();
+    tool("nsenter", &[&["-t", &target, "-n"], words].concat()).succeeds().stdout.clone()
+}
+
+/// A pair whose one end, of the returned name, is here and whose other, `eth0`, is in the namespace of the process.
+#[track_caller]
+fn pair(pid: u32) -> Pair {
+    let name = interface();
+    let words = ["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid.to_string()];
+    tool("ip", &words).succeeds();
+    Pair(name)
+}
+
+struct Pair(String);
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        // It may have gone with the other namespace.
+        let _ = Command::new("ip").args(["link", "del", &self.0]).stderr(std::process::Stdio::null()).status();
+    }
+}
+
+fn cannot_run() -> bool {
+    lacks(&["ip", "nsenter", "unshare", "setpriv"])
+}
+
+#[test]
+fn an_address_in_any_spelling_leads_to_its_namespace() {
+    if cannot_run() {
+        return;
+    }
+    let (one, other) = (Sleeper::start(), Sleeper::start());
+    let _pairs = [pair(one.pid), pair(other.pid)];
+    let (four, six, of_other) = (ipv4(), ipv6(), ipv4());
+    inside(one.pid, &["ip", "addr", "add", &format!("{four}/24"), "dev", "eth0"]);
+    inside(one.pid, &["ip", "addr", "add", &format!("{six}/64"), "dev", "eth0"]);
+    // On an interface of its own, with that of the other end.
+    inside(other.pid, &["ip", "addr", "add", &of_other, "peer", &ipv4(), "dev", "eth0"]);
+    let long = six.replace("::1", ":0:0:1").to_uppercase();
+    for spelling in [&four, &format!("{four}/24"), &six, &format!("{six}/64"), &format!("[{six}]"), &long] {
+        enters(&["--addr", spelling], &one.ns());
+        enters(&["-a", spelling], &one.ns());
+    }
+    enters(&["--addr", &of_other], &other.ns());
+    // Another address, though it is written with the same numbers.
+    refuses(&["--addr", &format!("::ffff:{four}")], &["no network namespace has address"]);
+    refuses(&["--addr", &ipv4()], &["no network namespace has address"]);
+    refuses(&["--addr", &format!("{six}%eth0")], &["invalid address"]);
+}
+
+#[test]
+fn an_address_of_several_is_refused() {
+    if cannot_run() {
+        return;
+    }
+    let all = [Sleeper::start(), Sleeper::start(), Sleeper::start()];
+    let shared = ipv4();
+    for sleeper in &all[..2] {
+        inside(sleeper.pid, &["ip", "addr", "add", &shared, "dev", "lo"]);
+    }
+    let said = refuses(&["--addr", &shared], &["2 network namespaces have address", &shared, "--inode"]);
+    for sleeper in &all[..2] {
+        let inode = sleeper.ns().replace("net:[", "").replace(']', "");
+        assert!(said.contains(&format!("{inode} pid {}", sleeper.pid)), "{said}");
+    }
+    assert!(!said.contains(&all[2].ns()[5..15]), "{said}");
+    // With more of them than anybody reads.
+    let more: Vec<Sleeper> = (0..12).map(|_| Sleeper::start()).collect();
+    for sleeper in &more {
+        inside(sleeper.pid, &["ip", "addr", "add", &shared, "dev", "lo"]);
+    }
+    refuses(&["--addr", &shared], &["14 network namespaces", "and 4 more"]);
+}
+
+#[test]
+fn our_own_address_is_the_hosts() {
+    if cannot_run() {
+        return;
+    }
+    let mine = ipv6();
+    tool("ip", &["addr", "add", &format!("{mine}/128"), "dev", "lo"]).succeeds();
+    let entered = std::panic::catch_unwind(|| enters(&["--addr", &mine], &own_ns()));
+    tool("ip", &["addr", "del", &format!("{mine}/128"), "dev", "lo"]).succeeds();
+    let notes = entered.unwrap();
+    assert!(notes.contains(&format!("note: the holder of {mine} uses the host's network namespace")), "{notes}");
+}
+
+#[test]
+fn a_pair_leads_to_its_other_end() {
+    if cannot_run() {
+        return;
+    }
+    let (one, other) = (Sleeper::start(), Sleeper::start());
+    let (to_one, to_other) = (pair(one.pid), pair(other.pid));
+    for (pair, sleeper) in [(&to_one, &one), (&to_other, &other)] {
+        for tail in ["", "@if2", "@if2:", ":"] {
+            enters(&["--veth", &format!("{}{tail}", pair.0)], &sleeper.ns());
+        }
+    }
+    // A third end in the first namespace: the numbers of interfaces do not decide.
+    let inner = interface();
+    let words = ["ip", "link", "add", &inner, "type", "veth", "peer", "name", "x", "netns", &other.word()];
+    inside(one.pid, &words);
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &one.word(), "-n"]).arg(crate::util::binary()).args(["--veth", &inner]);
+    command_enters(command, &other.ns());
+    // The other end moves on.
+    inside(one.pid, &["ip", "link", "set", "eth0", "netns", &other.word(), "name", "moved"]);
+    enters(&["--veth", &to_one.0], &other.ns());
+    // An end that looks like another's.
+    let odd = format!("{}@x", to_other.0);
+    if odd.len() < 16 {
+        let local = interface();
+        tool("ip", &["link", "add", &odd, "type", "veth", "peer", "name", &local]).succeeds();
+        let entered = std::panic::catch_unwind(|| enters(&["--veth", &odd], &own_ns()));
+        tool("ip", &["link", "del", &local]).succeeds();
+        entered.unwrap();
+    }
+}
+
+#[test]
+fn what_is_no_pair_is_refused() {
+    if cannot_run() {
+        return;
+    }
+    refuses(&["--veth", "lo"], &["interface \"lo\" has no other end", "veth and netkit"]);
+    refuses(&["--veth", "lo@if2"], &["interface \"lo\" has no other end"]);
+    let name = interface();
+    refuses(&["--veth", &name], &["no interface", &name]);
+    refuses(&["--veth", "@if2"], &["no interface"]);
+    refuses(&["--veth", "a\x1b[2Jb"], &["a\\x1b[2Jb"]);
+    let bridge = interface();
+    if !run_ip(&["link", "add", &bridge, "type", "bridge"]) {
+        return skip("no bridge can be made");
+    }
+    refuses(&["--veth", &bridge], &["has no other end"]);
+    // A port of a bridge is a pair for all that.
+    let sleeper = Sleeper::start();
+    let pair = pair(sleeper.pid);
+    tool("ip", &["link", "set", &pair.0, "master", &bridge]).succeeds();
+    enters(&["--veth", &pair.0], &sleeper.ns());
+    tool("ip", &["link", "del", &bridge]).succeeds();
+}
+
+fn run_ip(words: &[&str]) -> bool {
+    tool("ip", words).status.success()
+}
+
+#[test]
+fn a_pair_of_our_own_is_the_hosts() {
+    if cannot_run() {
+        return;
+    }
+    let (one, other) = (interface(), interface());
+    tool("ip", &["link", "add", &one, "type", "veth", "peer", "name", &other]).succeeds();
+    let entered = std::panic::catch_unwind(|| enters(&["--veth", &one], &own_ns()));
+    tool("ip", &["link", "del", &one]).succeeds();
+    let notes = entered.unwrap();
+    assert!(notes.contains("uses the host's network namespace"), "{notes}");
+}
+
+#[test]
+fn netkit_is_a_pair_too() {
+    if cannot_run() {
+        return;
+    }
+    let sleeper = Sleeper::start();
+    let name = interface();
+    let words = ["link", "add", &name, "type", "netkit", "peer", "name", "eth0", "netns", &sleeper.word()];
+    if !run_ip(&words) {
+        return skip("this kernel or this ip has no netkit");
+    }
+    enters(&["--veth", &name], &sleeper.ns());
+}
+
+/// An open descriptor keeps the other end's namespace, and nothing else does.
+#[test]
+fn a_namespace_that_nothing_shows_is_told_of() {
+    if cannot_run() {
+        return;
+    }
+    let mut sleeper = Sleeper::start();
+    let address = ipv4();
+    let pair = pair(sleeper.pid);
+    inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "eth0"]);
+    let kept = fs::File::open(format!("/proc/{}/ns/net", sleeper.pid)).unwrap();
+    sleeper.reap();
+    let said = refuses(&["--veth", &pair.0], &["no process, thread or mount holds"]);
+    assert!(said.contains(&pair.0), "{said}");
+    refuses(&["--addr", &address], &["no network namespace has address"]);
+    drop(kept);
+}
+
+#[test]
+fn mounts_and_threads_hold_namespaces_too() {
+    if lacks(&["ip", "nsenter", "unshare", "python3"]) {
+        return;
+    }
+    let name = unique("netns");
+    tool("ip", &["netns", "add", &name]).succeeds();
+    let (address, of_thread) = (ipv4(), ipv4());
+    let entered = std::panic::catch_unwind(|| {
+        tool("ip", &["-n", &name, "addr", "add", &address, "dev", "lo"]).succeeds();
+        let ns = tool("ip", &["netns", "exec", &name, "readlink", "/proc/self/ns/net"]).succeeds().stdout.clone();
+        enters(&["--addr", &address], ns.trim());
+    });
+    tool("ip", &["netns", "del", &name]).succeeds();
+    entered.unwrap();
+    let script = "
+import ctypes, threading, time
+def hold():
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0
+    time.sleep(300)
+threading.Thread(target=hold).start()
+";
+    let mut python = Command::new("python3");
+    python.args(["-c", script]);
+    let held = Held::start(python);
+    let task = format!("/proc/{}/task", held.pid());
+    let mut thread = None;
+    until("a thread is in another namespace", || {
+        let tids = fs::read_dir(&task).into_iter().flatten().filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
+        thread = tids.into_iter().find(|tid: &u32| !ns_of(*tid).is_empty() && ns_of(*tid) != own_ns());
+        thread.is_some()
+    });
+    let thread = thread.unwrap();
+    inside(thread, &["ip", "addr", "add", &of_thread, "dev", "lo"]);
+    enters(&["--addr", &of_thread], &ns_of(thread));
+}
+
+/// What the library sees in the namespace of a process.
+fn seen_in(pid: u32) -> Vec<Interface> {
+    let open = |path: String| NetNs::of_link(fs::File::open(path).unwrap().into()).unwrap();
+    let (home, there) = (open("/proc/thread-self/ns/net".into()), open(format!("/proc/{pid}/ns/net")));
+    let look = || -> Result<Vec<Interface>, Error> { netlink::interfaces() };
+    let seen = within(&there, &home, look).unwrap_or_else(|e| panic!("{}", e.message)).expect("rights");
+    assert_eq!(fs::read_link("/proc/thread-self/ns/net").unwrap(), fs::read_link("/proc/self/ns/net").unwrap());
+    seen
+}
+
+#[test]
+fn interfaces_are_those_of_ip() {
+    if cannot_run() {
+        return;
+    }
+    let sleeper = Sleeper::start();
+    let _pair = pair(sleeper.pid);
+    for (must, words) in [
+        (true, "ip link set lo up"),
+        (true, "ip link add one type veth peer name \"t'wo@x\""),
+        (true, "ip link add br0 type bridge"),
+        (true, "ip link set one master br0 up"),
+        (true, "ip link set br0 up"),
+        (true, "ip addr add 192.0.2.1/24 dev eth0"),
+        (true, "ip addr add 192.0.2.2/24 dev eth0"),
+        (true, "ip addr add 198.51.100.1 peer 198.51.100.2/30 dev br0"),
+        (true, "ip addr add 2001:db8::1/64 dev eth0"),
+        (true, "ip addr add 2001:db8::2 peer 2001:db8::3/128 dev eth0"),
+        (false, "ip link add ifb0 type ifb"),
+        (false, "ip tuntap add dev tap0 mode tap"),
+        (false, "ip tuntap add dev tun0 mode tun"),
+        (false, "ip link add gre1 type gre local 192.0.2.1 remote 192.0.2.9"),
+        (false, "ip link add sit1 type sit local 192.0.2.1 remote 192.0.2.9"),
+        (false, "ip link add six1 type ip6tnl local 2001:db8::1 remote 2001:db8::9"),
+    ] {
+        let script = format!("exec nsenter -t \"$1\" -n {words}");
+        let output = sh(&script, &[sleeper.word()]);
+        assert!(output.status.success() || !must, "{}", output.dump());
+    }
+    let json = inside(sleeper.pid, &["ip", "-j", "-d", "addr"]);
+    let expected: Vec<Value> = serde_json::from_str(&json).unwrap();
+    let seen = seen_in(sleeper.pid);
+    assert!(expected.len() >= 4);
+    assert_eq!(seen.len(), expected.len());
+    for (ours, theirs) in seen.iter().zip(&expected) {
+        let text = |key: &str| theirs[key].as_str().unwrap_or_default();
+        assert_eq!(std::str::from_utf8(ours.name), Ok(text("ifname")));
+        assert_eq!(Some(u64::from(ours.index)), theirs["ifindex"].as_u64(), "{theirs}");
+        assert_eq!(ours.state, text("operstate"), "{theirs}");
+        assert_eq!(ours.mac, text("address"), "{theirs}");
+        assert_eq!(ours.loopback, theirs["flags"].as_array().unwrap().contains(&"LOOPBACK".into()), "{theirs}");
+        let mut addresses: Vec<String> = ours.addresses.iter().map(|address| address.to_string()).collect();
+        let shown = |info: &Value| format!("{}/{}", info["local"].as_str().unwrap(), info["prefixlen"]);
+        let mut theirs_shown: Vec<String> = theirs["addr_info"].as_array().unwrap().iter().map(shown).collect();
+        addresses.sort();
+        theirs_shown.sort();
+        assert_eq!(addresses, theirs_shown, "{theirs}");
+        let is_pair = theirs["linkinfo"]["info_kind"] == "veth";
+        assert_eq!(ours.peer.is_some(), is_pair, "{theirs}");
+        if let Some(peer) = ours.peer {
+            let named = seen.iter().find(|other| Some(other.index) == Some(peer.index));
+            match theirs["link_netnsid"].as_i64() {
+                Some(nsid) => {
+                    assert_eq!(peer.nsid.map(i64::from), Some(nsid), "{theirs}");
+                    assert_eq!(Some(u64::from(peer.index)), theirs["link_index"].as_u64(), "{theirs}");
+                }
+                None => {
+                    assert_eq!(peer.nsid, None, "{theirs}");
+                    let name = named.map(|other| String::from_utf8_lossy(other.name));
+                    assert_eq!(name.as_deref(), theirs["link"].as_str(), "{theirs}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn names_may_have_any_bytes() {
+    if cannot_run() {
+        return;
+    }
+    let sleeper = Sleeper::start();
+    let names: [&[u8]; 5] = [b"\x1b]0;x\x07", b"\xff\xfe\xc3", b"\"quoted\"", b"a\\b@c", b"\x01\x7f"];
+    for name in names {
+        let mut command = Command::new("nsenter");
+        command.args(["-t", &sleeper.word(), "-n", "ip", "link", "add", "name"]).arg(OsString::from_vec(name.to_vec()));
+        command.args(["type", "bridge"]);
+        finish(command).succeeds();
+    }
+    let seen = seen_in(sleeper.pid);
+    for name in names {
+        assert!(
+            seen.iter().any(|interface| interface.name == name),
+            "{:?}",
+            OsStr::new(&OsString::from_vec(name.into()))
+        );
+    }
+    // An end of that kind, from its own namespace.
+    let other = Sleeper::start();
+    let odd = OsString::from_vec(b"\x1b[1m\xff".to_vec());
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &sleeper.word(), "-n", "ip", "link", "add"]).arg(&odd);
+    command.args(["type", "veth", "peer", "name", "e", "netns", &other.word()]);
+    finish(command).succeeds();
+    let mut command = Command::new("nsenter");
+    command.args(["-t", &sleeper.word(), "-n"]).arg(crate::util::binary()).args(["-v", "--veth"]).arg(&odd);
+    let said = command_enters(command, &other.ns());
+    assert!(said.contains("\\x1b[1m\\xff"), "{said}");
+}
+
+/// A datagram that does not fit is asked for again, with room for it; an error of the kernel's is told.
+#[test]
+fn answers_that_do_not_fit_are_asked_for_again() {
+    if lacks(&["ip", "nsenter", "unshare", "strace"]) {
+        return;
+    }
+    let sleeper = Sleeper::start();
+    let address = ipv4();
+    inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
+    let strace = |inject: &str| {
+        let mut command = Command::new("strace");
+        command.args(["-qq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", inject]).arg(crate::util::binary());
+        command.args(["--addr", &address]);
+        command
+    };
+    for when in ["1", "2", "5"] {
+        command_enters(strace(&format!("inject=recvfrom:retval=300000:when={when}")), &sleeper.ns());
+    }
+    command_enters(strace("inject=recvfrom:error=EINTR:when=1..5"), &sleeper.ns());
+    crate::lab::command_refuses(strace("inject=recvfrom:retval=300000000:when=1+"), &["list the interfaces"]);
+    crate::lab::command_refuses(strace("inject=recvfrom:error=ENOBUFS:when=3"), &["list the interfaces"]);
+    // Zeros are no message.
+    crate::lab::command_refuses(strace("inject=recvfrom:retval=100:when=1"), &["list the interfaces"]);
+}
+
+/// A user who is nobody else's.
+const USER: u32 = 64_537;
+const STRANGER: u32 = 64_538;
+
+fn as_user(uid: u32, words: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={uid}"), format!("--regid={uid}")]).arg("--clear-groups").args(words);
+    command.current_dir("/");
+    command
+}
+
+#[test]
+fn without_root_ones_own_namespaces_are_searched() {
+    if cannot_run() {
+        return;
+    }
+    if !finish(as_user(USER, &["unshare", "-Urn", "true"])).status.success() {
+        return skip("users may not make user namespaces here");
+    }
+    let dir = Scratch::new();
+    let binary = dir.copy_of_binary();
+    let binary = binary.to_str().unwrap();
+    let rootless = |map: &str| Sleeper::spawn(&mut as_user(USER, &["unshare", "-Un", map, "sleep", "300"]));
+    let (one, other, roots) = (rootless("--map-root-user"), rootless("--map-current-user"), Sleeper::start());
+    let (address, of_other, of_root) = (ipv4(), ipv6(), ipv4());
+    for (sleeper, address) in [(&one, &address), (&other, &of_other), (&roots, &of_root)] {
+        until("a namespace of its own", || sleeper.ns() != own_ns());
+        inside(sleeper.pid, &["ip", "addr", "add", address, "dev", "lo"]);
+    }
+    let _pair = pair(one.pid);
+    for (sleeper, address) in [(&one, &address), (&other, &of_other)] {
+        let said = command_enters(as_user(USER, &[binary, "--addr", address]), &sleeper.ns());
+        assert!(said.contains("not all of the host could be searched"), "{said}");
+        assert_eq!(command_enters(as_user(USER, &[binary, "-q", "--addr", address]), &sleeper.ns()), "");
+        let refused = as_user(STRANGER, &[binary, "--addr", address]);
+        crate::lab::command_refuses(
+            refused,
+            &["no network namespace has address", "not all of the host could be read"],
+        );
+    }
+    let refused = as_user(USER, &[binary, "--addr", &of_root]);
+    crate::lab::command_refuses(refused, &["no network namespace has address", "not all of the host could be read"]);
+    command_enters(as_user(USER, &[binary, "--veth", &_pair.0]), &one.ns());
+    // Of a caller that does not wait for its children, and COMMAND finds none that it does not know.
+    let script = "trap '' CHLD; exec \"$@\" -- sh -c 'ps --no-headers --ppid $$ -o comm; readlink /proc/self/ns/net'";
+    let output = finish(as_user(USER, &["sh", "-c", script, "sh", binary, "-q", "--addr", &address]));
+    let lines: Vec<&str> = output.succeeds().stdout.lines().filter(|line| *line != "ps").collect();
+    assert_eq!(lines, [one.ns()], "{}", output.dump());
+    // In both at once.
+    inside(other.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
+    crate::lab::command_refuses(as_user(USER, &[binary, "--addr", &address]), &["2 network namespaces have address"]);
+}
+
+/// Namespaces that appear and vanish all the time change nothing.
+#[test]
+fn a_storm_of_namespaces_changes_nothing() {
+    if cannot_run() {
+        return;
+    }
+    let sleeper = Sleeper::start();
+    let address = ipv4();
+    let pair = pair(sleeper.pid);
+    inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "eth0"]);
+    let storm = || {
+        let mut command = Command::new("sh");
+        let inside = "ip link add v0 type veth peer name v1; ip addr add 203.0.113.1 dev v0; ip link del v0";
+        command.args(["-c", &format!("while :; do unshare -n sh -c '{inside}'; done")]);
+        Held::start(command)
+    };
+    let _storm = [storm(), storm()];
+    for _ in 0..40 {
+        enters(&["--addr", &address], &sleeper.ns());
+        enters(&["--veth", &pair.0], &sleeper.ns());
+    }
+}
+
+/// The interfaces of one namespace change so fast that no dump of them is whole.
+#[test]
+fn a_namespace_that_never_rests_hides_no_other() {
+    if cannot_run() {
+        return;
+    }
+    let (restless, sleeper) = (Sleeper::start(), Sleeper::start());
+    let (address, of_restless) = (ipv4(), ipv4());
+    inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
+    inside(restless.pid, &["ip", "addr", "add", &of_restless, "dev", "lo"]);
+    // More than one datagram holds.
+    let scratch = Scratch::new();
+    let many: String = (0..500).map(|n| format!("addr add 203.0.113.{}/{} dev lo\n", n % 250, 24 + n / 250)).collect();
+    inside(restless.pid, &["ip", "-batch", scratch.write("many", many).to_str().unwrap()]);
+    let batch = "while :; do for n in 1 2 3 4 5 6 7 8; do echo addr add 192.0.2.$n dev lo; done; \
+        for n in 1 2 3 4 5 6 7 8; do echo addr del 192.0.2.$n dev lo; done; done | \
+        nsenter -t \"$0\" -n ip -force -batch - 2>/dev/null";
+    let mut command = Command::new("sh");
+    command.args(["-c", batch, &restless.word()]);
+    let _busy = Held::start(command);
+    for _ in 0..20 {
+        enters(&["--addr", &address], &sleeper.ns());
+        enters(&["--addr", &of_restless], &restless.ns());
+    }
+}
+
+/// As many descriptors as ever are open at once, however many namespaces there are.
+#[test]
+fn two_thousand_namespaces_with_few_descriptors() {
+    if cannot_run() {
+        return;
+    }
+    let (address, scratch) = (ipv6(), Scratch::new());
+    let names = scratch.write("batch", (0..2000).map(|n| format!("netns add {n}\n")).collect::<String>());
+    // Mounts of a mount namespace of its own: they end with it, and nobody else meets them.
+    let script = "mount --make-rprivate / && mount -t tmpfs none /run && ip -batch \"$1\" || exit 9
+        ip -n 1234 addr add \"$2\" dev lo || exit 9
+        ulimit -n 64
+        \"$3\" --addr \"$2\" -- readlink /proc/self/ns/net
+        stat -L -c 'net:[%i]' /run/netns/1234";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(&names).arg(&address).arg(crate::util::binary());
+    let output = finish(command);
+    if output.status.code() == Some(9) {
+        return skip("2000 namespaces cannot be made");
+    }
+    let lines: Vec<&str> = output.succeeds().stdout.lines().collect();
+    assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0] != own_ns(), "{}", output.dump());
+}
+
+#[test]
+fn the_options_are_checked() {
+    run(&["--addr", "10.0.0", "--", "echo", "ran"]).refuses(&["invalid address", "fd00::7"]);
+    run(&["--addr", "10.0.0.1", "--veth", "x", "--", "echo", "ran"]).refuses(&["two targets"]);
+    run(&["--veth", "", "--", "echo", "ran"]).refuses(&["empty"]);
+}
