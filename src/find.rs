@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::child;
 use crate::console;
 use crate::container::{self, Verdict};
 use crate::error::{Error, Result};
@@ -11,13 +12,10 @@ use crate::host::Host;
 use crate::namespaces::{self, Held, Namespace};
 use crate::netlink::{Interface, interfaces, nsid_of};
 use crate::netns::{NetNs, host_id, within};
-use crate::sys;
 use crate::target::Found;
 use crate::text::{quoted, shown};
 use rustix::fd::AsFd;
-use rustix::io::{Errno, read, retry_on_intr, write};
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitOptions, waitpid};
+use rustix::io::Errno;
 use std::net::IpAddr;
 
 /// As many holders of an address are listed.
@@ -113,23 +111,12 @@ fn holds(ip: IpAddr) -> Result<bool> {
 /// As [`has_address`], where a user namespace of ours must be joined: from there is no way back, so a child goes.
 fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
     let whose = format!("inode {}", netns.id.ino);
-    let cannot = |e| Error::cannot(format_args!("look into the network namespace of {whose}"), e);
-    // Not by its exit status: a caller that ignores SIGCHLD leaves us none.
-    let (report, reporter) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
-    let Some(child) = sys::fork().map_err(cannot)? else {
-        match netns.enter(&whose).and_then(|()| holds(ip)) {
-            Ok(has) => drop(retry_on_intr(|| write(&reporter, &[u8::from(has)]))),
-            Err(error) => console::report(&error),
-        }
-        sys::exit(0)
-    };
-    drop(reporter);
-    let mut has = [0];
-    let told = retry_on_intr(|| read(&report, &mut has)).map_err(cannot)?;
-    // COMMAND is to find no child that it does not know.
-    let _ = retry_on_intr(|| waitpid(Some(child), WaitOptions::empty()));
-    match told {
-        1 => Ok(has == [1]),
+    let told = child::ask(&|report| match netns.enter(&whose).and_then(|()| holds(ip)) {
+        Ok(has) => drop(console::write_all(report.as_fd(), &[u8::from(has)])),
+        Err(error) => console::report(&error),
+    })?;
+    match *told {
+        [has] => Ok(has == 1),
         _ => Err(Error::new(format!("the network namespace of {whose} could not be searched"))),
     }
 }

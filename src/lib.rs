@@ -7,6 +7,7 @@
 pub mod all;
 pub mod bytes;
 pub mod cgroup;
+pub mod child;
 pub mod cli;
 pub mod console;
 pub mod container;

@@ -7,17 +7,11 @@
 use super::look::Look;
 use super::{Line, Row};
 use crate::bytes::keep;
+use crate::child;
 use crate::console;
-use crate::content::read_all;
-use crate::error::{Error, FAILED, Result};
-use crate::sys;
+use crate::error::{Error, Result};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::{Errno, retry_on_intr};
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitOptions, waitpid};
-
-/// More than the interfaces of any user's containers take.
-const MOST: usize = 256 << 20;
+use rustix::io::Errno;
 
 /// Looks at the interfaces of `lines` that could not be looked at from here.
 ///
@@ -43,16 +37,8 @@ pub fn look(look: &Look<'_>, rows: &[Row], lines: &mut [Line]) -> Result<()> {
 
 /// Asks a child for the interfaces of line `first` and of all later ones of the same user namespace.
 fn ask(look: &Look<'_>, rows: &[Row], lines: &mut [Line], first: usize) -> Result<()> {
-    let cannot = |e| Error::cannot("ask a child process for interfaces", e);
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
-    let Some(child) = sys::fork().map_err(cannot)? else {
-        let told = tell(look, rows, &lines[first..], &writer);
-        // What could not be told is missed, and said to be unreadable.
-        sys::exit(if told.is_ok() { 0 } else { FAILED });
-    };
-    drop(writer);
-    let report = read_all(reader, 4095, MOST).map_err(cannot)?.unwrap_or_default();
-    retry_on_intr(|| waitpid(Some(child), WaitOptions::empty())).map_err(cannot)?;
+    // What could not be told is missed, and said to be unreadable.
+    let report = child::ask(&|writer| drop(tell(look, rows, &lines[first..], writer)))?;
     let mut rest = &report[..];
     while let Some((head, tail)) = rest.split_first_chunk::<16>() {
         let [at, len] = [&head[..8], &head[8..]].map(|n| n.try_into().map_or(0, u64::from_ne_bytes) as usize);
