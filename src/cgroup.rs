@@ -41,15 +41,15 @@ pub fn hierarchies(host: &Host) -> Result<Vec<Bytes>> {
     if is_cgroup(host, TOP)? {
         return Ok(vec![TOP]);
     }
-    let mut found: Vec<Bytes> = Vec::new();
+    let (mut systemds, mut others) = (Vec::new(), Vec::new());
     for name in host.entries(TOP)? {
         let path = join(&[TOP, b"/", name]);
         if is_cgroup(host, path)? {
-            found.push(path);
+            if matches!(name, b"systemd" | b"unified") { systemds.push(path) } else { others.push(path) }
         }
     }
-    found.sort_by_key(|path| !(path.ends_with(b"/systemd") || path.ends_with(b"/unified")));
-    Ok(found)
+    systemds.append(&mut others);
+    Ok(systemds)
 }
 
 /// Whether `path` is a directory of a cgroup hierarchy.
@@ -260,10 +260,9 @@ pub fn ids(host: &Host) -> Result<Vec<Bytes>> {
 
 /// Takes pid 1 of a pid namespace before any other outermost process; several namespaces are too many.
 fn the_init(mut inits: Vec<(bool, Member)>, of: &[u8]) -> Result<Option<Member>> {
-    inits.sort_by_key(|(other, _)| *other);
-    let Some(best) = inits.first().map(|(other, _)| *other) else { return Ok(None) };
+    let best = inits.iter().all(|(other, _)| *other);
     inits.retain(|(other, _)| *other == best);
-    let first = inits[0].1.netns.id;
+    let Some(first) = inits.first().map(|(_, member)| member.netns.id) else { return Ok(None) };
     if inits.iter().any(|(_, member)| member.netns.id != first) {
         let members: Vec<Member> = inits.into_iter().map(|(_, member)| member).collect();
         return Err(several(of, &members));
@@ -273,10 +272,12 @@ fn the_init(mut inits: Vec<(bool, Member)>, of: &[u8]) -> Result<Option<Member>>
 
 /// The refusal of a group whose processes are in several network namespaces.
 pub fn several(of: &[u8], members: &[Member]) -> Error {
-    let mut list: Vec<String> =
-        members.iter().map(|member| format!("{} pid {}", member.netns.id.ino, member.process.pid)).collect();
-    list.sort();
-    list.dedup_by(|a, b| a.split(' ').next() == b.split(' ').next());
+    let mut list: Vec<String> = Vec::new();
+    for (at, member) in members.iter().enumerate() {
+        if members[..at].iter().all(|earlier| earlier.netns.id != member.netns.id) {
+            list.push(format!("{} pid {}", member.netns.id.ino, member.process.pid));
+        }
+    }
     Error::new(format!("the processes of {} are in {} network namespaces: {}", quoted(of), list.len(), list.join(", ")))
         .remedy(format!("say --pid {}", members[0].process.pid))
 }

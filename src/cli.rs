@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::decimal;
 use crate::error::{Error, Result};
 use crate::pin::valid_name;
 use crate::process::parse_pid;
@@ -357,18 +358,17 @@ fn option_target(kind: Kind, value: OsString) -> Result<Target> {
 
 fn parse_inode(text: &[u8]) -> Option<u64> {
     let digits = text.strip_prefix(b"net:[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(text);
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
+    decimal(digits)
 }
 
 /// An address, in brackets or not, with the length of its prefix or not.
 fn parse_addr(text: &[u8]) -> Option<IpAddr> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (bare, prefix) = text.split_once('/').unwrap_or((text, "0"));
-    let ip: IpAddr = bare.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(bare).parse().ok()?;
+    let slash = text.iter().position(|b| *b == b'/');
+    let (bare, prefix) = slash.map_or((text, &b"0"[..]), |slash| (&text[..slash], &text[slash + 1..]));
+    let bare = bare.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(bare);
+    let ip: IpAddr = std::str::from_utf8(bare).ok()?.parse().ok()?;
     let longest = if ip.is_ipv4() { 32 } else { 128 };
-    let plain = prefix.bytes().all(|b| b.is_ascii_digit());
-    (plain && prefix.parse::<u8>().ok()? <= longest).then_some(ip)
+    (decimal(prefix)? <= longest).then_some(ip)
 }
 
 fn usage(message: impl Into<String>) -> Error {

@@ -351,9 +351,8 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
             running.push(Running { container: *container, process, netns, said_by });
         }
     }
-    reasons.sort_by_key(String::is_empty);
     Ok(match running.is_empty() {
-        true => Verdict::Stopped(reasons.into_iter().next().unwrap_or_default()),
+        true => Verdict::Stopped(reasons.into_iter().find(|reason| !reason.is_empty()).unwrap_or_default()),
         false => Verdict::Running(running),
     })
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::sys::error_text;
 use rustix::io::Errno;
 
 /// netns-enter itself failed and ran nothing (the convention of env(1), timeout(1), chroot(1) and podman).
@@ -77,13 +78,9 @@ const HINTS: &[(Errno, &str)] = &[
     (Errno::NFILE, "the system's table of open files is full: see /proc/sys/fs/file-nr"),
 ];
 
-/// libc's text for `errno`, without the "(os error N)" that std adds.
-pub fn describe(errno: Errno) -> String {
-    let mut text = std::io::Error::from(errno).to_string();
-    if let Some(end) = text.find(" (os error") {
-        text.truncate(end);
-    }
-    text
+/// libc's text for `errno`.
+pub fn describe(errno: Errno) -> &'static str {
+    error_text(errno)
 }
 
 /// Whether a lookup that met `errno` merely found nothing there: the one failure that is no failure. A loop of symlinks or a name

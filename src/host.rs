@@ -65,8 +65,8 @@ impl Host {
             Error::new(format!("{} is not a mounted procfs: {cause}", quoted(&proc)))
                 .remedy("mount the host's / recursively: its /proc is needed")
         };
-        let proc = openat(&root, c"proc", flags, Mode::empty()).map_err(|e| no_proc(&describe(e)))?;
-        if fstatfs(&proc).map_err(|e| no_proc(&describe(e)))?.f_type as u64 != PROC_SUPER_MAGIC as u64 {
+        let proc = openat(&root, c"proc", flags, Mode::empty()).map_err(|e| no_proc(describe(e)))?;
+        if fstatfs(&proc).map_err(|e| no_proc(describe(e)))?.f_type as u64 != PROC_SUPER_MAGIC as u64 {
             return Err(no_proc("another file system"));
         }
         Ok(Host { root: Root::Directory(root), proc: Some(proc), ..Host::own(console) })

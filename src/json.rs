@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::decimal;
 use hifijson::token::Lex as _;
 use hifijson::{Error as LexError, Expect, SliceLexer, num, str::LexAlloc as _};
 use std::borrow::Cow;
@@ -44,8 +45,7 @@ impl<'a> Value<'a> {
             Value::String(s) => s.as_ref(),
             _ => return None,
         };
-        let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
-        if plain { digits.parse().ok() } else { None }
+        decimal(digits.as_bytes())
     }
 
     /// The text of an array or object.

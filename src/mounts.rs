@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, keep};
+use crate::bytes::{Bytes, decimal, keep};
 use crate::content::read_all;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -53,7 +53,7 @@ pub fn read(host: &Host) -> std::result::Result<Vec<Mount>, Errno> {
 pub fn nsfs(host: &Host) -> Result<Vec<(u64, Bytes)>> {
     let mut found = Vec::new();
     for mount in all(host)?.iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
-        let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| number(rest.strip_suffix(b"]")?));
+        let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| decimal(rest.strip_suffix(b"]")?));
         let path = host.called(mount.point).map_err(|e| Error::cannot("name the mounts of the host", e))?;
         found.extend(inode.zip(path));
     }
@@ -88,27 +88,23 @@ pub fn mount_id(fd: &OwnedFd) -> std::result::Result<u64, Errno> {
     let info = openat(CWD, own_path("fdinfo", fd), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
     let id = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
-    id.and_then(|id| std::str::from_utf8(id).ok()?.trim().parse().ok()).ok_or(Errno::NOSYS)
+    id.and_then(|id| decimal(id.trim_ascii())).ok_or(Errno::NOSYS)
 }
 
 /// Parses a line. Optional fields of any number end with a lone `-`.
 pub fn parse(line: &[u8]) -> Option<Mount> {
     let mut fields = line.split(|b| *b == b' ');
-    let id = number(fields.next()?)?;
-    let parent = number(fields.next()?)?;
+    let id = decimal(fields.next()?)?;
+    let parent = decimal(fields.next()?)?;
     let root = unescape(fields.nth(1)?);
     let point = unescape(fields.next()?);
     let mut group = None;
     // The mount's options, then the optional fields.
     while let Some(field) = fields.next().filter(|field| *field != b"-") {
-        group = group.or_else(|| number(field.strip_prefix(b"shared:")?));
+        group = group.or_else(|| decimal(field.strip_prefix(b"shared:")?));
     }
     let kind = keep(fields.next()?);
     Some(Mount { id, parent, root, point, group, kind })
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 /// Resolves the octal escapes of blanks, newlines and backslashes.

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::contains;
 use crate::console;
 use crate::error::{Error, FAILED, Result, describe};
 use crate::host::Host;
@@ -79,10 +80,10 @@ impl NetNs {
         let kind = FileType::from_raw_mode(fstat(&located).map_err(cannot)?.st_mode);
         let magic = fstatfs(&located).map_err(cannot)?.f_type as u64;
         let label = readlinkat(CWD, fd_path(&located), Vec::new()).map_err(cannot)?;
-        let label = label.to_str().unwrap_or_default();
+        let label = label.as_bytes();
         // A file on disk has a path that starts with a slash here; only a namespace has `net:[N]`.
         let is_namespace = magic == NSFS_MAGIC
-            || (magic == PROC_SUPER_MAGIC as u64 && !label.starts_with('/') && label.contains(":["));
+            || (magic == PROC_SUPER_MAGIC as u64 && !label.starts_with(b"/") && contains(label, b":["));
         if !is_namespace {
             return Err(Error::new(format!("{} is not a namespace but {}", quoted(path), type_name(kind))));
         }
@@ -90,8 +91,10 @@ impl NetNs {
         // What is bound to a path is called by that path, so its kind must come from the kernel; where that does not tell,
         // before 4.11, a bound namespace is left to the check of setns(2).
         let kind = match sys::namespace_type(&fd) {
-            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) if label.starts_with('/') => "net",
-            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => label.split(':').next().unwrap_or_default(),
+            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) if label.starts_with(b"/") => "net",
+            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => {
+                label.split(|b| *b == b':').next().and_then(|kind| std::str::from_utf8(kind).ok()).unwrap_or_default()
+            }
             kind => kind_name(kind.map_err(cannot)?),
         };
         if kind != "net" {

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, decimal, join};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
@@ -95,7 +95,7 @@ fn started(host: &Host, ticks: u64) -> Result<i64> {
     let read = host.open_proc("stat", OFlags::RDONLY).and_then(|fd| crate::content::read_all(fd, 4095, 1 << 24));
     let text = read.map_err(|e| Error::cannot("read /proc/stat", e))?.unwrap_or_default();
     let boot = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"btime "));
-    let boot: Option<i64> = boot.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+    let boot: Option<i64> = boot.and_then(|digits| decimal(digits)?.try_into().ok());
     let boot = boot.ok_or_else(|| Error::new("/proc/stat has no btime"))?;
     Ok(boot + (ticks / TICKS_PER_SECOND) as i64)
 }

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, keep};
+use crate::bytes::{Bytes, decimal, keep};
 use crate::content::{Content, read_all};
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -155,21 +155,20 @@ fn exists(pid: u32) -> bool {
 
 /// A pid as a file or a user spells it: decimal digits only, 1 to [`MAX_PID`].
 pub fn parse_pid(digits: &[u8]) -> Option<u32> {
-    let plain = digits.len() <= 7 && digits.iter().all(u8::is_ascii_digit);
-    let pid: u32 = std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()?;
+    // No kernel writes more digits; what the user types has none too many.
+    let pid = u32::try_from(decimal(digits).filter(|_| digits.len() <= 7)?).ok()?;
     (1..=MAX_PID).contains(&pid).then_some(pid)
 }
 
 /// Parses a line of /proc/PID/stat. The name in it may hold blanks, parentheses and newlines: the last `)` ends it.
 pub fn parse_stat(line: &[u8]) -> Option<Stat> {
     let end = line.iter().rposition(|b| *b == b')')?;
-    let rest = std::str::from_utf8(&line[end + 1..]).ok()?;
-    let mut fields = rest.split_ascii_whitespace();
+    let mut fields = line[end + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
     // Field 3 comes first here.
-    let state = *fields.next()?.as_bytes().first()?;
-    let parent = fields.next()?.parse().ok()?;
-    let threads = fields.nth(20 - 5)?.parse().ok()?;
-    let start = fields.nth(22 - 21)?.parse().ok()?;
+    let state = *fields.next()?.first()?;
+    let parent = decimal(fields.next()?)?.try_into().ok()?;
+    let threads = decimal(fields.nth(20 - 5)?)?.try_into().ok()?;
+    let start = decimal(fields.nth(22 - 21)?)?;
     Some(Stat { state, parent, threads, start })
 }
 

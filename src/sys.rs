@@ -20,6 +20,7 @@ unsafe extern "C" {
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
     fn _Fork() -> c_int;
+    fn strerror(errno: c_int) -> *const c_char;
     fn _exit(status: c_int) -> !;
     fn signal(number: c_int, handler: usize) -> usize;
     fn raise(number: c_int) -> c_int;
@@ -79,6 +80,13 @@ pub fn exec(program: &CStr) -> Errno {
 
 fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// libc's words for an errno: strerror(3).
+pub fn error_text(errno: Errno) -> &'static str {
+    // SAFETY: the result is a C string, which musl never changes. glibc writes numbers that it does not know into one buffer; the kernel
+    // gives us none of those.
+    unsafe { CStr::from_ptr(strerror(errno.raw_os_error())) }.to_str().unwrap_or("unknown error")
 }
 
 /// Whether the kernel started us with more rights than the caller has (set-user-ID, file capabilities): getauxval(3), AT_SECURE.

@@ -3,14 +3,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::docker::contains;
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init};
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, contains, join, keep};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
-use std::collections::BTreeMap;
 
 /// Where the daemons and distributions keep their tasks.
 const STATES: &[&[u8]] = &[
@@ -32,14 +30,15 @@ const DOCKERS: &[u8] = b"moby";
 /// As [`Host::entries`].
 pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
     for (tasks, namespace) in namespaces(host, base)? {
-        let given = nerdctl_names(host, base, namespace)?;
+        let nerdctls = nerdctl_names(host, base, namespace)?;
         for id in oci::ids(host, tasks)? {
             let bundle = join(&[tasks, b"/", id]);
             let config = join(&[bundle, b"/config.json"]);
             let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
             let named = parsed(host, config, |text| if mentioned(text) { name_in(text) } else { Ok(None) })?;
             let (named, owner) = named.map_or((None, 0), |(named, owner)| (named, owner));
-            let (engine, name) = match (named, given.get(id).copied()) {
+            let given = nerdctls.iter().find(|(of, _)| *of == id).map(|(_, name)| *name);
+            let (engine, name) = match (named, given) {
                 (Some(("k8s", name)), _) => ("k8s", name),
                 (_, Some(name)) => ("nerdctl", name),
                 (Some(named), None) => named,
@@ -98,14 +97,14 @@ fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Re
     Ok(join(&[root, b"/", namespace]))
 }
 
-/// The names that nerdctl keeps for the containers of a namespace, by ID.
-fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<BTreeMap<Bytes, Bytes>> {
+/// The IDs of the containers of a namespace, with the names that nerdctl keeps for them.
+fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<Vec<(Bytes, Bytes)>> {
     let top = match (&base.home, base.owner) {
         (_, 0) => &b"/var/lib/nerdctl"[..],
         (Some(home), _) => join(&[home, &b"/.local/share/nerdctl"[..]]),
-        (None, _) => return Ok(BTreeMap::new()),
+        (None, _) => return Ok(Vec::new()),
     };
-    let mut found = BTreeMap::new();
+    let mut found = Vec::new();
     for hash in host.entries(top)? {
         let dir = join(&[top, b"/", hash, b"/names/", namespace]);
         for name in host.entries(dir)? {
@@ -113,7 +112,7 @@ fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<BTreeMap<
             // Empty after a crash of nerdctl.
             let id = file.map_or(&b""[..], |file| keep(file.bytes.trim_ascii()));
             if !id.is_empty() {
-                found.insert(id, name);
+                found.push((id, name));
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init, k8s_name};
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, contains, join, keep};
 use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
@@ -70,19 +70,6 @@ pub fn name_in(text: &[u8], id: &[u8]) -> std::result::Result<Option<Bytes>, Ref
     let matches = found_id.and_then(Value::string).is_some_and(|found| found.as_bytes() == id);
     let name = name.and_then(Value::string).filter(|_| matches);
     Ok(name.map(|name| keep(name.strip_prefix('/').unwrap_or(&name).as_bytes())))
-}
-
-/// Whether `text` has `part` in it.
-pub fn contains(text: &[u8], part: &[u8]) -> bool {
-    let Some((first, rest)) = part.split_first() else { return true };
-    let mut from = 0;
-    while let Some(at) = text[from..].iter().position(|b| b == first) {
-        from += at + 1;
-        if text[from..].starts_with(rest) {
-            return true;
-        }
-    }
-    false
 }
 
 fn is_mapping(name: &[u8]) -> bool {

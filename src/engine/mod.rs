@@ -16,7 +16,7 @@ pub mod runtimes;
 pub mod sandbox;
 pub mod storage;
 
-use crate::bytes::{Bytes, keep};
+use crate::bytes::{Bytes, decimal, keep};
 use crate::error::Result;
 use crate::host::Host;
 use rustix::process::geteuid;
@@ -132,7 +132,7 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
     let mut uids: Vec<u32> = host
         .entries(b"/run/user")?
         .iter()
-        .filter_map(|name| std::str::from_utf8(name).ok()?.parse().ok())
+        .filter_map(|name| decimal(name)?.try_into().ok())
         .filter(|uid| *uid != 0)
         .collect();
     if uids.is_empty() {
