@@ -23,10 +23,12 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
 use std::cell::Cell;
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long to wait for the directory's lock. Any user can hold it for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long before the next attempt.
+const PAUSE: Duration = Duration::from_millis(20);
 /// How long `ip netns add` may take from creating a file to binding onto it.
 const AT_WORK_SECONDS: u64 = 2;
 /// The mode of our files, by which a dead run's are known; `ip netns` makes its own with 0.
@@ -351,10 +353,13 @@ fn make_directory(host: &Host, path: &[u8]) -> std::result::Result<(), Errno> {
 
 /// Whether the lock came within [`PATIENCE`].
 fn lock(directory: &OwnedFd) -> std::result::Result<bool, Errno> {
-    let end = Instant::now() + PATIENCE;
+    let mut attempts = PATIENCE.as_millis() / PAUSE.as_millis();
     loop {
         match retry_on_intr(|| flock(directory, FlockOperation::NonBlockingLockExclusive)) {
-            Err(Errno::WOULDBLOCK) if Instant::now() < end => sleep(Duration::from_millis(20)),
+            Err(Errno::WOULDBLOCK) if attempts > 0 => {
+                attempts -= 1;
+                sleep(PAUSE);
+            }
             Err(Errno::WOULDBLOCK) => return Ok(false),
             result => return result.map(|()| true),
         }

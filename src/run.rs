@@ -13,7 +13,7 @@ use crate::text::quoted;
 use crate::view::View;
 use crate::{all, list, pin_all};
 use rustix::io::Errno;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 /// Runs the program; returns its exit status, if it returns.
@@ -108,8 +108,8 @@ fn become_command(argv: Argv, command: Option<usize>) -> Error {
         }
         None => {
             let shell = shell();
-            let errno = sys::exec(&shell);
-            cannot_run(OsStr::new(&*shell.to_string_lossy()), errno)
+            let errno = sys::exec(shell);
+            cannot_run(OsStr::from_bytes(shell.to_bytes()), errno)
         }
     }
 }
@@ -126,9 +126,6 @@ fn cannot_run(command: &OsStr, errno: Errno) -> Error {
 }
 
 /// `$SHELL`, or `/bin/sh` where that is unset or empty.
-fn shell() -> CString {
-    std::env::var_os("SHELL")
-        .filter(|shell| !shell.is_empty())
-        .and_then(|shell| CString::new(shell.into_encoded_bytes()).ok())
-        .unwrap_or_else(|| c"/bin/sh".into())
+fn shell() -> &'static CStr {
+    sys::variable(c"SHELL").unwrap_or(c"/bin/sh")
 }

@@ -20,6 +20,7 @@ unsafe extern "C" {
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
     fn _Fork() -> c_int;
+    fn getenv(name: *const c_char) -> *const c_char;
     fn strerror(errno: c_int) -> *const c_char;
     fn _exit(status: c_int) -> !;
     fn signal(number: c_int, handler: usize) -> usize;
@@ -80,6 +81,13 @@ pub fn exec(program: &CStr) -> Errno {
 
 fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// A variable of the environment, unless it is empty, which is as good as unset: getenv(3).
+pub fn variable(name: &CStr) -> Option<&'static CStr> {
+    // SAFETY: the name is a C string, and the result one of the environment, which the program never changes.
+    let value = unsafe { getenv(name.as_ptr()).as_ref().map(|value| CStr::from_ptr(value)) };
+    value.filter(|value| !value.is_empty())
 }
 
 /// libc's words for an errno: strerror(3).

@@ -19,9 +19,9 @@ pub mod storage;
 use crate::bytes::{Bytes, decimal, keep};
 use crate::error::Result;
 use crate::host::Host;
+use crate::sys::variable;
 use rustix::process::geteuid;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::CStr;
 
 /// Whose engines are looked at: root's, or a user's rootless ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,9 +123,9 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
     let mut bases = vec![Base { owner: 0, run: &b"/run"[..], home: None }];
     let caller = geteuid().as_raw();
     if caller != 0 {
-        let run = std::env::var_os("XDG_RUNTIME_DIR").map(kept);
+        let run = variable(c"XDG_RUNTIME_DIR").map(CStr::to_bytes);
         let run = run.unwrap_or_else(|| keep(format!("/run/user/{caller}")));
-        let home = std::env::var_os("HOME").map(kept);
+        let home = variable(c"HOME").map(CStr::to_bytes);
         bases.push(Base { owner: caller, run, home });
         return Ok(bases);
     }
@@ -146,10 +146,6 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
         home: home_of(&passwd, *uid),
     }));
     Ok(bases)
-}
-
-fn kept(variable: OsString) -> Bytes {
-    keep(variable.into_vec())
 }
 
 /// The home directory of `uid`, by passwd(5).
