@@ -200,20 +200,6 @@ fn a_pair_of_our_own_is_the_hosts() {
     assert!(notes.contains("uses the host's network namespace"), "{notes}");
 }
 
-#[test]
-fn netkit_is_a_pair_too() {
-    if cannot_run() {
-        return;
-    }
-    let sleeper = Sleeper::start();
-    let name = interface();
-    let words = ["link", "add", &name, "type", "netkit", "peer", "name", "eth0", "netns", &sleeper.word()];
-    if !run_ip(&words) {
-        return skip("this kernel or this ip has no netkit");
-    }
-    enters(&["--veth", &name], &sleeper.ns());
-}
-
 /// An open descriptor keeps the other end's namespace, and nothing else does.
 #[test]
 fn a_namespace_that_nothing_shows_is_told_of() {
