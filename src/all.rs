@@ -8,7 +8,7 @@ use crate::error::{Error, FAILED, Result};
 use crate::host::Host;
 use crate::list::{self, Row};
 use crate::pinned;
-use crate::sys::{self, Disposition};
+use crate::sys::{self, Disposition, SignalMask};
 use crate::target::Found;
 use rustix::io::retry_on_intr;
 use rustix::process::{Resource, Rlimit, Signal, WaitOptions, setrlimit, waitpid};
@@ -72,8 +72,11 @@ fn run(found: &Found, become_command: Become<'_>) -> Result<u8> {
     let cannot = |e| Error::cannot("run COMMAND in a process of its own", e);
     // Where it is ignored, children leave no status.
     let children = Disposition::ignore(Signal::CHILD, false);
+    // What the terminal sends is for COMMAND from its first instruction on. What comes before each of us is ready for it waits.
+    let mask = SignalMask::block(&[Signal::INT, Signal::QUIT]);
     let Some(child) = sys::fork().map_err(cannot)? else {
         children.restore();
+        mask.restore();
         let status = match become_command(found) {
             Ok(()) => 0,
             Err(error) => {
@@ -83,8 +86,8 @@ fn run(found: &Found, become_command: Become<'_>) -> Result<u8> {
         };
         sys::exit(status);
     };
-    // From here on, what the terminal sends is for COMMAND; until here, it has ended us both.
     let others = [Signal::INT, Signal::QUIT].map(|signal| Disposition::ignore(signal, true));
+    mask.restore();
     let ended = retry_on_intr(|| waitpid(Some(child), WaitOptions::empty()));
     for disposition in others.iter().chain([&children]) {
         disposition.restore();

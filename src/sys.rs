@@ -20,6 +20,7 @@ unsafe extern "C" {
     fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
     fn _Fork() -> c_int;
+    fn sigprocmask(how: c_int, new: *const SignalSet, old: *mut SignalSet) -> c_int;
     fn getenv(name: *const c_char) -> *const c_char;
     fn strerror(errno: c_int) -> *const c_char;
     fn _exit(status: c_int) -> !;
@@ -196,6 +197,34 @@ impl Disposition {
         // SAFETY: a handler is SIG_DFL (0), SIG_IGN (1), or what this function returned before.
         let handler = unsafe { signal(self.signal.as_raw(), self.handler) };
         Disposition { handler, ..self }
+    }
+}
+
+/// A sigset_t, the same in musl and glibc: a bit for each signal, the first for number 1.
+type SignalSet = [c_ulong; 1024 / c_ulong::BITS as usize];
+
+/// The signals that were blocked, to be restored.
+pub struct SignalMask(SignalSet);
+
+impl SignalMask {
+    /// Lets these signals wait: sigprocmask(2).
+    pub fn block(signals: &[Signal]) -> SignalMask {
+        const SIG_BLOCK: c_int = 0;
+        let mut new: SignalSet = [0; _];
+        for signal in signals {
+            new[0] |= 1 << (signal.as_raw() - 1);
+        }
+        let mut old = SignalMask([0; _]);
+        // SAFETY: both are of sigset_t's size; the kernel reads the one and libc writes the other.
+        unsafe { sigprocmask(SIG_BLOCK, &raw const new, &raw mut old.0) };
+        old
+    }
+
+    /// Lets signals come again that were not blocked before; those that waited come now.
+    pub fn restore(&self) {
+        const SIG_SETMASK: c_int = 2;
+        // SAFETY: the set is what sigprocmask wrote, and the old one is not asked for.
+        unsafe { sigprocmask(SIG_SETMASK, &raw const self.0, null_mut()) };
     }
 }
 

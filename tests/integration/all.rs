@@ -166,6 +166,28 @@ ls /run/core* 2>/dev/null || true
     output.succeeds();
 }
 
+/// However slow the program is to ignore what the terminal sends, once COMMAND runs that is for COMMAND alone.
+#[test]
+fn a_signal_is_commands_from_its_start_on() {
+    let output = machine!(&with_hosts(
+        r#"
+cat >/run/drive.py <<'END'
+import os, signal, subprocess, sys
+slowly = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=rt_sigaction", "-e", "inject=rt_sigaction:delay_enter=200000"]
+command = ["sh", "-c", "trap 'exit 5' INT; echo started; while :; do sleep 0.05; done"]
+group = lambda: os.setpgid(0, 0)
+run = subprocess.Popen([*slowly, sys.argv[1], "-q", "--all", "--", *command], stdout=subprocess.PIPE, preexec_fn=group)
+for _ in range(3):
+    assert run.stdout.readline() == b"started\n"
+    os.killpg(run.pid, signal.SIGINT)
+assert run.wait() == 5, run.returncode
+END
+python3 /run/drive.py "$1"
+"#
+    ));
+    output.succeeds();
+}
+
 /// Nothing of ours is open in COMMAND.
 #[test]
 fn command_inherits_no_descriptor_of_ours() {
