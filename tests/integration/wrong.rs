@@ -281,13 +281,13 @@ fn strange_entries_of_run_netns() {
 
 #[test]
 fn a_mount_namespace_in_run_netns() {
-    if lacks(&["mount", "unshare"]) {
+    if lacks(&["mount", "unshare", "taskset"]) {
         return;
     }
     let (entry, scratch) = (Entry::new("mnt"), Scratch::new("mnt"));
     fs::write(entry.path(), "").expect("a file");
     let script = r#"
-        # Only a namespace with a higher number than ours can be bound, and each processor hands out numbers of its own.
+        # Only a namespace with a higher number than ours can be bound. Each processor hands out numbers of its own, so we stay on one.
         for try in $(seq 200); do
             unshare -m sleep 100 & pid=$!
             while [ "$(cat /proc/$pid/comm)" != sleep ]; do :; done
@@ -298,8 +298,11 @@ fn a_mount_namespace_in_run_netns() {
         "$BIN" --netns "${ENTRY##*/}" -- touch "$DIR/ran"; status=$?
         kill $pid; exit $status
     "#;
-    let mut command = Command::new("unshare");
-    command.args(["-m", "--propagation", "private", "sh", "-c", script]);
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("processors").trim();
+    let processor = allowed.split([',', '-']).next().unwrap();
+    let mut command = Command::new("taskset");
+    command.args(["-c", processor, "unshare", "-m", "--propagation", "private", "sh", "-c", script]);
     let output = finish(command.env("BIN", binary()).env("DIR", &scratch.0).env("ENTRY", entry.path()));
     assert_eq!(output.status.code(), Some(125), "{}", told(&output));
     assert!(!scratch.0.join("ran").exists());
