@@ -69,7 +69,7 @@ fn pin(host: &Host, row: &Row) -> Option<Bytes> {
 
 /// Runs COMMAND in a child; returns its exit status.
 fn run(found: &Found, become_command: Become<'_>) -> Result<u8> {
-    let cannot = |e| Error::cannot("run COMMAND in a process of its own", e);
+    let cannot = |e| Error::cannot(format_args!("run COMMAND in a process of its own"), e);
     // Where it is ignored, children leave no status.
     let children = Disposition::ignore(Signal::CHILD, false);
     // What the terminal sends is for COMMAND from its first instruction on. What comes before each of us is ready for it waits.

@@ -6,9 +6,10 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
+use crate::text::quoted;
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, FdFlags, fcntl_getfd, retry_on_intr, write};
-use std::fmt::Display;
+use std::fmt::Arguments;
 
 /// How much to say on standard error.
 #[derive(Clone, Copy, Default)]
@@ -21,14 +22,19 @@ pub struct Console {
 
 impl Console {
     /// Something the user should know though nothing failed.
-    pub fn note(&self, text: impl Display) {
+    pub fn note(&self, text: Arguments<'_>) {
         if !self.quiet {
             say(&format!("netns-enter: note: {text}\n"));
         }
     }
 
+    /// As [`Console::note`], of one object: `"OBJECT" TEXT`.
+    pub fn note_of(&self, object: &[u8], text: &str) {
+        self.note(format_args!("{} {text}", quoted(object)));
+    }
+
     /// A step on the way to the namespace, for `--verbose`.
-    pub fn tell(&self, text: impl Display) {
+    pub fn tell(&self, text: Arguments<'_>) {
         if self.verbose {
             say(&format!("netns-enter: {text}\n"));
         }
@@ -49,7 +55,8 @@ pub fn report(error: &Error) {
 /// # Errors
 /// The errno of write(2); EBADF also where descriptor 1 is not the caller's.
 pub fn print(text: &[u8]) -> Result<()> {
-    write_to_callers(rustix::stdio::stdout(), text).map_err(|e| Error::cannot("write to standard output", e))
+    write_to_callers(rustix::stdio::stdout(), text)
+        .map_err(|e| Error::cannot(format_args!("write to standard output"), e))
 }
 
 /// One write where possible, so that lines of concurrent runs do not mix. Nobody is left to be told of a failure.

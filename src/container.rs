@@ -394,7 +394,7 @@ fn add(host: &Host, container: &Container, verdict: Result<Verdict>, found: &mut
         Err(error) => match error.errno {
             Some(errno) => host.excuse(&[container.engine.as_bytes(), b":", container.name].concat(), errno),
             None => {
-                host.console.note(&error.message);
+                host.console.note(format_args!("{}", error.message));
                 Ok(())
             }
         },

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sys::error_text;
+use crate::text::quoted;
 use rustix::io::Errno;
 
 /// netns-enter itself failed and ran nothing (the convention of env(1), timeout(1), chroot(1) and podman).
@@ -50,13 +51,23 @@ impl Error {
     }
 
     /// `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
-    pub fn cannot(action: impl std::fmt::Display, errno: Errno) -> Error {
+    pub fn cannot(action: std::fmt::Arguments<'_>, errno: Errno) -> Error {
         let mut error = Error::new(format!("cannot {action}: {}", describe(errno)));
         error.0.errno = Some(errno);
         match HINTS.iter().find(|(e, _)| *e == errno) {
             Some((_, hint)) => error.remedy(*hint),
             None => error,
         }
+    }
+
+    /// As [`Error::cannot`], of one object: `cannot VERB "OBJECT": ERRNO TEXT`.
+    pub fn cannot_at(verb: &str, object: &[u8], errno: Errno) -> Error {
+        Error::cannot(format_args!("{verb} {}", quoted(object)), errno)
+    }
+
+    /// `"OBJECT" FAULT`.
+    pub fn of(object: &[u8], fault: &str) -> Error {
+        Error::new(format!("{} {fault}", quoted(object)))
     }
 
     /// Adds, or replaces, the remedy.
@@ -108,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_hint_follows_from_the_errno() {
-        assert!(Error::cannot("open \"x\"", Errno::MFILE).remedy.is_some());
-        assert!(Error::cannot("open \"x\"", Errno::NOENT).remedy.is_none());
+        assert!(Error::cannot_at("open", b"x", Errno::MFILE).remedy.is_some());
+        assert!(Error::cannot_at("open", b"x", Errno::NOENT).remedy.is_none());
     }
 }

@@ -33,7 +33,7 @@ pub struct Mount {
 /// # Errors
 /// Where mountinfo cannot be read.
 pub fn all(host: &Host) -> Result<Vec<Mount>> {
-    read(host).map_err(|e| Error::cannot("read /proc/self/mountinfo", e))
+    read(host).map_err(|e| Error::cannot(format_args!("read /proc/self/mountinfo"), e))
 }
 
 /// As [`all`].
@@ -54,7 +54,8 @@ pub fn nsfs(host: &Host) -> Result<Vec<(u64, Bytes)>> {
     let mut found = Vec::new();
     for mount in all(host)?.iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
         let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| decimal(rest.strip_suffix(b"]")?));
-        let path = host.called(mount.point).map_err(|e| Error::cannot("name the mounts of the host", e))?;
+        let path =
+            host.called(mount.point).map_err(|e| Error::cannot(format_args!("name the mounts of the host"), e))?;
         found.extend(inode.zip(path));
     }
     Ok(found)

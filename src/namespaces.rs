@@ -199,7 +199,7 @@ struct Walk<'h> {
 
 impl Walk<'_> {
     fn processes(&mut self, show: Visitor<'_>) -> Result<bool> {
-        let cannot = |e| Error::cannot("list /proc", e);
+        let cannot = |e| Error::cannot(format_args!("list /proc"), e);
         let proc = self.host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY).map_err(cannot)?;
         let mut ended = Ok(false);
         each_name(proc.as_fd(), &mut |name, _| {

@@ -352,7 +352,7 @@ impl From<Errno> for Fault {
 impl Fault {
     fn while_trying(self, action: &str) -> Error {
         match self.text {
-            b"" => Error::cannot(action, self.errno),
+            b"" => Error::cannot(format_args!("{action}"), self.errno),
             text => Error::cannot(format_args!("{action} ({})", quoted(text)), self.errno),
         }
     }

@@ -68,7 +68,7 @@ impl NetNs {
     pub fn own() -> Result<NetNs> {
         openat(CWD, c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(NetNs::of_link)
-            .map_err(|e| Error::cannot("open our own network namespace", e))
+            .map_err(|e| Error::cannot(format_args!("open our own network namespace"), e))
     }
 
     /// Takes a located (O_PATH) file if it is a network namespace; `path` is for messages.
@@ -222,7 +222,7 @@ pub fn within<T>(netns: &NetNs, home: &NetNs, look: impl FnOnce() -> Result<T>) 
     }
     let seen = look();
     if let Err(e) = home.set() {
-        console::report(&Error::cannot("come back to our own network namespace", e));
+        console::report(&Error::cannot(format_args!("come back to our own network namespace"), e));
         sys::exit(FAILED);
     }
     seen.map(Some)

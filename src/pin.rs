@@ -151,7 +151,7 @@ impl<'a> Directory<'a> {
     fn shared(mut self) -> Result<Directory<'a>> {
         let mounts = mounts::all(self.host)?;
         let action = format!("make {} a shared mount", quoted(self.path));
-        let cannot = |e| refused(&action, e);
+        let cannot = |e| refused(format_args!("{action}"), e);
         let own = mount_id(&self.fd).map_err(cannot)?;
         let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(|fd| mount_id(&fd));
         let above = above.map_err(cannot)?;
@@ -386,7 +386,7 @@ fn replace(name: &[u8]) -> String {
     format!("to replace it: netns-enter --unpin {}", shown(name))
 }
 
-fn refused(action: impl std::fmt::Display, errno: Errno) -> Error {
+fn refused(action: std::fmt::Arguments<'_>, errno: Errno) -> Error {
     let error = Error::cannot(action, errno);
     if is_denied(errno) { error.remedy("pins need root") } else { error }
 }

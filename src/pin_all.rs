@@ -29,7 +29,7 @@ pub fn pin_all(host: &Host) -> Result<u8> {
             Ok(true) => console::print(&[name, b"\n"].concat())?,
             Ok(false) => {}
             Err(error) => {
-                host.console.note(&error.message);
+                host.console.note(format_args!("{}", error.message));
                 status = FAILED;
             }
         }

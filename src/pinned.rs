@@ -93,7 +93,7 @@ fn started(host: &Host, ticks: u64) -> Result<i64> {
     // USER_HZ, which is 100 wherever Linux containers run.
     const TICKS_PER_SECOND: u64 = 100;
     let read = host.open_proc("stat", OFlags::RDONLY).and_then(|fd| crate::content::read_all(fd, 4095, 1 << 24));
-    let text = read.map_err(|e| Error::cannot("read /proc/stat", e))?.unwrap_or_default();
+    let text = read.map_err(|e| Error::cannot(format_args!("read /proc/stat"), e))?.unwrap_or_default();
     let boot = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"btime "));
     let boot: Option<i64> = boot.and_then(|digits| decimal(digits)?.try_into().ok());
     let boot = boot.ok_or_else(|| Error::new("/proc/stat has no btime"))?;

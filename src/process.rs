@@ -195,7 +195,7 @@ pub fn all_pids(host: &Host) -> Result<Vec<u32>> {
     let listed = host
         .open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY)
         .and_then(crate::host::names_in)
-        .map_err(|e| Error::cannot("list /proc", e))?;
+        .map_err(|e| Error::cannot(format_args!("list /proc"), e))?;
     Ok(listed.iter().filter_map(|name| parse_pid(name)).collect())
 }
 

@@ -78,7 +78,7 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
         (_, Err(error)) if error.errno.is_some() => Err(error),
         (Outcome::Running(running), Err(error)) => {
             // What the old recipe leaves behind must not hide the container.
-            host.console.note(&error.message);
+            host.console.note(format_args!("{}", error.message));
             Ok(of_running(running))
         }
         (Outcome::Running(running), Ok(_)) => Ok(of_running(running)),

@@ -70,7 +70,7 @@ impl View {
                 Errno::OVERFLOW => b"your uid has no mapping in the user namespace",
                 _ => step.remedy,
             };
-            let error = Error::cannot(step.action, e);
+            let error = Error::cannot(format_args!("{}", step.action), e);
             if remedy.is_empty() { error } else { error.remedy(shown(remedy).to_string()) }
         })
     }

@@ -63,7 +63,8 @@ fn tell(look: &Look<'_>, rows: &[Row], lines: &[Line], writer: &OwnedFd) -> Resu
         }
         let text = look.at(rows, line.row)?;
         let head = [(at as u64).to_ne_bytes(), (text.len() as u64).to_ne_bytes()].concat();
-        console::write_all(writer.as_fd(), &[&head, text].concat()).map_err(|e| Error::cannot("write to a pipe", e))?;
+        console::write_all(writer.as_fd(), &[&head, text].concat())
+            .map_err(|e| Error::cannot(format_args!("write to a pipe"), e))?;
     }
     Ok(())
 }
