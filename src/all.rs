@@ -22,7 +22,7 @@ type Become<'b> = &'b dyn Fn(&Found) -> Result<()>;
 /// Where the namespaces cannot be listed, or no process can be made.
 pub fn all(host: &Host, become_command: Become<'_>) -> Result<u8> {
     let mut status = 0;
-    for row in &mut list::rows(host)? {
+    for row in &mut list::rows(host) {
         let title = title(host, row);
         if row.is_host {
             if !row.containers.is_empty() {
@@ -34,7 +34,7 @@ pub fn all(host: &Host, become_command: Become<'_>) -> Result<u8> {
             continue;
         }
         let inode = row.namespace.id.ino;
-        let held = row.hold(host)?;
+        let held = row.hold(host);
         let (title, held) = match (self::title(host, row), held) {
             (now, Some(held)) if !now.is_empty() => (now, held),
             _ => {

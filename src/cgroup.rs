@@ -33,47 +33,41 @@ pub struct Member {
 }
 
 /// The mounted hierarchies: `/sys/fs/cgroup` where that is cgroup2, else the directories in it, those that hold every process first.
-///
-/// # Errors
-/// Where /sys/fs/cgroup cannot be listed for want of memory or descriptors.
-pub fn hierarchies(host: &Host) -> Result<Vec<Bytes>> {
+pub fn hierarchies(host: &Host) -> Vec<Bytes> {
     const TOP: &[u8] = b"/sys/fs/cgroup";
-    if is_cgroup(host, TOP)? {
-        return Ok(vec![TOP]);
+    if is_cgroup(host, TOP) {
+        return vec![TOP];
     }
-    let (mut systemds, mut others) = (Vec::new(), Vec::new());
-    for name in host.entries(TOP)? {
+    let mut found = Vec::new();
+    let mut systemds = 0;
+    for name in host.entries(TOP) {
         let path = join(&[TOP, b"/", name]);
-        if is_cgroup(host, path)? {
-            if matches!(name, b"systemd" | b"unified") { systemds.push(path) } else { others.push(path) }
+        if is_cgroup(host, path) {
+            found.push(path);
+            if matches!(name, b"systemd" | b"unified") {
+                let last = found.len() - 1;
+                found.swap(systemds, last);
+                systemds += 1;
+            }
         }
     }
-    systemds.append(&mut others);
-    Ok(systemds)
+    found
 }
 
 /// Whether `path` is a directory of a cgroup hierarchy.
-///
-/// # Errors
-/// As [`Host::excuse`].
-pub fn is_cgroup(host: &Host, path: &[u8]) -> Result<bool> {
-    match host.locate(path, Links::Follow).and_then(fstatfs) {
-        Ok(fs) => Ok(MAGICS.contains(&(fs.f_type as u64))),
-        Err(e) => host.excuse(path, e).map(|()| false),
-    }
+pub fn is_cgroup(host: &Host, path: &[u8]) -> bool {
+    let kind = host.locate(path, Links::Follow).and_then(fstatfs).map(|fs| fs.f_type as u64);
+    host.unless(path, kind).is_some_and(|kind| MAGICS.contains(&kind))
 }
 
 /// The directories of all hierarchies whose name satisfies `wanted`. Below those, and below what `closed` tells, nothing is searched.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]) -> bool) -> Result<Vec<Bytes>> {
+pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]) -> bool) -> Vec<Bytes> {
     let mut found = Vec::new();
-    for top in hierarchies(host)? {
+    for top in hierarchies(host) {
         let mut open: Vec<(usize, Bytes)> = vec![(0, top)];
         while let Some((depth, dir)) = open.pop() {
-            for name in children(host, dir)? {
-                let path = join(&[dir, &b"/"[..], name]);
+            for name in children(host, dir) {
+                let path = join(&[dir, b"/", name]);
                 if wanted(name) {
                     found.push(path);
                 } else if depth < MAX_DEPTH && !closed(name) {
@@ -82,25 +76,23 @@ pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]
             }
         }
     }
-    Ok(found)
+    found
 }
 
 /// The child groups of a directory; a group without any is not listed, its link count tells.
-fn children(host: &Host, dir: &[u8]) -> Result<Vec<Bytes>> {
+fn children(host: &Host, dir: &[u8]) -> Vec<Bytes> {
     use rustix::fs::FileType;
-    let located = match host.locate(dir, Links::Keep) {
-        Ok(located) => located,
-        Err(e) => return host.excuse(dir, e).map(|()| Vec::new()),
-    };
-    if fstat(&located).is_ok_and(|stat| stat.st_nlink <= 2) {
-        return Ok(Vec::new());
-    }
-    let listed = reopen(&located, OFlags::RDONLY | OFlags::DIRECTORY)
-        .and_then(|fd| crate::host::typed_names_in(fd, |kind| kind == FileType::Directory));
+    let listed = host.locate(dir, Links::Keep).and_then(|located| {
+        if fstat(&located)?.st_nlink <= 2 {
+            return Ok(Vec::new());
+        }
+        let fd = reopen(&located, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        crate::host::typed_names_in(fd, |kind| kind == FileType::Directory)
+    });
     match listed {
-        Ok(names) => Ok(names),
-        Err(Errno::NODEV) => Ok(Vec::new()),
-        Err(e) => host.excuse(dir, e).map(|()| Vec::new()),
+        // It was removed since it was opened.
+        Err(Errno::NODEV) => Vec::new(),
+        listed => host.unless(dir, listed).unwrap_or_default(),
     }
 }
 
@@ -111,93 +103,79 @@ fn children(host: &Host, dir: &[u8]) -> Result<Vec<Bytes>> {
 pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
     let none = || Error::new(format!("no cgroup {}", quoted(text)));
     if !text.contains(&b'/') {
-        let found = search(host, &|name| name == text, &|_| false)?;
+        let found = search(host, &|name| name == text, &|_| false);
         let missing =
             || none().remedy("name a directory below /sys/fs/cgroup, a path of /proc/PID/cgroup or a unit that runs");
         return if found.is_empty() { Err(missing()) } else { Ok(found) };
     }
     let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
-    let mut found = Vec::new();
     if path.starts_with(b"/") {
-        if is_cgroup(host, path)? {
+        if is_cgroup(host, path) {
             return Ok(vec![keep(path)]);
         }
-        found = in_hierarchies(host, path)?;
-    }
-    match found.is_empty() {
-        false => Ok(found),
-        true if crate::host::is_directory(host, path) => {
-            Err(Error::new(format!("{} is a directory, but not of a cgroup hierarchy", quoted(path))))
+        let found = in_hierarchies(host, path);
+        if !found.is_empty() {
+            return Ok(found);
         }
-        true => Err(none()),
+    }
+    match crate::host::is_directory(host, path) {
+        true => Err(Error::of(path, "is a directory, but not of a cgroup hierarchy")),
+        false => Err(none()),
     }
 }
 
 /// The directories that `path`, from the top of a hierarchy, means in each of them.
-fn in_hierarchies(host: &Host, path: &[u8]) -> Result<Vec<Bytes>> {
-    let mut found = Vec::new();
-    for top in hierarchies(host)? {
-        let dir = join(&[top, path]);
-        if is_cgroup(host, dir)? {
-            found.push(dir);
-        }
-    }
-    Ok(found)
+fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Bytes> {
+    let mut found = hierarchies(host);
+    found.iter_mut().for_each(|top| *top = join(&[*top, path]));
+    found.retain(|dir| is_cgroup(host, dir));
+    found
 }
 
 /// One member for each network namespace among the processes at or below `dirs`.
-///
-/// The directories are read again after the processes are held: a pid listed twice, alive both times, is the same process.
-///
-/// # Errors
-/// As [`Host::excuse`]; also where a process may not be looked at.
-pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
+pub fn members(host: &Host, dirs: &[Bytes]) -> Vec<Member> {
     // Who owns the directory itself can put processes of theirs there, too.
-    let owner = match owner_of(host, dirs)? {
-        0 => owner_above(host, dirs)?,
+    let owner = match owner_of(host, dirs) {
+        0 => owner_above(host, dirs),
         owner => owner,
     };
-    let mut found: Vec<Member> = Vec::new();
-    for pid in pids(host, dirs)? {
-        let Some((process, netns)) = look(host, pid)? else { continue };
-        if found.iter().all(|member| member.netns.id != netns.id) {
-            found.push(Member { process, netns, owner });
-        }
-    }
-    let still = pids(host, dirs)?;
-    let mut members = Vec::new();
-    for member in found {
-        if is_still_there(host, &member.process, &still)? {
-            members.push(member);
-        }
-    }
-    Ok(members)
+    held_members(host, dirs, owner, &|_, found, new| found.iter().all(|member| member.netns.id != new.netns.id))
 }
 
 /// The init process of the container whose processes are at or below `dir`: pid 1 of a pid namespace of its own.
 ///
 /// # Errors
-/// As [`members`]; also where several namespaces come into question.
-pub fn init_of(host: &Host, dir: &[u8]) -> Result<Option<Member>> {
-    let dirs = [keep(dir)];
-    let owner = owner_above(host, &dirs)?;
-    let listed = pids(host, &dirs)?;
-    let mut inits = Vec::new();
+/// Where several namespaces come into question.
+pub fn init_of(host: &Host, dir: Bytes) -> Result<Option<Member>> {
+    let dirs = [dir];
+    let owner = owner_above(host, &dirs);
+    let outermost = |listed: &[u32], _: &[Member], new: &Member| {
+        unless_gone(host, &new.process, new.process.stat()).is_some_and(|stat| !listed.contains(&stat.parent))
+    };
+    the_init(host, held_members(host, &dirs, owner, &outermost), dir)
+}
+
+/// Tells from the pids listed, the members found so far and a new one whether that is to be held, too.
+type Wanted<'w> = &'w dyn Fn(&[u32], &[Member], &Member) -> bool;
+
+/// The wanted processes at or below `dirs`.
+///
+/// The directories are read again after the processes are held: a pid listed twice, alive both times, is the same process.
+fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> Vec<Member> {
+    let listed = pids(host, dirs);
+    let mut found = Vec::new();
     for pid in &listed {
-        let Some((process, netns)) = look(host, *pid)? else { continue };
-        let Some(stat) = unless_gone(host, &process, process.stat())? else { continue };
-        if !listed.contains(&stat.parent) {
-            inits.push((!is_init(host, &process)?, Member { process, netns, owner }));
+        if let Some(member) = look(host, *pid, owner)
+            && wanted(&listed, &found, &member)
+        {
+            found.push(member);
         }
     }
-    let still = pids(host, &dirs)?;
-    let mut remaining = Vec::new();
-    for (other, member) in inits {
-        if is_still_there(host, &member.process, &still)? {
-            remaining.push((other, member));
-        }
-    }
-    the_init(remaining, dir)
+    let still = pids(host, dirs);
+    found.retain(|member| {
+        still.contains(&member.process.pid) && unless_gone(host, &member.process, member.process.stat()).is_some()
+    });
+    found
 }
 
 /// Whether a container inside another one counts. Whoever is root in the outer one chose the inner one's name.
@@ -214,38 +192,36 @@ pub enum Nested {
 /// # Errors
 /// As [`init_of`].
 pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Member>> {
-    let is_its = |path: &[u8]| names_id(path, id) && (nested == Nested::Counts || !is_inside_another(path, id));
+    let its_path = |process: &Process| {
+        let is_its = |path: &&[u8]| names_id(path, id) && (nested == Nested::Counts || !is_inside_another(path, id));
+        paths_of(host, process).into_iter().find(is_its)
+    };
     let mut inits = Vec::new();
-    for pid in all_pids(host)? {
-        let Some(process) = held(host, pid)? else { continue };
-        let Some(path) = paths_of(host, &process)?.into_iter().find(|path| is_its(path)) else { continue };
-        let Some((process, netns)) = look(host, pid)? else { continue };
+    for pid in all_pids(host) {
+        let Some(path) = held(host, pid).and_then(|process| its_path(&process)) else { continue };
+        let Some(mut member) = look(host, pid, 0) else { continue };
         // Looked at anew, so asked anew: it must be the process that has the path.
-        if !paths_of(host, &process)?.contains(&path) {
+        if its_path(&member.process) != Some(path) {
             continue;
         }
-        let Some(stat) = unless_gone(host, &process, process.stat())? else { continue };
-        if let Some(parent) = held(host, stat.parent)?
-            && paths_of(host, &parent)?.iter().any(|path| is_its(path))
-        {
+        let Some(stat) = unless_gone(host, &member.process, member.process.stat()) else { continue };
+        if held(host, stat.parent).is_some_and(|parent| its_path(&parent).is_some()) {
             continue;
         }
-        let owner = owner_of_name(host, path, id, &process)?;
-        inits.push((!is_init(host, &process)?, Member { process, netns, owner }));
+        member.owner = owner_of_name(host, path, id, &member.process);
+        inits.push(member);
     }
-    the_init(inits, id)
+    the_init(host, inits, id)
 }
 
 /// The 64 digits that the cgroup paths of living processes have for names of containers.
-///
-/// # Errors
-/// As [`Host::excuse`].
-pub fn ids(host: &Host) -> Result<Vec<Bytes>> {
+pub fn ids(host: &Host) -> Vec<Bytes> {
     let mut found: Vec<Bytes> = Vec::new();
-    for pid in all_pids(host)? {
-        let Some(process) = held(host, pid)? else { continue };
-        let Some(text) = unless_gone(host, &process, process.read("cgroup"))? else { continue };
-        for component in cgroup_paths(&text).flat_map(|path| path.split(|b| *b == b'/')) {
+    for pid in all_pids(host) {
+        let Some(process) = held(host, pid) else { continue };
+        let Some(text) = unless_gone(host, &process, process.read("cgroup")) else { continue };
+        for component in text.split(|b| matches!(*b, b'/' | b'\n')) {
+            let component = component.strip_suffix(b" (deleted)").unwrap_or(component);
             if is_container(component) {
                 let name = component.strip_suffix(b".scope").unwrap_or(component);
                 let id = &name[name.len() - ID..];
@@ -255,19 +231,19 @@ pub fn ids(host: &Host) -> Result<Vec<Bytes>> {
             }
         }
     }
-    Ok(found)
+    found
 }
 
 /// Takes pid 1 of a pid namespace before any other outermost process; several namespaces are too many.
-fn the_init(mut inits: Vec<(bool, Member)>, of: &[u8]) -> Result<Option<Member>> {
-    let best = inits.iter().all(|(other, _)| *other);
-    inits.retain(|(other, _)| *other == best);
-    let Some(first) = inits.first().map(|(_, member)| member.netns.id) else { return Ok(None) };
-    if inits.iter().any(|(_, member)| member.netns.id != first) {
-        let members: Vec<Member> = inits.into_iter().map(|(_, member)| member).collect();
-        return Err(several(of, &members));
+fn the_init(host: &Host, mut candidates: Vec<Member>, of: &[u8]) -> Result<Option<Member>> {
+    if candidates.iter().any(|member| is_init(host, &member.process)) {
+        candidates.retain(|member| is_init(host, &member.process));
     }
-    Ok(inits.into_iter().next().map(|(_, member)| member))
+    let Some(first) = candidates.first().map(|member| member.netns.id) else { return Ok(None) };
+    match candidates.iter().all(|member| member.netns.id == first) {
+        true => Ok(Some(candidates.swap_remove(0))),
+        false => Err(several(of, &candidates)),
+    }
 }
 
 /// The refusal of a group whose processes are in several network namespaces.
@@ -311,98 +287,90 @@ fn is_inside_another(path: &[u8], id: &[u8]) -> bool {
 }
 
 /// A living process and its namespace; None where it has gone meanwhile.
-fn look(host: &Host, pid: u32) -> Result<Option<(Process, NetNs)>> {
-    let Some(process) = held(host, pid)? else { return Ok(None) };
+fn look(host: &Host, pid: u32, owner: u32) -> Option<Member> {
+    let process = held(host, pid)?;
     let seen = process.stat().and_then(|stat| if is_dead(stat.state) { Err(Errno::SRCH) } else { process.netns() });
-    match seen {
-        Ok(netns) => Ok(Some((process, netns))),
-        Err(e) if is_gone(e) => Ok(None),
-        Err(e) => host.excuse(format!("/proc/{pid}/ns/net").as_bytes(), e).map(|()| None),
-    }
+    let netns = unless_gone(host, &process, seen)?;
+    Some(Member { process, netns, owner })
 }
 
-fn held(host: &Host, pid: u32) -> Result<Option<Process>> {
-    Process::hold(host, pid).or_else(|e| host.excuse(format!("/proc/{pid}").as_bytes(), e).map(|()| None))
+fn held(host: &Host, pid: u32) -> Option<Process> {
+    Process::hold(host, pid).unwrap_or_else(|e| {
+        excuse_process(host, pid, e);
+        None
+    })
 }
 
 /// What was asked of a process; None where it has gone meanwhile or may not be looked at. A member overlooked for any other reason
-/// could make one namespace of two.
-///
-/// # Errors
-/// Any other one.
-pub fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<T, Errno>) -> Result<Option<T>> {
-    match seen {
-        Ok(seen) => Ok(Some(seen)),
-        Err(e) if is_gone(e) => Ok(None),
-        Err(e) => host.excuse(format!("/proc/{}", process.pid).as_bytes(), e).map(|()| None),
+/// could make one namespace of two, so that ends the program.
+pub fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<T, Errno>) -> Option<T> {
+    seen.map_err(|e| excuse_process(host, process.pid, e)).ok()
+}
+
+/// As [`Host::excuse`], for anything met below /proc/PID.
+pub fn excuse_process(host: &Host, pid: u32, errno: Errno) {
+    if !is_gone(errno) {
+        host.excuse(format!("/proc/{pid}").as_bytes(), errno);
     }
 }
 
-fn paths_of(host: &Host, process: &Process) -> Result<Vec<Bytes>> {
-    Ok(unless_gone(host, process, process.cgroups())?.unwrap_or_default())
+fn paths_of(host: &Host, process: &Process) -> Vec<Bytes> {
+    unless_gone(host, process, process.cgroups()).unwrap_or_default()
 }
 
 /// Whether it is pid 1 of a pid namespace of its own.
-fn is_init(host: &Host, process: &Process) -> Result<bool> {
-    let pids = unless_gone(host, process, process.nested_pids())?.unwrap_or_default();
-    Ok(pids.len() > 1 && pids.last() == Some(&1))
-}
-
-/// Whether the process that was held is alive and among those listed later.
-fn is_still_there(host: &Host, process: &Process, listed: &[u32]) -> Result<bool> {
-    Ok(listed.contains(&process.pid) && unless_gone(host, process, process.stat())?.is_some())
+fn is_init(host: &Host, process: &Process) -> bool {
+    let pids = unless_gone(host, process, process.nested_pids()).unwrap_or_default();
+    pids.len() > 1 && pids.last() == Some(&1)
 }
 
 /// The pids listed at and below `dirs`, sorted.
-fn pids(host: &Host, dirs: &[Bytes]) -> Result<Vec<u32>> {
+fn pids(host: &Host, dirs: &[Bytes]) -> Vec<u32> {
     let mut found = Vec::new();
     let mut open: Vec<Bytes> = dirs.to_vec();
     while let Some(dir) = open.pop() {
-        found.extend(listed(host, join(&[dir, &b"/cgroup.procs"[..]]))?);
-        open.extend(children(host, dir)?.iter().map(|name| join(&[dir, &b"/"[..], name])));
+        list(host, join(&[dir, b"/cgroup.procs"]), &mut found);
+        for name in children(host, dir) {
+            open.push(join(&[dir, b"/", name]));
+        }
     }
     found.sort_unstable();
     found.dedup();
-    Ok(found)
+    found
 }
 
-fn listed(host: &Host, path: &[u8]) -> Result<Vec<u32>> {
+fn list(host: &Host, path: &[u8], found: &mut Vec<u32>) {
     const MOST: usize = 64 << 20;
     let read = host.locate(path, Links::Keep).and_then(|fd| reopen(&fd, OFlags::RDONLY));
     match read.and_then(|fd| crate::content::read_all(fd, 4095, MOST)) {
-        Ok(text) => Ok(text.unwrap_or_default().split(|b| *b == b'\n').filter_map(parse_pid).collect()),
+        Ok(text) => found.extend(text.unwrap_or_default().split(|b| *b == b'\n').filter_map(parse_pid)),
         // A threaded group's processes are listed in the group above; a removed one's nowhere.
-        Err(Errno::OPNOTSUPP | Errno::NODEV) => Ok(Vec::new()),
-        Err(e) => host.excuse(path, e).map(|()| Vec::new()),
+        Err(Errno::OPNOTSUPP | Errno::NODEV) => {}
+        Err(e) => host.excuse(path, e),
     }
 }
 
 /// Whoever could create one of `dirs`: the first owner other than root of a directory above. Nobody, u32::MAX, where that has gone or
 /// may not be looked at.
-///
-/// # Errors
-/// As [`Host::excuse`].
-pub fn owner_above(host: &Host, dirs: &[Bytes]) -> Result<u32> {
+pub fn owner_above(host: &Host, dirs: &[Bytes]) -> u32 {
     let above = |dir: &Bytes| &dir[..dir.iter().rposition(|b| *b == b'/').unwrap_or(0).max(1)];
     owner_of(host, &dirs.iter().map(above).collect::<Vec<_>>())
 }
 
 /// The first owner other than root of a directory.
-fn owner_of(host: &Host, dirs: &[Bytes]) -> Result<u32> {
+fn owner_of(host: &Host, dirs: &[Bytes]) -> u32 {
     for dir in dirs {
-        let owner = match host.locate(dir, Links::Follow).and_then(fstat) {
-            Ok(stat) => stat.st_uid,
-            Err(e) => host.excuse(dir, e).map(|()| u32::MAX)?,
-        };
+        let stat = host.unless(dir, host.locate(dir, Links::Follow).and_then(fstat));
+        let owner = stat.map_or(u32::MAX, |stat| stat.st_uid);
         if owner != 0 {
-            return Ok(owner);
+            return owner;
         }
     }
-    Ok(0)
+    0
 }
 
 /// Whoever could name the component of `path` that names `id`; where no hierarchy shows it, whoever owns the process.
-fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> Result<u32> {
+fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> u32 {
     let mut end = path.len();
     while let Some(slash) = path[..end].iter().rposition(|b| *b == b'/') {
         if names_id(&path[slash + 1..end], id) {
@@ -410,11 +378,8 @@ fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> Resu
         }
         end = slash;
     }
-    let found = in_hierarchies(host, &path[..end])?;
-    if !found.is_empty() {
-        return owner_above(host, &found);
-    }
-    Ok(process.owner().unwrap_or(u32::MAX))
+    let found = in_hierarchies(host, &path[..end]);
+    if found.is_empty() { process.owner().unwrap_or(u32::MAX) } else { owner_above(host, &found) }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
+use crate::sys::exit;
 use crate::text::quoted;
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, FdFlags, fcntl_getfd, retry_on_intr, write};
@@ -48,6 +49,13 @@ pub fn report(error: &Error) {
         text += &format!("netns-enter: {remedy}\n");
     }
     say(&text);
+}
+
+/// Ends the program for a failure of the machine rather than of what was looked for: no memory, no descriptor, no /proc. Nobody who
+/// called could do better than pass it on, since what is found without the missing part may be the wrong thing.
+pub fn give_up(error: &Error) -> ! {
+    report(error);
+    exit(error.status)
 }
 
 /// Writes to standard output, all or an error.

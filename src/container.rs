@@ -78,7 +78,7 @@ pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
             return Ok(found);
         }
     }
-    let known = all(host, Some(needle(wanted.text)))?;
+    let known = all(host, Some(needle(wanted.text)));
     let known: Vec<Container> =
         known.into_iter().filter(|c| wanted.engine.is_none_or(|engine| engine == c.engine)).collect();
     let exact = |c: &Container| c.id == wanted.text || is_named(c, wanted.text);
@@ -99,19 +99,16 @@ pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
 }
 
 /// Every container that any engine names, once: what names a container comes before what runs it.
-///
-/// # Errors
-/// As the engines' `each`.
-pub fn all(host: &Host, needle: Option<&[u8]>) -> Result<Vec<Container>> {
+pub fn all(host: &Host, needle: Option<&[u8]>) -> Vec<Container> {
     let mut found: Vec<Container> = Vec::new();
-    for base in engine::bases(host)? {
+    for base in engine::bases(host) {
         for engine in ENGINES {
             let mut more = Vec::new();
-            (engine.each)(host, &base, needle, &mut more)?;
+            (engine.each)(host, &base, needle, &mut more);
             more.into_iter().for_each(|container| merge(&mut found, container));
         }
     }
-    Ok(found)
+    found
 }
 
 /// Adds a container unless it is there under its ID already; a name without a record of its own takes over the newcomer's.
@@ -190,9 +187,11 @@ fn is_foreign(owner: u32) -> bool {
 /// Full IDs need no enumeration: every runtime has its record under the ID itself.
 fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
     let mut found: Vec<Container> = Vec::new();
-    for base in engine::bases(host)? {
+    for base in engine::bases(host) {
         for engine in ENGINES.iter().filter(|e| wanted.engine.is_none_or(|word| e.words.contains(&word))) {
-            for init in (engine.state)(host, &base, wanted.text)? {
+            let mut inits = Vec::new();
+            (engine.state)(host, &base, wanted.text, &mut inits);
+            for init in inits {
                 let owner = init.owner;
                 let id = keep(wanted.text);
                 // A runtime's record is the same one whichever engine's directory led to it.
@@ -218,7 +217,7 @@ fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
 
 /// The last resort for an ID that no runtime has a record of. A name that some engine knows for it is better than none, though.
 fn by_cgroup_or_unknown(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
-    let known = all(host, Some(wanted.text))?;
+    let known = all(host, Some(wanted.text));
     let hits: Vec<&Container> =
         known.iter().filter(|c| c.id == wanted.text && wanted.engine.is_none_or(|engine| engine == c.engine)).collect();
     if hits.is_empty() { by_cgroup(host, wanted.text) } else { decide(host, wanted.text, hits) }
@@ -331,7 +330,7 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
     if let Evidence::Cgroup(dir) = &container.evidence {
         alive.extend(cgroup::init_of(host, dir)?.map(|member| (member.process, member.netns, member.owner)));
     }
-    for init in records(host, container)? {
+    for init in records(host, container) {
         let start = init.start.map_or("not recorded".into(), |start| start.to_string());
         host.console.tell(format_args!(
             "{label}: ID {}, pid {}, start time {start}, by {}",
@@ -358,55 +357,45 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
 }
 
 /// Every container that runs, each once. What is wrong with one is a note and does not hide the others.
-///
-/// # Errors
-/// Where the machine rather than a container is the reason.
-pub fn running(host: &Host) -> Result<Vec<Seen>> {
+pub fn running(host: &Host) -> Vec<Seen> {
     let mut found: Vec<Seen> = Vec::new();
     let mut unrecorded: Vec<Container> = Vec::new();
-    for container in all(host, None)? {
+    for container in all(host, None) {
         let verdict = check(host, &container);
         if is_unrecorded(&container, &verdict) {
             unrecorded.push(container);
         } else {
-            add(host, &container, verdict, &mut found)?;
+            add(host, &container, verdict, &mut found);
         }
     }
     // Most of those have been stopped, and one look at all processes tells.
-    let ids = if unrecorded.is_empty() { Vec::new() } else { cgroup::ids(host)? };
+    let ids = if unrecorded.is_empty() { Vec::new() } else { cgroup::ids(host) };
     for container in unrecorded.iter().filter(|container| ids.contains(&container.id)) {
-        add(host, container, check_thoroughly(host, container), &mut found)?;
+        add(host, container, check_thoroughly(host, container), &mut found);
     }
-    Ok(found)
+    found
 }
 
-fn add(host: &Host, container: &Container, verdict: Result<Verdict>, found: &mut Vec<Seen>) -> Result<()> {
+fn add(host: &Host, container: &Container, verdict: Result<Verdict>, found: &mut Vec<Seen>) {
     match verdict {
-        Ok(Verdict::Stopped(_)) => Ok(()),
+        Ok(Verdict::Stopped(_)) => {}
         Ok(Verdict::Running(running)) => {
             for Running { process, netns, .. } in running {
-                if let Some(stat) = cgroup::unless_gone(host, &process, process.stat())? {
+                if let Some(stat) = cgroup::unless_gone(host, &process, process.stat()) {
                     found.push(Seen { container: *container, pid: process.pid, start: stat.start, netns: netns.id });
                 }
             }
-            Ok(())
         }
         Err(error) => match error.errno {
             Some(errno) => host.excuse(&[container.engine.as_bytes(), b":", container.name].concat(), errno),
-            None => {
-                host.console.note(format_args!("{}", error.message));
-                Ok(())
-            }
+            None => host.console.note(format_args!("{}", error.message)),
         },
     }
 }
 
 impl Seen {
     /// Holds its process and namespace again; None where it has ended.
-    ///
-    /// # Errors
-    /// Where the machine, rather than its end, is the reason.
-    pub fn hold(&self, host: &Host) -> Result<Option<(NetNs, Process)>> {
+    pub fn hold(&self, host: &Host) -> Option<(NetNs, Process)> {
         let held = Process::hold(host, self.pid).and_then(|process| {
             let Some(process) = process else { return Ok(None) };
             let stat = process.stat()?;
@@ -414,11 +403,10 @@ impl Seen {
             let is_it = stat.start == self.start && netns.id == self.netns;
             Ok(is_it.then_some((netns, process)))
         });
-        match held {
-            Err(e) if is_gone(e) => Ok(None),
-            Err(e) => host.excuse(format!("/proc/{}", self.pid).as_bytes(), e).map(|()| None),
-            Ok(held) => Ok(held),
-        }
+        held.unwrap_or_else(|e| {
+            cgroup::excuse_process(host, self.pid, e);
+            None
+        })
     }
 }
 
@@ -440,26 +428,26 @@ fn is_unrecorded(container: &Container, verdict: &Result<Verdict>) -> bool {
     matches!(verdict, Ok(Verdict::Stopped(reason)) if reason.is_empty()) && is_full_id(container.id)
 }
 
-fn records(host: &Host, container: &Container) -> Result<Vec<Init>> {
+fn records(host: &Host, container: &Container) -> Vec<Init> {
     let mut found = Vec::new();
     match &container.evidence {
         Evidence::Init(init) => found.push(*init),
         Evidence::Oci(dirs) => {
             let base = Base { owner: container.owner, run: b"", home: None };
             for dir in dirs.iter() {
-                found.extend(engine::oci::init(host, &base, dir, container.id)?);
+                found.extend(engine::oci::init(host, &base, dir, container.id));
             }
         }
         Evidence::Anywhere => {
-            for base in engine::bases(host)? {
+            for base in engine::bases(host) {
                 for engine in ENGINES {
-                    found.extend((engine.state)(host, &base, container.id)?);
+                    (engine.state)(host, &base, container.id, &mut found);
                 }
             }
         }
         Evidence::Cgroup(_) => {}
     }
-    Ok(found)
+    found
 }
 
 /// What a record is about, for messages and for the second factor.
@@ -553,16 +541,13 @@ fn note_owner(host: &Host, said_by: Option<u32>, label: &str) {
 }
 
 /// The failure of a word that no engine knows, nor `pins`, with what it may have been meant to be; `what` as in "container or pin".
-///
-/// # Errors
-/// As [`all`].
-pub fn unknown(host: &Host, what: &str, word: &[u8], pins: &[Bytes]) -> Result<Error> {
-    let known = all(host, None)?;
+pub fn unknown(host: &Host, what: &str, word: &[u8], pins: &[Bytes]) -> Error {
+    let known = all(host, None);
     let text = wanted(word).text;
     let near = known.iter().filter(|c| is_near(c.name, text)).map(|c| format!("{}:{}", c.engine, shown(&c.name)));
     let error = not_found(host, what, word, near.chain(near_pins(word, pins)).collect());
     let all_digits = word.iter().all(u8::is_ascii_digit);
-    Ok(if all_digits { error.remedy(format!("for a process say --pid {}", shown(word))) } else { error })
+    if all_digits { error.remedy(format!("for a process say --pid {}", shown(word))) } else { error }
 }
 
 /// The failure of a word that is no pin.

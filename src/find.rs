@@ -29,15 +29,15 @@ pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
     let home = NetNs::own()?;
     let mut first: Option<Held> = None;
     let mut holders: Vec<Namespace> = Vec::new();
-    for namespace in namespaces::all(host)? {
-        let Some(held) = namespace.hold(host)? else { continue };
+    for namespace in namespaces::all(host) {
+        let Some(held) = namespace.hold(host) else { continue };
         match has_address(&held.0, &home, ip)? {
             Some(true) => {
                 first = first.or(Some(held));
                 holders.push(namespace);
             }
             Some(false) => {}
-            None => host.excuse(format!("network namespace {}", namespace.id.ino).as_bytes(), Errno::PERM)?,
+            None => host.excuse(format!("network namespace {}", namespace.id.ino).as_bytes(), Errno::PERM),
         }
     }
     if holders.len() > 1 {
@@ -70,8 +70,8 @@ pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
     };
     let label = format!("the other end of {}", quoted(&interface.name));
     let Some(nsid) = peer.nsid else { return Ok(Found { netns: home, label, process: None, pin: None }) };
-    for namespace in namespaces::all(host)? {
-        let Some((netns, process)) = namespace.hold(host)? else { continue };
+    for namespace in namespaces::all(host) {
+        let Some((netns, process)) = namespace.hold(host) else { continue };
         if nsid_of(netns.as_fd())? != Some(nsid) {
             continue;
         }
@@ -130,7 +130,7 @@ fn several(host: &Host, ip: IpAddr, holders: &[Namespace]) -> Error {
         list.push(format!("{}{mark}", holder.id.ino));
     }
     // Names are a help here: what cannot be proven has none.
-    for container in container::all(host, None).unwrap_or_default() {
+    for container in container::all(host, None) {
         let Ok(Verdict::Running(running)) = container::check(host, &container) else { continue };
         for (holder, text) in listed.iter().zip(&mut list) {
             if running.iter().any(|running| running.netns.id == holder.id) {

@@ -2,13 +2,13 @@
 //!
 //! Usually our own; with `--host-root` the one mounted at a directory. Files found here are other programs' and sometimes other
 //! people's, so they are located before they are opened, must be regular and small, and failures are told apart: what is absent is
-//! absent, what is denied becomes a note, what is odd hides only itself, and anything else ends the program, because a lookup that
-//! ran out of memory could take an ambiguous name for a unique one.
+//! absent, what is denied becomes a note, what is odd hides only itself, and anything else ends the program there and then, because a
+//! lookup that ran out of memory could take an ambiguous name for a unique one.
 
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, join, keep};
-use crate::console::Console;
+use crate::console::{Console, give_up};
 use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::NsId;
@@ -136,18 +136,13 @@ impl Host {
     }
 
     /// A file that may be there: None where it is absent, may not be read (remembered) or is no file of an engine's (a note).
-    ///
-    /// # Errors
-    /// Where the machine rather than the file is the reason.
-    pub fn file(&self, path: &[u8]) -> Result<Option<File>> {
+    pub fn file(&self, path: &[u8]) -> Option<File> {
         match self.read_regular(path) {
-            Ok(file) => Ok(Some(file)),
-            Err(Unreadable::Errno(e)) => self.excuse(path, e).map(|()| None),
-            Err(Unreadable::Odd(reason)) => {
-                self.console.note(format_args!("{} {reason}", quoted(path)));
-                Ok(None)
-            }
+            Ok(file) => return Some(file),
+            Err(Unreadable::Errno(e)) => self.excuse(path, e),
+            Err(Unreadable::Odd(reason)) => self.console.note_of(path, &reason),
         }
+        None
     }
 
     /// A file that the user named.
@@ -164,32 +159,31 @@ impl Host {
     }
 
     /// The names in a directory, without `.` and `..`; none where it is absent or may not be read (remembered).
-    ///
-    /// # Errors
-    /// Where the machine rather than the directory is the reason.
-    pub fn entries(&self, path: &[u8]) -> Result<Vec<Bytes>> {
+    pub fn entries(&self, path: &[u8]) -> Vec<Bytes> {
         let names = self.locate(path, Links::Follow).and_then(|located| {
             names_in(openat(&located, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
         });
-        names.or_else(|e| self.excuse(path, e).map(|()| Vec::new()))
+        self.unless(path, names).unwrap_or_default()
     }
 
-    /// Accepts a failure that does not make a lookup wrong, and remembers it where it makes the lookup incomplete.
-    ///
-    /// # Errors
-    /// Any other failure, as one of the whole lookup.
-    pub fn excuse(&self, path: &[u8], errno: Errno) -> Result<()> {
-        if is_denied(errno) {
-            let denied = format!("{}: {}", quoted(path), describe(errno));
-            let mut unread = self.unread.borrow_mut();
-            if !unread.contains(&denied) {
-                unread.push(denied);
-            }
-            Ok(())
-        } else if is_absent(errno) {
-            Ok(())
-        } else {
-            Err(Error::cannot(format_args!("read {}", quoted(path)), errno))
+    /// What was asked of `path`, unless that met a failure that can be excused.
+    pub fn unless<T>(&self, path: &[u8], result: std::result::Result<T, Errno>) -> Option<T> {
+        result.map_err(|e| self.excuse(path, e)).ok()
+    }
+
+    /// Accepts a failure that does not make a lookup wrong, and remembers it where it makes the lookup incomplete. Any other one ends
+    /// the program.
+    pub fn excuse(&self, path: &[u8], errno: Errno) {
+        if is_absent(errno) {
+            return;
+        }
+        if !is_denied(errno) {
+            give_up(&Error::cannot_at("read", path, errno));
+        }
+        let denied = format!("{}: {}", quoted(path), describe(errno));
+        let mut unread = self.unread.borrow_mut();
+        if !unread.contains(&denied) {
+            unread.push(denied);
         }
     }
 

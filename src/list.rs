@@ -45,15 +45,12 @@ struct Line {
 }
 
 /// Every network namespace, by inode.
-///
-/// # Errors
-/// Where the machine, rather than what may be read of it, is the reason.
-pub fn rows(host: &Host) -> Result<Vec<Row>> {
+pub fn rows(host: &Host) -> Vec<Row> {
     // Before the namespaces: a container that runs all the time is then in one of them.
-    let containers = container::running(host)?;
+    let containers = container::running(host);
     let hosts = host_id(host);
     let mut rows: Vec<Row> = Vec::new();
-    for namespace in namespaces::all(host)? {
+    for namespace in namespaces::all(host) {
         rows.push(Row { is_host: hosts == Some(namespace.id), namespace, containers: Vec::new() });
     }
     for seen in containers {
@@ -63,15 +60,15 @@ pub fn rows(host: &Host) -> Result<Vec<Row>> {
             list.insert(list.partition_point(|known| key(known) <= key(&seen)), seen);
         }
     }
-    Ok(rows)
+    rows
 }
 
 /// Prints all namespaces, or only that of `target`, as a table or as JSON.
 ///
 /// # Errors
-/// As [`rows`].
+/// Where the interfaces cannot be asked for, or standard output cannot be written.
 pub fn list(host: &Host, target: Option<&Found>, as_json: bool) -> Result<()> {
-    let mut rows = rows(host)?;
+    let mut rows = rows(host);
     let wanted = target.map(|found| found.netns.id);
     if let Some(id) = wanted.filter(|id| rows.iter().all(|row| row.namespace.id != *id)) {
         // It is held by nothing that the walk finds, such as a file in another mount namespace.
@@ -83,7 +80,7 @@ pub fn list(host: &Host, target: Option<&Found>, as_json: bool) -> Result<()> {
         if wanted.is_some_and(|id| id != rows[at].namespace.id) {
             continue;
         }
-        let held = rows[at].hold(host)?;
+        let held = rows[at].hold(host);
         let netns = match (&held, target) {
             (Some((netns, _)), _) => netns,
             (None, Some(found)) => &found.netns,
@@ -91,7 +88,7 @@ pub fn list(host: &Host, target: Option<&Found>, as_json: bool) -> Result<()> {
             (None, None) => continue,
         };
         let process = held.as_ref().and_then(|(_, process)| process.as_ref());
-        let mut line = Line::of(host, at, process, as_json || rows[at].containers.is_empty())?;
+        let mut line = Line::of(host, at, process, as_json || rows[at].containers.is_empty());
         line.interfaces = within(netns, look.home(), || look.at(&rows, at))?;
         lines.push(line);
     }
@@ -107,22 +104,16 @@ pub fn list(host: &Host, target: Option<&Found>, as_json: bool) -> Result<()> {
 impl Row {
     /// Opens the namespace, by its first container's process where there is one, and forgets containers that have ended. None where
     /// it has vanished meanwhile.
-    ///
-    /// # Errors
-    /// Where the machine is the reason.
-    pub fn hold(&mut self, host: &Host) -> Result<Option<Held>> {
+    pub fn hold(&mut self, host: &Host) -> Option<Held> {
         let mut first = None;
-        let mut at = 0;
-        while let Some(seen) = self.containers.get(at) {
-            match seen.hold(host)? {
-                Some((netns, process)) => {
-                    first.get_or_insert((netns, Some(process)));
-                    at += 1;
-                }
-                None => drop(self.containers.remove(at)),
+        self.containers.retain(|seen| match seen.hold(host) {
+            Some((netns, process)) => {
+                first.get_or_insert((netns, Some(process)));
+                true
             }
-        }
-        if first.is_some() { Ok(first) } else { self.namespace.hold(host) }
+            None => false,
+        });
+        first.or_else(|| self.namespace.hold(host))
     }
 
     /// What its containers can be called as TARGET; a pod's share its name.
@@ -155,16 +146,16 @@ impl Row {
 }
 
 impl Line {
-    fn of(host: &Host, row: usize, process: Option<&Process>, with_names: bool) -> Result<Line> {
+    fn of(host: &Host, row: usize, process: Option<&Process>, with_names: bool) -> Line {
         let mut line =
             Line { row, pid: process.map(|process| process.pid), unit: None, command: None, interfaces: None };
         if let Some(process) = process.filter(|_| with_names) {
-            let paths = unless_gone(host, process, process.cgroups())?.unwrap_or_default();
+            let paths = unless_gone(host, process, process.cgroups()).unwrap_or_default();
             line.unit = paths.into_iter().find_map(unit_in);
-            let command = unless_gone(host, process, process.read("comm"))?;
+            let command = unless_gone(host, process, process.read("comm"));
             line.command = command.map(|text| keep(text.strip_suffix(b"\n").unwrap_or(&text)));
         }
-        Ok(line)
+        line
     }
 }
 

@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, decimal, keep};
+use crate::console::give_up;
 use crate::content::read_all;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::host::Host;
 use crate::root::{fd_path, own_path};
 use rustix::fd::OwnedFd;
@@ -29,36 +30,31 @@ pub struct Mount {
 }
 
 /// The mounts of our mount namespace, in the order they were made.
-///
-/// # Errors
-/// Where mountinfo cannot be read.
-pub fn all(host: &Host) -> Result<Vec<Mount>> {
-    read(host).map_err(|e| Error::cannot(format_args!("read /proc/self/mountinfo"), e))
+pub fn all(host: &Host) -> Vec<Mount> {
+    read(host).unwrap_or_else(|e| give_up(&Error::cannot(format_args!("read /proc/self/mountinfo"), e)))
 }
 
-/// As [`all`].
+/// As [`all`], but with the errno of open(2) and read(2).
 ///
 /// # Errors
-/// The errno of open(2) and read(2).
-pub fn read(host: &Host) -> std::result::Result<Vec<Mount>, Errno> {
+/// That one.
+pub fn read(host: &Host) -> Result<Vec<Mount>, Errno> {
     const MOST: usize = 256 << 20;
     let text = read_all(host.open_proc("self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?.unwrap_or_default();
     Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
 }
 
 /// The inode of each network namespace that is mounted somewhere, and where, as `host` calls it.
-///
-/// # Errors
-/// As [`all`].
-pub fn nsfs(host: &Host) -> Result<Vec<(u64, Bytes)>> {
+pub fn nsfs(host: &Host) -> Vec<(u64, Bytes)> {
     let mut found = Vec::new();
-    for mount in all(host)?.iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
+    for mount in all(host).iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
         let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| decimal(rest.strip_suffix(b"]")?));
-        let path =
-            host.called(mount.point).map_err(|e| Error::cannot(format_args!("name the mounts of the host"), e))?;
+        let path = host
+            .called(mount.point)
+            .unwrap_or_else(|e| give_up(&Error::cannot(format_args!("name the mounts of the host"), e)));
         found.extend(inode.zip(path));
     }
-    Ok(found)
+    found
 }
 
 /// Where mounts are made right on the mount that the directory `dir` was opened in, below `dir`. What is mounted on another mount
@@ -66,7 +62,7 @@ pub fn nsfs(host: &Host) -> Result<Vec<(u64, Bytes)>> {
 ///
 /// # Errors
 /// As [`mount_id`].
-pub fn below(mounts: &[Mount], dir: &OwnedFd) -> std::result::Result<Vec<Bytes>, Errno> {
+pub fn below(mounts: &[Mount], dir: &OwnedFd) -> Result<Vec<Bytes>, Errno> {
     let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
     let here = readlinkat(CWD, fd_path(dir), Vec::new())?;
@@ -85,7 +81,7 @@ pub fn below(mounts: &[Mount], dir: &OwnedFd) -> std::result::Result<Vec<Bytes>,
 ///
 /// # Errors
 /// The errno of reading it; ENOSYS where the kernel does not tell.
-pub fn mount_id(fd: &OwnedFd) -> std::result::Result<u64, Errno> {
+pub fn mount_id(fd: &OwnedFd) -> Result<u64, Errno> {
     let info = openat(CWD, own_path("fdinfo", fd), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
     let id = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
@@ -154,7 +150,7 @@ mod tests {
         let open = |path| openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
         assert_eq!(mount_id(&open("/proc/self")), mount_id(&open("/proc/version")));
         assert_ne!(mount_id(&open("/proc")), mount_id(&open("/")));
-        let all = all(&Host::own(Default::default())).unwrap();
+        let all = all(&Host::own(Default::default()));
         assert!(below(&all, &open("/")).unwrap().contains(&&b"/proc"[..]));
         assert!(!below(&all, &open("/proc")).unwrap().contains(&&b"/proc"[..]));
     }

@@ -5,8 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join};
-use crate::error::{Error, Result, is_denied};
+use crate::bytes::Bytes;
+use crate::cgroup::excuse_process;
+use crate::console::give_up;
+use crate::error::{Error, is_denied};
 use crate::host::{Host, each_name};
 use crate::mounts;
 use crate::netns::{NetNs, NsId};
@@ -47,11 +49,8 @@ pub enum Holder {
 /// An open namespace, and the process or thread by which it was opened.
 pub type Held = (NetNs, Option<Process>);
 
-/// All of them, sorted by inode, each once.
-///
-/// # Errors
-/// Where /proc or the mounts cannot be read. What the caller may not look at is left to [`Host::unread`].
-pub fn all(host: &Host) -> Result<Vec<Namespace>> {
+/// All of them, sorted by inode, each once. What the caller may not look at is left to [`Host::unread`].
+pub fn all(host: &Host) -> Vec<Namespace> {
     let mut found: Vec<Namespace> = Vec::new();
     visit(host, &mut |id, holder| {
         let at = match found.binary_search_by_key(&id, |known| known.id) {
@@ -62,24 +61,21 @@ pub fn all(host: &Host) -> Result<Vec<Namespace>> {
             }
         };
         found[at].add(holder);
-        Ok(false)
-    })?;
-    Ok(found)
+        false
+    });
+    found
 }
 
 /// Opens the namespace with this inode; None where nothing that can be looked at holds it.
-///
-/// # Errors
-/// As [`all`].
-pub fn by_inode(host: &Host, inode: u64) -> Result<Option<Held>> {
+pub fn by_inode(host: &Host, inode: u64) -> Option<Held> {
     let mut found = None;
     visit(host, &mut |id, holder| {
         if id.ino == inode {
-            found = holder.open(host, id)?;
+            found = holder.open(host, id);
         }
-        Ok(found.is_some())
-    })?;
-    Ok(found)
+        found.is_some()
+    });
+    found
 }
 
 impl Namespace {
@@ -102,185 +98,149 @@ impl Namespace {
     }
 
     /// Opens it; None where it has vanished meanwhile.
-    ///
-    /// # Errors
-    /// Where the machine, rather than its having vanished, is the reason.
-    pub fn open(&self, host: &Host) -> Result<Option<NetNs>> {
-        Ok(self.hold(host)?.map(|(netns, _)| netns))
+    pub fn open(&self, host: &Host) -> Option<NetNs> {
+        self.hold(host).map(|(netns, _)| netns)
     }
 
     /// As [`Namespace::open`], with the process or thread it was opened by.
-    ///
-    /// # Errors
-    /// As [`Namespace::open`].
-    pub fn hold(&self, host: &Host) -> Result<Option<Held>> {
+    pub fn hold(&self, host: &Host) -> Option<Held> {
         let last = Some(self.last).filter(|_| self.processes > 1);
-        for task in [self.pid, last, self.thread].into_iter().flatten() {
-            if let Some(held) = Holder::Process(task).open(host, self.id)? {
-                return Ok(Some(held));
-            }
-        }
-        for path in &self.mounts {
-            if let Some(held) = Holder::Mount(path).open(host, self.id)? {
-                return Ok(Some(held));
-            }
-        }
-        if self.processes > 2 { by_inode(host, self.id.ino) } else { Ok(None) }
+        let tasks = [self.pid, last, self.thread].into_iter().flatten().map(Holder::Process);
+        let mut holders = tasks.chain(self.mounts.iter().map(|path| Holder::Mount(path)));
+        let held = holders.find_map(|holder| holder.open(host, self.id));
+        if held.is_none() && self.processes > 2 { by_inode(host, self.id.ino) } else { held }
     }
 }
 
 impl Holder {
     /// Opens the namespace if this still holds it.
-    fn open(self, host: &Host, id: NsId) -> Result<Option<Held>> {
+    fn open(self, host: &Host, id: NsId) -> Option<Held> {
         let (opened, process) = match self {
             Holder::Process(pid) | Holder::Thread(pid) => {
-                let cannot = |e| Error::cannot(format_args!("open the network namespace of process {pid}"), e);
-                let gone = |e| is_gone(e) || is_denied(e);
-                let process = match Process::hold(host, pid) {
-                    Ok(Some(process)) => process,
-                    Ok(None) => return Ok(None),
-                    Err(e) if gone(e) => return Ok(None),
-                    Err(e) => return Err(cannot(e)),
-                };
-                match process.netns() {
-                    Ok(netns) => (netns, Some(process)),
-                    Err(e) if gone(e) => return Ok(None),
-                    Err(e) => return Err(cannot(e)),
+                let process = Process::hold(host, pid).and_then(|process| {
+                    let Some(process) = process else { return Err(Errno::SRCH) };
+                    Ok((process.netns()?, Some(process)))
+                });
+                match process {
+                    Err(e) if is_denied(e) => return None,
+                    held => held.map_err(|e| excuse_process(host, pid, e)).ok()?,
                 }
             }
             Holder::Mount(path) => {
-                let located = match host.locate(path, Links::Keep) {
-                    Ok(located) => located,
-                    Err(e) => return host.excuse(path, e).map(|()| None),
-                };
+                let located = host.unless(path, host.locate(path, Links::Keep))?;
                 match NetNs::of_file(located, path) {
                     Ok(netns) => (netns, None),
-                    Err(error) if error.errno.is_some() => return Err(error),
-                    Err(_) => return Ok(None),
+                    Err(error) if error.errno.is_some() => give_up(&error),
+                    Err(_) => return None,
                 }
             }
         };
-        Ok((opened.id == id).then_some((opened, process)))
+        (opened.id == id).then_some((opened, process))
     }
 }
 
 /// Is shown a namespace and one that holds it; true ends the walk.
-type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder) -> Result<bool>;
+type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder) -> bool;
 
 /// Shows every holder of a network namespace, processes by ascending pid first. A path is shown once for each time it is mounted on.
-fn visit(host: &Host, show: Visitor<'_>) -> Result<()> {
-    let mut walk = Walk { host, denied: 0, path: Vec::with_capacity(64) };
-    let ended = walk.processes(show)?;
-    host.unread_processes.set(walk.denied.saturating_sub(1));
-    if ended {
-        return Ok(());
+fn visit(host: &Host, show: Visitor<'_>) {
+    let ended = Walk { host, denied: Vec::new(), path: Vec::with_capacity(64) }.all(show);
+    if ended.unwrap_or_else(|e| give_up(&Error::cannot(format_args!("list /proc"), e))) {
+        return;
     }
-    for (inode, path) in mounts::nsfs(host)? {
+    for (inode, path) in mounts::nsfs(host) {
         // Another mount may hide it.
-        match host.locate(path, Links::Keep).and_then(fstat) {
-            Ok(stat) if stat.st_ino == inode => {
-                if show(NsId { ino: inode, dev: stat.st_dev }, Holder::Mount(path))? {
-                    break;
-                }
-            }
-            Ok(_) => {}
-            Err(e) => host.excuse(path, e)?,
+        if let Some(stat) = host.unless(path, host.locate(path, Links::Keep).and_then(fstat))
+            && stat.st_ino == inode
+            && show(NsId { ino: inode, dev: stat.st_dev }, Holder::Mount(path))
+        {
+            break;
         }
     }
-    Ok(())
 }
 
 /// A walk over /proc. It opens nothing but directories and keeps one buffer: there may be tens of thousands of processes.
 struct Walk<'h> {
     host: &'h Host,
-    denied: usize,
+    /// Processes that may not be looked at, or whose threads may not; with the namespace of those that were shown.
+    denied: Vec<(u32, Option<NsId>, Errno)>,
     path: Vec<u8>,
 }
 
 impl Walk<'_> {
-    fn processes(&mut self, show: Visitor<'_>) -> Result<bool> {
-        let cannot = |e| Error::cannot(format_args!("list /proc"), e);
-        let proc = self.host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY).map_err(cannot)?;
-        let mut ended = Ok(false);
+    fn all(&mut self, show: Visitor<'_>) -> Result<bool, Errno> {
+        let proc = self.host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut ended = false;
         each_name(proc.as_fd(), &mut |name, _| {
-            if let Some(pid) = parse_pid(name) {
-                ended = self.process(&proc, name, pid, show);
-            }
-            matches!(ended, Ok(false))
-        })
-        .map_err(cannot)?;
-        ended
+            ended = parse_pid(name).is_some_and(|pid| self.process(&proc, pid, show));
+            !ended
+        })?;
+        // Even root is denied a process that is about to exit: at the second look it has gone.
+        for (pid, own, _) in std::mem::take(&mut self.denied) {
+            ended = ended
+                || match own {
+                    None => self.process(&proc, pid, show),
+                    own => self.threads(&proc, pid, own, show),
+                };
+        }
+        if let Some((pid, _, errno)) = self.denied.first() {
+            // The first stands for all: there may be thousands.
+            self.host.excuse(format!("/proc/{pid}/ns/net").as_bytes(), *errno);
+            self.host.unread_processes.set(self.denied.len() - 1);
+        }
+        Ok(ended)
     }
 
-    fn process(&mut self, proc: &OwnedFd, name: &[u8], pid: u32, show: Visitor<'_>) -> Result<bool> {
-        let denied = self.denied;
-        let own = self.look(proc, name)?;
-        if let Some(id) = own
-            && show(id, Holder::Process(pid))?
-        {
-            return Ok(true);
-        }
-        let is_denied = self.denied > denied;
-        Ok(!is_denied && self.has_threads(proc, name)? && self.threads(proc, pid, own, show)?)
-    }
-
-    /// Whether there are threads but the first: the directory is linked twice, and once for each.
-    fn has_threads(&mut self, proc: &OwnedFd, name: &[u8]) -> Result<bool> {
-        match statat(proc, self.path(name, b"task"), AtFlags::empty()) {
-            Ok(stat) => Ok(stat.st_nlink > 3),
-            Err(e) => self.excuse(e).map(|()| false),
-        }
+    fn process(&mut self, proc: &OwnedFd, pid: u32, show: Visitor<'_>) -> bool {
+        let own = match self.look(proc, pid) {
+            Ok(own) => Some(own),
+            // It may have exited but for its threads.
+            Err(e) if is_gone(e) => None,
+            Err(e) => return self.excuse(pid, None, e),
+        };
+        own.is_some_and(|id| show(id, Holder::Process(pid))) || self.threads(proc, pid, own, show)
     }
 
     /// Shows the threads that are elsewhere than their process.
-    fn threads(&mut self, proc: &OwnedFd, pid: u32, own: Option<NsId>, show: Visitor<'_>) -> Result<bool> {
+    fn threads(&mut self, proc: &OwnedFd, pid: u32, own: Option<NsId>, show: Visitor<'_>) -> bool {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // The path that was looked at last.
-        let tasks = match openat(proc, &self.path[..], flags, Mode::empty()) {
-            Ok(tasks) => tasks,
-            Err(e) => return self.excuse(e).map(|()| false),
-        };
-        let mut ended = Ok(false);
-        let listed = each_name(tasks.as_fd(), &mut |name, _| {
-            if let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) {
-                ended = match self.look(&tasks, name) {
-                    Ok(Some(id)) if Some(id) != own => show(id, Holder::Thread(tid)),
-                    seen => seen.map(|_| false),
-                };
-            }
-            matches!(ended, Ok(false))
-        });
-        if let Err(e) = listed {
-            self.excuse(e)?;
-        }
-        ended
-    }
-
-    /// The network namespace of a task whose directory is `dir/name`; None where it has gone or may not be looked at.
-    fn look(&mut self, dir: &OwnedFd, name: &[u8]) -> Result<Option<NsId>> {
-        match statat(dir, self.path(name, b"ns/net"), AtFlags::empty()) {
-            Ok(stat) => Ok(Some(NsId { ino: stat.st_ino, dev: stat.st_dev })),
-            Err(e) => self.excuse(e).map(|()| None),
-        }
-    }
-
-    fn excuse(&mut self, errno: Errno) -> Result<()> {
-        if is_gone(errno) {
-            return Ok(());
-        }
-        if is_denied(errno) {
-            self.denied += 1;
-            // The first stands for all: there may be thousands.
-            if self.denied > 1 {
+        let mut ended = false;
+        let listed = statat(proc, self.path(pid, b"task"), AtFlags::empty()).and_then(|stat| {
+            // The directory is linked twice, and once for each thread: usually there is one.
+            if stat.st_nlink <= 3 {
                 return Ok(());
             }
-        }
-        self.host.excuse(join(&[b"/proc/", &self.path]), errno)
+            let tasks = openat(proc, &self.path[..], flags, Mode::empty())?;
+            each_name(tasks.as_fd(), &mut |name, _| {
+                let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) else { return true };
+                ended = match self.look(&tasks, tid) {
+                    Ok(id) => Some(id) != own && show(id, Holder::Thread(tid)),
+                    Err(e) => self.excuse(pid, own, e),
+                };
+                !ended
+            })
+        });
+        ended || listed.is_err_and(|e| self.excuse(pid, own, e))
     }
 
-    fn path(&mut self, name: &[u8], rest: &[u8]) -> &[u8] {
+    /// Remembers who is denied, for a second look; the walk goes on.
+    fn excuse(&mut self, pid: u32, own: Option<NsId>, errno: Errno) -> bool {
+        if !is_denied(errno) {
+            excuse_process(self.host, pid, errno);
+        } else if self.denied.last().is_none_or(|(last, ..)| *last != pid) {
+            self.denied.push((pid, own, errno));
+        }
+        false
+    }
+
+    /// The network namespace of a task whose directory is in `dir`.
+    fn look(&mut self, dir: &OwnedFd, pid: u32) -> Result<NsId, Errno> {
+        statat(dir, self.path(pid, b"ns/net"), AtFlags::empty()).map(|stat| NsId { ino: stat.st_ino, dev: stat.st_dev })
+    }
+
+    fn path(&mut self, pid: u32, rest: &[u8]) -> &[u8] {
         self.path.clear();
-        self.path.extend_from_slice(name);
+        self.path.extend_from_slice(pid.to_string().as_bytes());
         self.path.push(b'/');
         self.path.extend_from_slice(rest);
         &self.path
@@ -295,24 +255,24 @@ mod tests {
     #[test]
     fn our_own_is_found_once_and_opens() {
         let host = Host::own(Default::default());
-        let found = all(&host).unwrap();
+        let found = all(&host);
         assert!(found.is_sorted_by(|a, b| a.id < b.id));
         let own = found.iter().find(|namespace| namespace.id == own_id().unwrap()).unwrap();
         assert!(own.processes > 0 && own.pid.is_some_and(|pid| pid <= std::process::id() && pid <= own.last));
-        assert_eq!(own.open(&host).unwrap().unwrap().id, own.id);
-        let (netns, process) = by_inode(&host, own.id.ino).unwrap().unwrap();
+        assert_eq!(own.open(&host).unwrap().id, own.id);
+        let (netns, process) = by_inode(&host, own.id.ino).unwrap();
         assert!(netns.id == own.id && process.is_some());
-        assert!(by_inode(&host, 1).unwrap().is_none());
+        assert!(by_inode(&host, 1).is_none());
     }
 
     #[test]
     fn what_holds_another_namespace_by_now_is_not_taken() {
         let host = Host::own(Default::default());
         let gone = NsId { ino: 1, dev: 1 };
-        assert!(Holder::Process(std::process::id()).open(&host, gone).unwrap().is_none());
-        assert!(Holder::Mount(b"/proc/version").open(&host, gone).unwrap().is_none());
+        assert!(Holder::Process(std::process::id()).open(&host, gone).is_none());
+        assert!(Holder::Mount(b"/proc/version").open(&host, gone).is_none());
         let namespace =
             Namespace { id: gone, pid: Some(1), last: 9, thread: None, processes: 3, mounts: vec![b"/nowhere"] };
-        assert!(namespace.open(&host).unwrap().is_none());
+        assert!(namespace.open(&host).is_none());
     }
 }

@@ -96,15 +96,15 @@ impl<'a> Pins<'a> {
 /// # Errors
 /// Where there is none, or something that may be somebody's.
 pub fn unpin(host: &Host, name: &[u8]) -> Result<()> {
-    let unknown = || pinned::names(host).map(|names| unknown_pin(host, name, &names));
+    let unknown = || unknown_pin(host, name, &pinned::names(host));
     if name.is_empty() || name.contains(&b'/') || matches!(name, b"." | b"..") {
-        return Err(unknown()?);
+        return Err(unknown());
     }
     let directory = match host.locate(pinned::directory(host), Links::Follow) {
-        Err(Errno::NOENT) => return Err(unknown()?),
+        Err(Errno::NOENT) => return Err(unknown()),
         _ => Directory::open(host, false)?,
     };
-    if directory.remove(name)? { Ok(()) } else { Err(unknown()?) }
+    if directory.remove(name)? { Ok(()) } else { Err(unknown()) }
 }
 
 /// The directory of pins, locked if that was possible.
@@ -149,7 +149,7 @@ impl<'a> Directory<'a> {
     /// In the group of /run every pin would be mounted twice. Over entries that others have mounted without a mount here, theirs
     /// could not be reached any more; out of the group of /run, hidden twins of theirs could not be unmounted any more.
     fn shared(mut self) -> Result<Directory<'a>> {
-        let mounts = mounts::all(self.host)?;
+        let mounts = mounts::all(self.host);
         let action = format!("make {} a shared mount", quoted(self.path));
         let cannot = |e| refused(format_args!("{action}"), e);
         let own = mount_id(&self.fd).map_err(cannot)?;

@@ -19,7 +19,7 @@ pub fn pin_all(host: &Host) -> Result<u8> {
     let hosts = host_id(host);
     let mut pins = None;
     let mut status = 0;
-    for seen in container::running(host)?.iter().filter(|seen| Some(seen.netns) != hosts) {
+    for seen in container::running(host).iter().filter(|seen| Some(seen.netns) != hosts) {
         let pins = match &pins {
             Some(pins) => pins,
             None => pins.insert(Pins::open(host)?),
@@ -42,7 +42,7 @@ fn pin(host: &Host, pins: &Pins<'_>, seen: &Seen, name: Bytes) -> Result<bool> {
     if name.contains(&b' ') {
         return Err(Error::new(format!("pin name {} has a blank", quoted(name))));
     }
-    match seen.hold(host)? {
+    match seen.hold(host) {
         Some((netns, _)) => pins.add(&netns, name),
         None => Err(Error::new(format!("{} has ended meanwhile", container::label(&seen.container)))),
     }

@@ -22,13 +22,10 @@ pub fn directory(host: &Host) -> &'static [u8] {
 }
 
 /// The names in the directory, sorted.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn names(host: &Host) -> Result<Vec<Bytes>> {
-    let mut names = host.entries(directory(host))?;
+pub fn names(host: &Host) -> Vec<Bytes> {
+    let mut names = host.entries(directory(host));
     names.sort();
-    Ok(names)
+    names
 }
 
 /// Opens the entry `name`; None where there is none.
@@ -40,10 +37,7 @@ pub fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
         return Ok(None);
     }
     let path = join(&[directory(host), b"/", name]);
-    let located = match host.locate(path, Links::Keep) {
-        Ok(located) => located,
-        Err(e) => return host.excuse(path, e).map(|()| None),
-    };
+    let Some(located) = host.unless(path, host.locate(path, Links::Keep)) else { return Ok(None) };
     let cannot = |e| Error::cannot(format_args!("open {}", quoted(&path)), e);
     if file_type(&located).map_err(cannot)? == FileType::Symlink {
         return follow(host, located, path).map(Some);

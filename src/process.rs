@@ -7,11 +7,12 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, decimal, keep};
+use crate::console::give_up;
 use crate::content::{Content, read_all};
-use crate::error::{Error, Result};
-use crate::host::Host;
+use crate::error::Error;
+use crate::host::{Host, each_name};
 use crate::netns::NetNs;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -45,7 +46,7 @@ impl Process {
     ///
     /// # Errors
     /// The errno of open(2) on its directory.
-    pub fn hold(host: &Host, pid: u32) -> std::result::Result<Option<Process>, Errno> {
+    pub fn hold(host: &Host, pid: u32) -> Result<Option<Process>, Errno> {
         match host.open_proc(&pid.to_string(), OFlags::PATH | OFlags::DIRECTORY) {
             Ok(dir) => Ok(Some(Process { pid, dir })),
             Err(e) if is_gone(e) => Ok(None),
@@ -57,7 +58,7 @@ impl Process {
     ///
     /// # Errors
     /// The errno of openat(2): ESRCH or ENOENT when the process is gone.
-    pub fn open(&self, name: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+    pub fn open(&self, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
         openat(&self.dir, name, flags | OFlags::CLOEXEC, Mode::empty())
     }
 
@@ -65,7 +66,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn read(&self, name: &str) -> std::result::Result<Content, Errno> {
+    pub fn read(&self, name: &str) -> Result<Content, Errno> {
         const MOST: usize = 1 << 20;
         read_all(self.open(name, OFlags::RDONLY)?, 4095, MOST)?.ok_or(Errno::FBIG)
     }
@@ -74,7 +75,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn stat(&self) -> std::result::Result<Stat, Errno> {
+    pub fn stat(&self) -> Result<Stat, Errno> {
         parse_stat(&self.read("stat")?).ok_or(Errno::SRCH)
     }
 
@@ -82,7 +83,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`]; ENOENT also when it is a zombie.
-    pub fn netns(&self) -> std::result::Result<NetNs, Errno> {
+    pub fn netns(&self) -> Result<NetNs, Errno> {
         NetNs::of_link(self.open("ns/net", OFlags::RDONLY)?)
     }
 
@@ -90,7 +91,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn cgroups(&self) -> std::result::Result<Vec<Bytes>, Errno> {
+    pub fn cgroups(&self) -> Result<Vec<Bytes>, Errno> {
         Ok(cgroup_paths(&self.read("cgroup")?).map(keep).collect())
     }
 
@@ -98,7 +99,7 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn nested_pids(&self) -> std::result::Result<Vec<u32>, Errno> {
+    pub fn nested_pids(&self) -> Result<Vec<u32>, Errno> {
         Ok(parse_nspid(&self.read("status")?))
     }
 
@@ -106,7 +107,7 @@ impl Process {
     ///
     /// # Errors
     /// The errno of fstat(2).
-    pub fn owner(&self) -> std::result::Result<u32, Errno> {
+    pub fn owner(&self) -> Result<u32, Errno> {
         Ok(fstat(&self.dir)?.st_uid)
     }
 }
@@ -188,15 +189,18 @@ pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
 }
 
 /// The pids of a machine, in the order of its /proc.
-///
-/// # Errors
-/// Where /proc cannot be listed.
-pub fn all_pids(host: &Host) -> Result<Vec<u32>> {
-    let listed = host
-        .open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY)
-        .and_then(crate::host::names_in)
-        .map_err(|e| Error::cannot(format_args!("list /proc"), e))?;
-    Ok(listed.iter().filter_map(|name| parse_pid(name)).collect())
+pub fn all_pids(host: &Host) -> Vec<u32> {
+    let mut pids = Vec::new();
+    let listed = host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY).and_then(|proc| {
+        each_name(proc.as_fd(), &mut |name, _| {
+            pids.extend(parse_pid(name));
+            true
+        })
+    });
+    if let Err(e) = listed {
+        give_up(&Error::cannot(format_args!("list /proc"), e));
+    }
+    pids
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
         (_, Ok(Some(netns))) => Ok(of_pin(netns, name)),
         (_, Err(error)) => Err(error),
         (Outcome::Stopped(error), Ok(None)) => Err(error),
-        (Outcome::Unknown, Ok(None)) => Err(container::unknown(host, "container or pin", name, &pinned::names(host)?)?),
+        (Outcome::Unknown, Ok(None)) => Err(container::unknown(host, "container or pin", name, &pinned::names(host))),
     }
 }
 
@@ -97,7 +97,7 @@ fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
     match container::find(host, name)? {
         Outcome::Running(running) => Ok(of_running(running)),
         Outcome::Stopped(error) => Err(error),
-        Outcome::Unknown => Err(container::unknown(host, "container", name, &[])?),
+        Outcome::Unknown => Err(container::unknown(host, "container", name, &[])),
     }
 }
 
@@ -109,7 +109,7 @@ fn of_running(running: container::Running) -> Found {
 fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
     match pinned::open(host, name)? {
         Some(netns) => Ok(of_pin(netns, name)),
-        None => Err(container::unknown_pin(host, name, &pinned::names(host)?)),
+        None => Err(container::unknown_pin(host, name, &pinned::names(host))),
     }
 }
 
@@ -140,7 +140,7 @@ fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
 fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
     let dirs = cgroup::directories(host, text)?;
     let label = format!("cgroup {}", quoted(text));
-    let mut members = cgroup::members(host, &dirs)?;
+    let mut members = cgroup::members(host, &dirs);
     if members.len() > 1 {
         return Err(cgroup::several(text, &members));
     }
@@ -154,7 +154,7 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
 /// The namespace with this inode, held by a process, a thread or a mount.
 fn by_inode(host: &Host, inode: u64) -> Result<Found> {
     let label = format!("network namespace {inode}");
-    if let Some((netns, process)) = namespaces::by_inode(host, inode)? {
+    if let Some((netns, process)) = namespaces::by_inode(host, inode) {
         return Ok(Found { netns, label, process, pin: None });
     }
     Err(Error::new(format!("no {label}{}", host.but_unread()))

@@ -6,7 +6,6 @@
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init};
 use crate::bytes::{Bytes, contains, join, keep};
-use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
@@ -25,17 +24,14 @@ const DEFAULT_ROOT: &[u8] = b"/run/containerd/runc";
 const DOCKERS: &[u8] = b"moby";
 
 /// Every task of every namespace but Docker's.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
-    for (tasks, namespace) in namespaces(host, base)? {
-        let nerdctls = nerdctl_names(host, base, namespace)?;
-        for id in oci::ids(host, tasks)? {
+pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) {
+    for (tasks, namespace) in namespaces(host, base) {
+        let nerdctls = nerdctl_names(host, base, namespace);
+        for id in oci::ids(host, tasks) {
             let bundle = join(&[tasks, b"/", id]);
             let config = join(&[bundle, b"/config.json"]);
             let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
-            let named = parsed(host, config, |text| if mentioned(text) { name_in(text) } else { Ok(None) })?;
+            let named = parsed(host, config, |text| if mentioned(text) { name_in(text) } else { Ok(None) });
             let (named, owner) = named.map_or((None, 0), |(named, owner)| (named, owner));
             let given = nerdctls.iter().find(|(of, _)| *of == id).map(|(_, name)| *name);
             let (engine, name) = match (named, given) {
@@ -44,29 +40,23 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Conta
                 (Some(named), None) => named,
                 (None, None) => ("containerd", id),
             };
-            let dir = runtime_root(host, base, bundle, namespace)?;
-            let owner = if base.owner == 0 { owner } else { base.owner };
-            out.push(Container { engine, name, id, evidence: Evidence::Oci(vec![dir].leak()), owner });
+            let dir = runtime_root(host, base, bundle, namespace);
+            let evidence = Evidence::Oci(vec![dir].leak());
+            out.push(Container { engine, name, id, evidence, owner: base.writer(owner) });
         }
     }
-    Ok(())
 }
 
 /// The runtime's records of an ID, in any namespace but Docker's.
-///
-/// # Errors
-/// As [`Host::file`].
-pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
-    let mut found = Vec::new();
-    for (tasks, namespace) in namespaces(host, base)? {
-        let dir = runtime_root(host, base, join(&[tasks, b"/", id]), namespace)?;
-        found.extend(oci::init(host, base, dir, id)?);
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
+    for (tasks, namespace) in namespaces(host, base) {
+        let dir = runtime_root(host, base, join(&[tasks, b"/", id]), namespace);
+        out.extend(oci::init(host, base, dir, id));
     }
-    Ok(found)
 }
 
 /// The task directories, with the namespace of each.
-fn namespaces(host: &Host, base: &Base) -> Result<Vec<(Bytes, Bytes)>> {
+fn namespaces(host: &Host, base: &Base) -> Vec<(Bytes, Bytes)> {
     let states = match base.owner {
         0 => STATES.to_vec(),
         _ => vec![join(&[base.run, &b"/containerd"[..]])],
@@ -74,41 +64,41 @@ fn namespaces(host: &Host, base: &Base) -> Result<Vec<(Bytes, Bytes)>> {
     let mut found = Vec::new();
     for state in states {
         let tasks = join(&[state, b"/io.containerd.runtime.v2.task"]);
-        for namespace in oci::ids(host, tasks)?.into_iter().filter(|name| *name != DOCKERS) {
+        for namespace in oci::ids(host, tasks).into_iter().filter(|name| *name != DOCKERS) {
             found.push((join(&[tasks, b"/", namespace]), namespace));
         }
     }
-    Ok(found)
+    found
 }
 
 /// Where the runtime of a bundle keeps its state.
-fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Result<Bytes> {
+fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Bytes {
     let options = join(&[bundle, b"/options.json"]);
     let told = parsed(host, options, |text| {
         let [root] = select(text, [&["root"]])?;
         Ok(root.and_then(Value::string).map(|root| keep(root.as_bytes())))
-    })?;
+    });
     let root = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/")).unwrap_or(keep(DEFAULT_ROOT));
     // A rootless containerd sees its own directory at this path.
     let root = match root.strip_prefix(b"/run/").filter(|below| below.starts_with(b"containerd/")) {
         Some(below) if base.owner != 0 => join(&[base.run, &b"/"[..], below]),
         _ => root,
     };
-    Ok(join(&[root, b"/", namespace]))
+    join(&[root, b"/", namespace])
 }
 
 /// The IDs of the containers of a namespace, with the names that nerdctl keeps for them.
-fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<Vec<(Bytes, Bytes)>> {
+fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Vec<(Bytes, Bytes)> {
     let top = match (&base.home, base.owner) {
         (_, 0) => &b"/var/lib/nerdctl"[..],
         (Some(home), _) => join(&[home, &b"/.local/share/nerdctl"[..]]),
-        (None, _) => return Ok(Vec::new()),
+        (None, _) => return Vec::new(),
     };
     let mut found = Vec::new();
-    for hash in host.entries(top)? {
+    for hash in host.entries(top) {
         let dir = join(&[top, b"/", hash, b"/names/", namespace]);
-        for name in host.entries(dir)? {
-            let file = host.file(join(&[dir, b"/", name]))?;
+        for name in host.entries(dir) {
+            let file = host.file(join(&[dir, b"/", name]));
             // Empty after a crash of nerdctl.
             let id = file.map_or(&b""[..], |file| keep(file.bytes.trim_ascii()));
             if !id.is_empty() {
@@ -116,14 +106,14 @@ fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Result<Vec<(Byte
             }
         }
     }
-    Ok(found)
+    found
 }
 
 /// The engine and name that a bundle's annotations tell.
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Bytes)>, Refused> {
+pub fn name_in(text: &[u8]) -> Result<Option<(&'static str, Bytes)>, Refused> {
     let found = select(
         text,
         [

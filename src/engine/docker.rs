@@ -5,67 +5,48 @@
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init, k8s_name};
 use crate::bytes::{Bytes, contains, join, keep};
-use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
 /// Every container of a base's data-roots.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
-    let places = Places::of(host, base)?;
+pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) {
+    let places = Places::of(host, base);
     for root in &places.data {
-        containers(host, base, &places, root, needle, out)?;
+        containers(host, base, &places, root, needle, out);
         // With userns-remap each mapping has a data-root of its own inside, UID.GID.
-        for name in host.entries(root)?.iter().filter(|name| is_mapping(name)) {
-            containers(host, base, &places, join(&[root, &b"/"[..], name]), needle, out)?;
+        for name in host.entries(root).iter().filter(|name| is_mapping(name)) {
+            containers(host, base, &places, join(&[root, &b"/"[..], name]), needle, out);
         }
     }
-    Ok(())
 }
 
 /// The runtime's record of a full ID.
-///
-/// # Errors
-/// As [`Host::file`].
-pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
-    let mut found = Vec::new();
-    for dir in Places::of(host, base)?.oci() {
-        found.extend(oci::init(host, base, dir, id)?);
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
+    for dir in Places::of(host, base).oci() {
+        out.extend(oci::init(host, base, dir, id));
     }
-    Ok(found)
 }
 
-fn containers(
-    host: &Host,
-    base: &Base,
-    places: &Places,
-    root: &[u8],
-    needle: Option<&[u8]>,
-    out: &mut Vec<Container>,
-) -> Result<()> {
+fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Option<&[u8]>, out: &mut Vec<Container>) {
     let dir = join(&[root, b"/containers"]);
     let oci: &'static [Bytes] = places.oci().leak();
-    for id in oci::ids(host, dir)? {
+    for id in oci::ids(host, dir) {
         let path = join(&[dir, b"/", id, b"/config.v2.json"]);
         // A cheap search first: with a thousand containers strict parsing of all takes its time.
         let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
-        let name = parsed(host, path, |text| if mentioned(text) { name_in(text, id) } else { Ok(None) })?;
+        let name = parsed(host, path, |text| if mentioned(text) { name_in(text, id) } else { Ok(None) });
         if let Some((Some(name), owner)) = name {
             let (engine, name) = k8s_name::parse(name).map_or(("docker", name), |pod| ("k8s", pod));
-            let owner = if base.owner == 0 { owner } else { base.owner };
-            out.push(Container { engine, name, id, evidence: Evidence::Oci(oci), owner });
+            out.push(Container { engine, name, id, evidence: Evidence::Oci(oci), owner: base.writer(owner) });
         }
     }
-    Ok(())
 }
 
 /// The name that a config.v2.json gives the container whose directory it is in.
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn name_in(text: &[u8], id: &[u8]) -> std::result::Result<Option<Bytes>, Refused> {
+pub fn name_in(text: &[u8], id: &[u8]) -> Result<Option<Bytes>, Refused> {
     let [found_id, name] = select(text, [&["ID"], &["Name"]])?;
     let matches = found_id.and_then(Value::string).is_some_and(|found| found.as_bytes() == id);
     let name = name.and_then(Value::string).filter(|_| matches);
@@ -85,7 +66,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(host: &Host, base: &Base) -> Result<Places> {
+    fn of(host: &Host, base: &Base) -> Places {
         let (mut places, config) = match (&base.home, base.owner) {
             (_, 0) => (
                 Places {
@@ -104,24 +85,23 @@ impl Places {
             (None, _) => (Places { data: vec![], exec: vec![join(&[base.run, &b"/docker"[..]])] }, None),
         };
         if let Some(config) = config {
-            places.add_configured(host, config)?;
+            places.add_configured(host, config);
         }
-        Ok(places)
+        places
     }
 
-    fn add_configured(&mut self, host: &Host, config: &[u8]) -> Result<()> {
+    fn add_configured(&mut self, host: &Host, config: &[u8]) {
         let read = parsed(host, config, |text| {
             let found = select(text, [&["data-root"], &["graph"], &["exec-root"]])?;
             Ok(found.map(|value| value.and_then(Value::string).map(|path| keep(path.as_bytes()))))
-        })?;
-        let Some(([data, graph, exec], _)) = read else { return Ok(()) };
+        });
+        let Some(([data, graph, exec], _)) = read else { return };
         self.data.extend(data.into_iter().chain(graph).filter(|path| path.starts_with(b"/")));
         self.exec.extend(exec.filter(|path| path.starts_with(b"/")));
         for list in [&mut self.data, &mut self.exec] {
             list.sort();
             list.dedup();
         }
-        Ok(())
     }
 
     /// Where the runtime keeps its state, whichever runtime it is.

@@ -4,9 +4,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Base, Container, Evidence, Init};
+use super::{Base, Container, Evidence};
 use crate::bytes::{Bytes, join, keep};
-use crate::error::Result;
 use crate::host::Host;
 use crate::root::Links;
 use rustix::fs::fstat;
@@ -16,29 +15,14 @@ const LOGS: &[u8] = b"/var/log/containers";
 const MIN_ID: usize = 12;
 
 /// Every container that has a log.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
     if base.owner != 0 {
-        return Ok(());
+        return;
     }
-    let owner = match host.locate(LOGS, Links::Follow).and_then(fstat) {
-        Ok(stat) => stat.st_uid,
-        Err(e) => return host.excuse(LOGS, e),
-    };
-    for (name, id) in host.entries(LOGS)?.iter().filter_map(|log| parse(log)) {
-        out.push(Container { engine: "k8s", name, id, evidence: Evidence::Anywhere, owner });
+    let Some(stat) = host.unless(LOGS, host.locate(LOGS, Links::Follow).and_then(fstat)) else { return };
+    for (name, id) in host.entries(LOGS).iter().filter_map(|log| parse(log)) {
+        out.push(Container { engine: "k8s", name, id, evidence: Evidence::Anywhere, owner: stat.st_uid });
     }
-    Ok(())
-}
-
-/// Nothing: the runtime below has the record.
-///
-/// # Errors
-/// None.
-pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
-    Ok(Vec::new())
 }
 
 /// `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.

@@ -3,10 +3,9 @@
 #![forbid(unsafe_code)]
 
 use super::oci;
-use super::{Base, Container, Evidence, Init};
+use super::{Base, Container, Evidence};
 use crate::bytes::{Bytes, join};
 use crate::cgroup;
-use crate::error::Result;
 use crate::host::{Host, is_directory};
 
 /// Whose containers a name may be, by the directories that keep them.
@@ -19,15 +18,12 @@ const HOMES: &[(&str, &[u8])] = &[
 const PAYLOAD: &[u8] = b"lxc.payload.";
 
 /// Every running container by its cgroup (LXC inside another container is that one's own affair), then those that only have a directory.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
     if base.owner != 0 {
-        return Ok(());
+        return;
     }
     let mut seen: Vec<(&str, Bytes)> = Vec::new();
-    for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &cgroup::is_container)? {
+    for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &cgroup::is_container) {
         let component = dir.rsplit(|b| *b == b'/').next().unwrap_or_default();
         let name = &component[PAYLOAD.len()..];
         let engine = engine_of(host, name);
@@ -36,26 +32,17 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
             continue;
         }
         seen.push((engine, name));
-        let owner = cgroup::owner_above(host, std::slice::from_ref(&dir))?;
+        let owner = cgroup::owner_above(host, std::slice::from_ref(&dir));
         out.push(Container { engine, id: name, name, evidence: Evidence::Cgroup(dir), owner });
     }
     for (engine, home) in HOMES {
-        for name in oci::ids(host, home)?.into_iter().filter(|name| !seen.contains(&(engine, name))) {
+        for name in oci::ids(host, home).into_iter().filter(|name| !seen.contains(&(engine, name))) {
             let known = is_directory(host, join(&[home, &b"/"[..], name]));
             if known {
                 out.push(Container { engine, id: name, name, evidence: Evidence::Oci(&[]), owner: 0 });
             }
         }
     }
-    Ok(())
-}
-
-/// Nothing: there is no ID.
-///
-/// # Errors
-/// None.
-pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
-    Ok(Vec::new())
 }
 
 /// Whose container a payload is, by the directory that keeps it.

@@ -6,31 +6,27 @@ use super::oci;
 use super::{Base, Container, Evidence, Init};
 use crate::bytes::{Bytes, join, keep};
 use crate::cgroup;
-use crate::error::Result;
 use crate::host::Host;
 use crate::process::parse_pid;
 
 const MACHINES: &[u8] = b"/run/systemd/machines";
 
 /// Every registered machine that is a container.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
     if base.owner != 0 {
-        return Ok(());
+        return;
     }
     // The links `unit:SCOPE` beside them lead to the same files.
-    for name in oci::ids(host, MACHINES)?.into_iter().filter(|name| !name.contains(&b':')) {
+    for name in oci::ids(host, MACHINES).into_iter().filter(|name| !name.contains(&b':')) {
         let path = join(&[MACHINES, b"/", name]);
-        let Some(file) = host.file(path)? else { continue };
+        let Some(file) = host.file(path) else { continue };
         let value = |key: &str| value(&file.bytes, key);
         if value("CLASS") == Some(b"vm") {
             continue;
         }
         let Some(pid) = value("LEADER").and_then(parse_pid) else { continue };
         let unit = value("SCOPE").or_else(|| value("UNIT")).unwrap_or_default();
-        let evidence = match group(host, unit)? {
+        let evidence = match group(host, unit) {
             Some(dir) => Evidence::Cgroup(dir),
             None => {
                 Evidence::Init(Init { pid, start: None, inode: None, sandbox: None, owner: file.owner, file: path })
@@ -38,32 +34,23 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         };
         out.push(Container { engine: "machine", id: name, name, evidence, owner: file.owner });
     }
-    Ok(())
-}
-
-/// Nothing: there is no ID.
-///
-/// # Errors
-/// None.
-pub fn state(_: &Host, _: &Base, _: &[u8]) -> Result<Vec<Init>> {
-    Ok(Vec::new())
 }
 
 /// The cgroup of a machine's unit; nspawn's own processes are in `supervisor` beside `payload`.
-fn group(host: &Host, unit: &[u8]) -> Result<Option<Bytes>> {
+fn group(host: &Host, unit: &[u8]) -> Option<Bytes> {
     if unit.is_empty() || unit.contains(&b'/') || unit.starts_with(b".") {
-        return Ok(None);
+        return None;
     }
-    for top in cgroup::hierarchies(host)? {
+    for top in cgroup::hierarchies(host) {
         let dir = join(&[top, b"/machine.slice/", unit]);
         let payload = join(&[dir, b"/payload"]);
         for dir in [payload, dir] {
-            if cgroup::is_cgroup(host, dir)? {
-                return Ok(Some(dir));
+            if cgroup::is_cgroup(host, dir) {
+                return Some(dir);
             }
         }
     }
-    Ok(None)
+    None
 }
 
 /// The value of `KEY=` in an environment file, without quotes and C escapes.

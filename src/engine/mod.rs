@@ -17,7 +17,6 @@ pub mod sandbox;
 pub mod storage;
 
 use crate::bytes::{Bytes, decimal, keep};
-use crate::error::Result;
 use crate::host::Host;
 use crate::sys::variable;
 use rustix::process::geteuid;
@@ -32,6 +31,13 @@ pub struct Base {
     pub run: Bytes,
     /// The user's home directory; None for the system's engines and where it is unknown.
     pub home: Option<Bytes>,
+}
+
+impl Base {
+    /// Who could have written a file of this base's that `owner` has.
+    pub fn writer(&self, owner: u32) -> u32 {
+        if self.owner == 0 { owner } else { self.owner }
+    }
 }
 
 /// A container, as its engine names it.
@@ -89,7 +95,7 @@ pub struct Sandbox {
 }
 
 /// Adds every container of a base. With a needle, those whose files do not contain it may be left out unparsed.
-pub type Each = fn(&Host, &Base, Option<&[u8]>, &mut Vec<Container>) -> Result<()>;
+pub type Each = fn(&Host, &Base, Option<&[u8]>, &mut Vec<Container>);
 
 /// One row of the table of engines.
 pub struct Engine {
@@ -97,29 +103,29 @@ pub struct Engine {
     pub words: &'static [&'static str],
     /// Every container it knows.
     pub each: Each,
-    /// The records of a container by its full ID.
-    pub state: fn(&Host, &Base, &[u8]) -> Result<Vec<Init>>,
+    /// Adds the records of a container by its full ID.
+    pub state: fn(&Host, &Base, &[u8], &mut Vec<Init>),
 }
 
 /// All engines; what names a container stands before what runs it.
 pub static ENGINES: &[Engine] = &[
-    Engine { words: &["k8s"], each: kubernetes::each, state: kubernetes::state },
+    Engine { words: &["k8s"], each: kubernetes::each, state: no_state },
     Engine { words: &["docker"], each: docker::each, state: docker::state },
     Engine { words: &["podman"], each: storage::each, state: storage::state },
-    Engine { words: &["lxc", "incus", "lxd"], each: lxc::each, state: lxc::state },
-    Engine { words: &["machine"], each: machine::each, state: machine::state },
+    Engine { words: &["lxc", "incus", "lxd"], each: lxc::each, state: no_state },
+    Engine { words: &["machine"], each: machine::each, state: no_state },
     Engine { words: &["gvisor", "kata"], each: sandbox::each, state: sandbox::state },
     Engine { words: &["containerd", "nerdctl"], each: containerd::each, state: containerd::state },
     Engine { words: &["runc", "crun", "youki"], each: runtimes::each, state: runtimes::state },
 ];
 
+/// An engine's records beyond what its `each` tells: none.
+fn no_state(_: &Host, _: &Base, _: &[u8], _: &mut Vec<Init>) {}
+
 /// Whose engines this caller looks at: the system's, then for root every user's, else the caller's own.
 ///
 /// Root's environment is not asked: sudo may have kept the user's.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn bases(host: &Host) -> Result<Vec<Base>> {
+pub fn bases(host: &Host) -> Vec<Base> {
     let mut bases = vec![Base { owner: 0, run: &b"/run"[..], home: None }];
     let caller = geteuid().as_raw();
     if caller != 0 {
@@ -127,25 +133,25 @@ pub fn bases(host: &Host) -> Result<Vec<Base>> {
         let run = run.unwrap_or_else(|| keep(format!("/run/user/{caller}")));
         let home = variable(c"HOME").map(CStr::to_bytes);
         bases.push(Base { owner: caller, run, home });
-        return Ok(bases);
+        return bases;
     }
     let mut uids: Vec<u32> = host
-        .entries(b"/run/user")?
+        .entries(b"/run/user")
         .iter()
         .filter_map(|name| decimal(name)?.try_into().ok())
         .filter(|uid| *uid != 0)
         .collect();
     if uids.is_empty() {
-        return Ok(bases);
+        return bases;
     }
     uids.sort_unstable();
-    let passwd = host.file(b"/etc/passwd")?.map_or_else(Default::default, |file| file.bytes);
+    let passwd = host.file(b"/etc/passwd").map_or_else(Default::default, |file| file.bytes);
     bases.extend(uids.iter().map(|uid| Base {
         owner: *uid,
         run: keep(format!("/run/user/{uid}")),
         home: home_of(&passwd, *uid),
     }));
-    Ok(bases)
+    bases
 }
 
 /// The home directory of `uid`, by passwd(5).

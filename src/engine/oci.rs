@@ -61,44 +61,38 @@ pub fn is_id(id: &[u8]) -> bool {
 /// The record of container `id` below the runtime's root `dir`.
 ///
 /// A file that cannot be parsed is a note: it must not hide other containers.
-///
-/// # Errors
-/// As [`Host::file`].
-pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Result<Option<Init>> {
+pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Option<Init> {
     if !is_id(id) {
-        return Ok(None);
+        return None;
     }
     for name in [&b"state.json"[..], b"status"] {
         let path = join(&[dir, b"/", id, b"/", name]);
-        if let Some((record, owner)) = parsed(host, path, parse)? {
-            return Ok(record.map(|record| Init {
+        if let Some((record, owner)) = parsed(host, path, parse) {
+            return record.map(|record| Init {
                 pid: record.pid,
                 start: record.start,
                 inode: None,
                 sandbox: None,
-                owner: if base.owner == 0 { owner } else { base.owner },
+                owner: base.writer(owner),
                 file: path,
-            }));
+            });
         }
     }
-    Ok(None)
+    None
 }
 
-/// Reads and parses a file, twice where it was perhaps being rewritten in place; with its owner's uid.
-///
-/// # Errors
-/// As [`Host::file`]; what cannot be parsed is a note.
+/// Reads and parses a file, twice where it was perhaps being rewritten in place; with its owner's uid. What cannot be parsed is a note.
 pub fn parsed<T>(
     host: &Host,
     path: &[u8],
     parse: impl Fn(&[u8]) -> std::result::Result<T, Refused>,
-) -> Result<Option<(T, u32)>> {
+) -> Option<(T, u32)> {
     let mut value = None;
     let owner = read_twice(host, path, &mut |text| {
         value = Some(parse(text)?);
         Ok(())
-    })?;
-    Ok(value.zip(owner))
+    });
+    value.zip(owner)
 }
 
 /// The body of [`parsed`], which is there once whatever is parsed: the owner's uid, if `parse` accepted the file.
@@ -106,19 +100,19 @@ fn read_twice(
     host: &Host,
     path: &[u8],
     parse: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Refused>,
-) -> Result<Option<u32>> {
+) -> Option<u32> {
     let mut refused = None;
     for _ in 0..2 {
-        let Some(file) = host.file(path)? else { return Ok(None) };
+        let file = host.file(path)?;
         match parse(&file.bytes) {
-            Ok(()) => return Ok(Some(file.owner)),
+            Ok(()) => return Some(file.owner),
             Err(reason) => refused = Some(reason),
         }
     }
     if let Some(reason) = refused {
         host.console.note(format_args!("{} {reason}", quoted(path)));
     }
-    Ok(None)
+    None
 }
 
 /// The record in a file that the user named, and the uid of the file's owner.
@@ -150,14 +144,11 @@ fn directory_of(path: &[u8]) -> Option<Bytes> {
 }
 
 /// The containers that a runtime's root knows; names with a dot first are never containers.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn ids(host: &Host, dir: &[u8]) -> Result<Vec<Bytes>> {
-    let mut ids = host.entries(dir)?;
+pub fn ids(host: &Host, dir: &[u8]) -> Vec<Bytes> {
+    let mut ids = host.entries(dir);
     ids.retain(|id| !id.starts_with(b"."));
     ids.sort();
-    Ok(ids)
+    ids
 }
 
 /// The pid in a pid file: digits, perhaps a newline.

@@ -5,46 +5,30 @@
 use super::oci;
 use super::{Base, Container, Evidence, Init};
 use crate::bytes::{Bytes, join};
-use crate::error::Result;
 use crate::host::Host;
 use crate::root::Links;
 use rustix::fs::{FileType, fstat};
 
 /// Every container in the runtimes' default roots.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
     for (engine, dir) in roots(base) {
-        for id in oci::ids(host, dir)? {
+        for id in oci::ids(host, dir) {
             let path = join(&[dir, &b"/"[..], id]);
-            let stat = match host.locate(path, Links::Keep).and_then(fstat) {
-                Ok(stat) => stat,
-                Err(e) => {
-                    host.excuse(path, e)?;
-                    continue;
-                }
-            };
+            let Some(stat) = host.unless(path, host.locate(path, Links::Keep).and_then(fstat)) else { continue };
             if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                 continue;
             }
-            let owner = if base.owner == 0 { stat.st_uid } else { base.owner };
+            let owner = base.writer(stat.st_uid);
             out.push(Container { engine, name: id, id, evidence: Evidence::Oci(vec![dir].leak()), owner });
         }
     }
-    Ok(())
 }
 
 /// The record of an ID in any of the roots.
-///
-/// # Errors
-/// As [`Host::file`].
-pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
-    let mut found = Vec::new();
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
     for (_, dir) in roots(base) {
-        found.extend(oci::init(host, base, dir, id)?);
+        out.extend(oci::init(host, base, dir, id));
     }
-    Ok(found)
 }
 
 /// Each runtime's root below `/run`, or the user's; crun follows XDG_RUNTIME_DIR for root, too.

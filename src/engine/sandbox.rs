@@ -6,7 +6,6 @@
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init, Sandbox};
 use crate::bytes::{Bytes, join};
-use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, select};
 use crate::process::MAX_PID;
@@ -16,15 +15,12 @@ const GVISOR: &str =
 const KATA: &str = "is a virtual machine: its link can be seen here, the workload's own interfaces are inside";
 
 /// Every sandbox of either kind.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
-    for dir in gvisor_roots(host, base)? {
-        for file in oci::ids(host, dir)? {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+    for dir in gvisor_roots(host, base) {
+        for file in oci::ids(host, dir) {
             let Some((id, sandbox)) = gvisor_ids(file) else { continue };
             let sandbox = Sandbox { id: sandbox, note: GVISOR };
-            add(host, base, ("gvisor", id), sandbox, join(&[dir, b"/", file]), &["sandbox", "pid"], out)?;
+            add(host, base, ("gvisor", id), sandbox, join(&[dir, b"/", file]), &["sandbox", "pid"], out);
         }
     }
     for (root, name, key) in [
@@ -32,26 +28,24 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         (b"/vc/sbs", b"persist.json", &["HypervisorState", "Pid"]),
     ] {
         let root = join(&[base.run, root]);
-        for id in oci::ids(host, root)? {
+        for id in oci::ids(host, root) {
             let file = join(&[root, b"/", id, b"/", name]);
-            add(host, base, ("kata", id), Sandbox { id, note: KATA }, file, key, out)?;
+            add(host, base, ("kata", id), Sandbox { id, note: KATA }, file, key, out);
         }
     }
-    Ok(())
 }
 
 /// Nothing beyond what [`each`] tells: the file of an ID has the sandbox's name, too.
-///
-/// # Errors
-/// As [`each`].
-pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
     let mut all = Vec::new();
-    each(host, base, None, &mut all)?;
-    let records = all.into_iter().filter(|c| c.id == id).filter_map(|c| match c.evidence {
-        Evidence::Init(init) => Some(init),
-        _ => None,
-    });
-    Ok(records.collect())
+    each(host, base, None, &mut all);
+    for container in all {
+        if let Evidence::Init(init) = container.evidence
+            && container.id == id
+        {
+            out.push(init);
+        }
+    }
 }
 
 fn add(
@@ -62,20 +56,19 @@ fn add(
     file: Bytes,
     key: &[&str],
     out: &mut Vec<Container>,
-) -> Result<()> {
-    if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key))? {
-        let owner = if base.owner == 0 { owner } else { base.owner };
+) {
+    if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key)) {
+        let owner = base.writer(owner);
         let evidence = Evidence::Init(Init { pid, start: None, inode: None, sandbox: Some(sandbox), owner, file });
         out.push(Container { engine, name: id, id, evidence, owner });
     }
-    Ok(())
 }
 
 /// The pid at `key`, if it can be one.
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn pid_in(text: &[u8], key: &[&str]) -> std::result::Result<Option<u32>, Refused> {
+pub fn pid_in(text: &[u8], key: &[&str]) -> Result<Option<u32>, Refused> {
     let [pid] = select(text, [key])?;
     let pid = pid.and_then(|pid| pid.integer()).and_then(|pid| u32::try_from(pid).ok());
     Ok(pid.filter(|pid| (1..=MAX_PID).contains(pid)))
@@ -90,13 +83,13 @@ pub fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
     (!id.is_empty() && !sandbox.is_empty()).then_some((id, sandbox))
 }
 
-fn gvisor_roots(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
+fn gvisor_roots(host: &Host, base: &Base) -> Vec<Bytes> {
     let mut roots = vec![join(&[base.run, &b"/runsc"[..]])];
     let shim = join(&[base.run, &b"/containerd/runsc"[..]]);
-    for namespace in oci::ids(host, shim)? {
+    for namespace in oci::ids(host, shim) {
         roots.push(join(&[shim, b"/", namespace]));
     }
-    Ok(roots)
+    roots
 }
 
 #[cfg(test)]

@@ -6,52 +6,34 @@
 use super::oci::{self, parsed};
 use super::{Base, Container, Evidence, Init, k8s_name};
 use crate::bytes::{Bytes, join, keep};
-use crate::error::Result;
 use crate::host::Host;
 use crate::json::{Refused, Value, elements, select};
 
 /// Every container in a base's storage.
-///
-/// # Errors
-/// As [`Host::entries`].
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) -> Result<()> {
-    for dir in stores(host, base)? {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+    let dirs: &'static [Bytes] = runtime_roots(base).leak();
+    for dir in stores(host, base) {
         // Containers with --rm are in the volatile list.
         for list in [&b"/containers.json"[..], b"/volatile-containers.json"] {
-            let Some((named, owner)) = parsed(host, join(&[dir, list]), names_in)? else { continue };
+            let Some((named, owner)) = parsed(host, join(&[dir, list]), names_in) else { continue };
             for (id, name) in named {
                 let (engine, name) = k8s_name::parse(name).map_or(("podman", name), |pod| ("k8s", pod));
-                let dirs = runtime_roots(base);
-                let owner = if base.owner == 0 { owner } else { base.owner };
-                let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs.leak()) };
-                out.push(Container { engine, name, id, evidence, owner });
+                let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs) };
+                out.push(Container { engine, name, id, evidence, owner: base.writer(owner) });
             }
         }
     }
-    Ok(())
 }
 
 /// The runtime's record of a full ID, else CRI-O's.
-///
-/// # Errors
-/// As [`Host::file`].
-pub fn state(host: &Host, base: &Base, id: &[u8]) -> Result<Vec<Init>> {
-    for dir in runtime_roots(base) {
-        if let Some(init) = oci::init(host, base, dir, id)? {
-            return Ok(vec![init]);
-        }
-    }
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
     // Below, the ID is part of the directory, which oci::init does not check.
     if !oci::is_id(id) {
-        return Ok(Vec::new());
+        return;
     }
-    for dir in stores(host, base)? {
-        let own = join(&[dir, b"/", id]);
-        if let Some(init) = oci::init(host, base, own, b"userdata")? {
-            return Ok(vec![init]);
-        }
-    }
-    Ok(Vec::new())
+    let by_runtime = runtime_roots(base).into_iter().map(|dir| (dir, id));
+    let by_crio = stores(host, base).into_iter().map(|dir| (join(&[dir, b"/", id]), &b"userdata"[..]));
+    out.extend(by_runtime.chain(by_crio).find_map(|(dir, name)| oci::init(host, base, dir, name)));
 }
 
 /// An ID and a name.
@@ -61,7 +43,7 @@ pub type Named = (Bytes, Bytes);
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
+pub fn names_in(text: &[u8]) -> Result<Vec<Named>, Refused> {
     let mut found = Vec::new();
     for container in elements(text)? {
         let Some(container) = container.nested() else { continue };
@@ -75,12 +57,12 @@ pub fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
 }
 
 /// The directories DRIVER-containers of every graph root and run root.
-fn stores(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
+fn stores(host: &Host, base: &Base) -> Vec<Bytes> {
     let roots = match (&base.home, base.owner) {
         (_, 0) => vec![
             &b"/var/lib/containers/storage"[..],
             &b"/run/containers/storage"[..],
-            configured(host)?.unwrap_or_default(),
+            configured(host).unwrap_or_default(),
         ],
         (Some(home), _) => {
             vec![join(&[home, &b"/.local/share/containers/storage"[..]]), join(&[base.run, &b"/containers"[..]])]
@@ -89,18 +71,18 @@ fn stores(host: &Host, base: &Base) -> Result<Vec<Bytes>> {
     };
     let mut found = Vec::new();
     for root in roots.iter().filter(|root| !root.is_empty()) {
-        let names = host.entries(root)?;
+        let names = host.entries(root);
         found.extend(names.iter().filter(|n| n.ends_with(b"-containers")).map(|n| join(&[root, &b"/"[..], n])));
     }
     found.sort();
     found.dedup();
-    Ok(found)
+    found
 }
 
 /// The graph root that containers-storage.conf(5) moves the storage to.
-fn configured(host: &Host) -> Result<Option<Bytes>> {
-    let Some(file) = host.file(b"/etc/containers/storage.conf")? else { return Ok(None) };
-    Ok(graphroot(&file.bytes).filter(|root| root.starts_with(b"/")).map(keep))
+fn configured(host: &Host) -> Option<Bytes> {
+    let file = host.file(b"/etc/containers/storage.conf")?;
+    graphroot(&file.bytes).filter(|root| root.starts_with(b"/")).map(keep)
 }
 
 /// The value of a line `graphroot = "…"`.

@@ -110,7 +110,7 @@ impl<'h> Look<'h> {
                 None => &self.home,
                 Some(other) => match rows.get(other) {
                     None => continue,
-                    Some(row) => match row.namespace.open(self.host)? {
+                    Some(row) => match row.namespace.open(self.host) {
                         None => continue,
                         Some(netns) => {
                             opened = netns;

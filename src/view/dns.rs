@@ -133,7 +133,7 @@ fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
         Some(Target::Pid(pid)) => {
             by_pid(pid)?.filter(|held| held.netns().is_ok_and(|netns| netns.id == found.netns.id))
         }
-        _ => namespaces::by_inode(host, found.netns.id.ino)?.and_then(|(_, process)| process),
+        _ => namespaces::by_inode(host, found.netns.id.ino).and_then(|(_, process)| process),
     };
     process.ok_or_else(|| {
         let error =
