@@ -43,12 +43,24 @@ pub struct NsId {
     pub dev: u64,
 }
 
-/// An open network namespace.
+/// An open network namespace. One pointer, since it is handed from one module to the next all the way to COMMAND.
 #[derive(Debug)]
-pub struct NetNs {
+pub struct NetNs(Box<Held>);
+
+/// What a [`NetNs`] holds.
+#[derive(Debug)]
+pub struct Held {
     fd: OwnedFd,
     /// Its identity.
     pub id: NsId,
+}
+
+impl std::ops::Deref for NetNs {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.0
+    }
 }
 
 impl NetNs {
@@ -58,7 +70,7 @@ impl NetNs {
     /// The errno of fstat(2).
     pub fn of_link(fd: OwnedFd) -> std::result::Result<NetNs, Errno> {
         let id = id_of(&fd)?;
-        Ok(NetNs { fd, id })
+        Ok(NetNs(Box::new(Held { fd, id })))
     }
 
     /// The namespace we are in.
