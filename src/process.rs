@@ -22,10 +22,22 @@ pub const MAX_PID: u32 = 4_194_304;
 
 /// A process or thread, alive when it was opened.
 #[derive(Debug)]
-pub struct Process {
+pub struct Process(Box<Held>);
+
+/// What a [`Process`] holds.
+#[derive(Debug)]
+pub struct Held {
     /// Its id in the pid namespace of the host's /proc.
     pub pid: u32,
     dir: OwnedFd,
+}
+
+impl std::ops::Deref for Process {
+    type Target = Held;
+
+    fn deref(&self) -> &Held {
+        &self.0
+    }
 }
 
 /// What /proc/PID/stat says, proc_pid_stat(5).
@@ -48,7 +60,7 @@ impl Process {
     /// The errno of open(2) on its directory.
     pub fn hold(host: &Host, pid: u32) -> Result<Option<Process>, Errno> {
         match host.open_proc(&pid.to_string(), OFlags::PATH | OFlags::DIRECTORY) {
-            Ok(dir) => Ok(Some(Process { pid, dir })),
+            Ok(dir) => Ok(Some(Process(Box::new(Held { pid, dir })))),
             Err(e) if is_gone(e) => Ok(None),
             Err(e) => Err(e),
         }
