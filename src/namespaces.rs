@@ -128,7 +128,7 @@ impl Holder {
             }
             Holder::Mount(path) => {
                 let located = host.unless(path, host.locate(path, Links::Keep))?;
-                match NetNs::of_file(located, path) {
+                match NetNs::of_file(&located, path) {
                     Ok(netns) => (netns, None),
                     Err(error) if error.errno.is_some() => give_up(&error),
                     Err(_) => return None,

@@ -8,11 +8,10 @@ use crate::bytes::contains;
 use crate::console;
 use crate::error::{Error, FAILED, Result, describe};
 use crate::host::Host;
-use crate::root::{fd_path, reopen, type_name};
+use crate::root::{file_type, name_of, open_at, reopen, type_name};
 use crate::sys;
-use crate::text::quoted;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, openat, readlinkat, stat};
+use rustix::fs::{CWD, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{
@@ -78,42 +77,21 @@ impl NetNs {
     /// # Errors
     /// Where /proc does not show it.
     pub fn own() -> Result<NetNs> {
-        openat(CWD, c"/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        open_at(CWD, b"/proc/self/ns/net", OFlags::RDONLY)
             .and_then(NetNs::of_link)
             .map_err(|e| Error::cannot(format_args!("open our own network namespace"), e))
     }
 
-    /// Takes a located (O_PATH) file if it is a network namespace; `path` is for messages.
+    /// Opens a located (O_PATH) file if it is a network namespace; `path` is for messages.
     ///
     /// # Errors
     /// What it is instead.
-    pub fn of_file(located: OwnedFd, path: &[u8]) -> Result<NetNs> {
-        let cannot = |e| Error::cannot(format_args!("open {}", quoted(path)), e);
-        let kind = FileType::from_raw_mode(fstat(&located).map_err(cannot)?.st_mode);
-        let magic = fstatfs(&located).map_err(cannot)?.f_type as u64;
-        let label = readlinkat(CWD, fd_path(&located), Vec::new()).map_err(cannot)?;
-        let label = label.as_bytes();
-        // A file on disk has a path that starts with a slash here; only a namespace has `net:[N]`.
-        let is_namespace = magic == NSFS_MAGIC
-            || (magic == PROC_SUPER_MAGIC as u64 && !label.starts_with(b"/") && contains(label, b":["));
-        if !is_namespace {
-            return Err(Error::new(format!("{} is not a namespace but {}", quoted(path), type_name(kind))));
+    pub fn of_file(located: &OwnedFd, path: &[u8]) -> Result<NetNs> {
+        match verified(located) {
+            Ok(Ok(netns)) => Ok(netns),
+            Ok(Err(fault)) => Err(Error::of(path, &fault)),
+            Err(e) => Err(Error::cannot_at("open", path, e)),
         }
-        let fd = reopen(&located, OFlags::RDONLY).map_err(cannot)?;
-        // What is bound to a path is called by that path, so its kind must come from the kernel; where that does not tell,
-        // before 4.11, a bound namespace is left to the check of setns(2).
-        let kind = match sys::namespace_type(&fd) {
-            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) if label.starts_with(b"/") => "net",
-            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => {
-                label.split(|b| *b == b':').next().and_then(|kind| std::str::from_utf8(kind).ok()).unwrap_or_default()
-            }
-            kind => kind_name(kind.map_err(cannot)?),
-        };
-        if kind != "net" {
-            let an = if kind.starts_with('i') { "an" } else { "a" };
-            return Err(Error::new(format!("{} is {an} {kind} namespace, not a network namespace", quoted(path))));
-        }
-        NetNs::of_link(fd).map_err(cannot)
     }
 
     /// Whether it is the namespace we are in.
@@ -253,8 +231,38 @@ pub fn host_id(host: &Host) -> Option<NsId> {
     host.stat_proc("1/ns/net").or_else(|_| own_id()).ok()
 }
 
-fn kind_name(flag: u32) -> &'static str {
-    KINDS.iter().find(|(known, _)| *known == flag).map_or("strange", |(_, name)| name)
+/// What `located` holds, opened; or why that is no network namespace.
+fn verified(located: &OwnedFd) -> std::result::Result<std::result::Result<NetNs, String>, Errno> {
+    let file = file_type(located)?;
+    let magic = fstatfs(located)?.f_type as u64;
+    let label = name_of(located)?;
+    // A file on disk has a path that starts with a slash here; only a namespace has `net:[N]`.
+    let is_bound = label.starts_with(b"/");
+    let is_namespace = magic == NSFS_MAGIC || (magic == PROC_SUPER_MAGIC as u64 && !is_bound && contains(label, b":["));
+    if !is_namespace {
+        return Ok(Err(format!("is not a namespace but {}", type_name(file))));
+    }
+    let fd = reopen(located, OFlags::RDONLY)?;
+    // What is bound to a path is called by that path, so its kind must come from the kernel; where that does not tell,
+    // before 4.11, a bound namespace is left to the check of setns(2).
+    let kind = match sys::namespace_type(&fd) {
+        Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) if is_bound => "net",
+        Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => kind_name(0, label),
+        flag => kind_name(flag?, b""),
+    };
+    if kind != "net" {
+        let an = if kind.starts_with('i') { "an" } else { "a" };
+        return Ok(Err(format!("is {an} {kind} namespace, not a network namespace")));
+    }
+    NetNs::of_link(fd).map(Ok)
+}
+
+/// How a namespace's kind is called that has this flag or a label such as `net:[N]`.
+fn kind_name(flag: u32, label: &[u8]) -> &'static str {
+    let is_it = |(known, name): &&(u32, &str)| {
+        *known == flag || label.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b":"))
+    };
+    KINDS.iter().find(is_it).map_or("strange", |(_, name)| name)
 }
 
 fn id_of(fd: impl AsFd) -> std::result::Result<NsId, Errno> {
@@ -274,8 +282,11 @@ fn keep_capabilities() -> std::result::Result<(), Errno> {
     let mut sets = capabilities(None)?;
     sets.inheritable = sets.permitted;
     set_capabilities(None, sets)?;
-    for capability in CapabilitySet::all().iter().filter(|c| sets.permitted.contains(*c)) {
-        configure_capability_in_ambient_set(capability, true)?;
+    for bit in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        if sets.permitted.contains(capability) {
+            configure_capability_in_ambient_set(capability, true)?;
+        }
     }
     Ok(())
 }

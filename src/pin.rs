@@ -311,8 +311,8 @@ impl<'a> Directory<'a> {
         Ok(match kind {
             FileType::Symlink => Entry::Symlink,
             FileType::RegularFile if is_mounted => {
-                let held = located.try_clone().map_err(|e| cannot(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
-                Entry::Namespace(held, NetNs::of_file(located, self.path_of(name))?)
+                let netns = NetNs::of_file(&located, self.path_of(name))?;
+                Entry::Namespace(located, netns)
             }
             FileType::RegularFile if stat.st_size == 0 => Entry::Empty(stat),
             kind => Entry::Other(type_name(kind).into()),

@@ -42,7 +42,7 @@ pub fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     if file_type(&located).map_err(cannot)? == FileType::Symlink {
         return follow(host, located, path).map(Some);
     }
-    NetNs::of_file(located, path).map(Some)
+    NetNs::of_file(&located, path).map(Some)
 }
 
 /// Follows a symlink. One into /proc must not be older than the process, or its pid was reused since.
@@ -58,7 +58,7 @@ fn follow(host: &Host, link: OwnedFd, path: &[u8]) -> Result<NetNs> {
             rustix::io::Errno::NOENT => dangling(),
             e => cannot(e),
         })?;
-        return NetNs::of_file(located, path);
+        return NetNs::of_file(&located, path);
     };
     let process = Process::hold(host, pid).map_err(cannot)?.ok_or_else(dangling)?;
     let stat = process.stat().map_err(|_| dangling())?;

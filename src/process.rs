@@ -12,8 +12,9 @@ use crate::content::{Content, read_all};
 use crate::error::Error;
 use crate::host::{Host, each_name};
 use crate::netns::NetNs;
+use crate::root::open_at;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, fstat, openat};
+use rustix::fs::{OFlags, fstat};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
@@ -71,7 +72,7 @@ impl Process {
     /// # Errors
     /// The errno of openat(2): ESRCH or ENOENT when the process is gone.
     pub fn open(&self, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-        openat(&self.dir, name, flags | OFlags::CLOEXEC, Mode::empty())
+        open_at(self.dir.as_fd(), name.as_bytes(), flags)
     }
 
     /// All of a file of the process.

@@ -4,10 +4,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::keep;
+use crate::bytes::{Bytes, join, keep};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
-use rustix::io::Errno;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
+use rustix::io::{Errno, retry_on_intr};
 use std::ffi::CStr;
 
 /// Our own `/`, or a directory in its place.
@@ -33,13 +33,11 @@ impl Root {
     /// # Errors
     /// The errno of openat2(2). On kernels before 5.6 any symlink inside a [`Root::Directory`] gives ELOOP.
     pub fn locate(&self, path: &[u8], links: Links) -> Result<OwnedFd, Errno> {
-        let mut flags = OFlags::PATH | OFlags::CLOEXEC;
-        if links == Links::Keep {
-            flags |= OFlags::NOFOLLOW;
-        }
+        let flags = if links == Links::Keep { ITSELF } else { OFlags::PATH };
         match self {
-            Root::Own => openat(CWD, path, flags, Mode::empty()),
+            Root::Own => open_at(CWD, path, flags),
             Root::Directory(root) => {
+                let flags = flags | OFlags::CLOEXEC;
                 // EAGAIN: a rename or mount somewhere on the host raced with `..`; openat2(2) says to try again.
                 for _ in 0..100 {
                     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -57,14 +55,13 @@ impl Root {
 
 /// What openat2 does, one component at a time, refusing every symlink and `..` on the way.
 fn walk(root: BorrowedFd<'_>, path: &[u8], links: Links) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mut at = openat(root, c".", flags, Mode::empty())?;
+    let mut at = open_at(root, b".", ITSELF)?;
     let mut components = path.split(|b| *b == b'/').filter(|c| !c.is_empty() && c != b".").peekable();
     while let Some(component) = components.next() {
         if component == b".." {
             return Err(Errno::LOOP);
         }
-        at = openat(&at, component, flags, Mode::empty())?;
+        at = open_at(at.as_fd(), component, ITSELF)?;
         let keep = links == Links::Keep && components.peek().is_none();
         if !keep && file_type(&at)? == FileType::Symlink {
             return Err(Errno::LOOP);
@@ -73,12 +70,39 @@ fn walk(root: BorrowedFd<'_>, path: &[u8], links: Links) -> Result<OwnedFd, Errn
     Ok(at)
 }
 
+/// Holds a directory's entry itself, be it a symlink, without opening it in the sense of a device or FIFO.
+pub const ITSELF: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW);
+
+/// Opens what is there: openat(2). All descriptors of ours are close-on-exec.
+///
+/// # Errors
+/// The errno of openat(2).
+pub fn open_at(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    create_at(dir, path, flags, Mode::empty())
+}
+
+/// As [`open_at`], and what `flags` want created gets `mode`.
+///
+/// # Errors
+/// As [`open_at`].
+pub fn create_at(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    retry_on_intr(|| openat(dir, path, flags | OFlags::CLOEXEC, mode))
+}
+
 /// Opens anew, for reading, the file that `located` holds; no path is looked up a second time.
 ///
 /// # Errors
 /// The errno of open(2).
 pub fn reopen(located: impl AsFd, flags: OFlags) -> Result<OwnedFd, Errno> {
-    openat(CWD, fd_path(located), flags | OFlags::CLOEXEC, Mode::empty())
+    open_at(CWD, fd_path(located).to_bytes(), flags)
+}
+
+/// Opens anew, to be listed or locked, the directory that `located` holds.
+///
+/// # Errors
+/// The errno of openat(2).
+pub fn open_directory(located: &OwnedFd) -> Result<OwnedFd, Errno> {
+    open_at(located.as_fd(), b".", OFlags::RDONLY | OFlags::DIRECTORY)
 }
 
 /// `/proc/self/fd/N`: the path that means an open file whatever happens to its names.
@@ -88,8 +112,29 @@ pub fn fd_path(fd: impl AsFd) -> &'static CStr {
 
 /// `/proc/self/DIR/N` of an open file.
 pub fn own_path(dir: &str, fd: impl AsFd) -> &'static CStr {
-    let path = keep(format!("/proc/self/{dir}/{}\0", fd.as_fd().as_raw_fd()));
-    CStr::from_bytes_with_nul(path).unwrap_or_default()
+    let number = fd.as_fd().as_raw_fd().to_string();
+    c_string(&[b"/proc/self/", dir.as_bytes(), b"/", number.as_bytes()])
+}
+
+/// The parts one after the other, for the kernel. A path with a NUL, which no file has, is an empty one.
+pub fn c_string(parts: &[&[u8]]) -> &'static CStr {
+    CStr::from_bytes_with_nul(join(&[join(parts), b"\0"])).unwrap_or_default()
+}
+
+/// What an open file is called now; its label, where it is a namespace.
+///
+/// # Errors
+/// The errno of readlink(2).
+pub fn name_of(fd: impl AsFd) -> Result<Bytes, Errno> {
+    read_link(CWD, fd_path(fd))
+}
+
+/// What a symlink says.
+///
+/// # Errors
+/// The errno of readlinkat(2).
+pub fn read_link(dir: BorrowedFd<'_>, path: &CStr) -> Result<Bytes, Errno> {
+    readlinkat(dir, path, Vec::new()).map(|target| keep(target.into_bytes()))
 }
 
 /// The type of an open file.

@@ -120,7 +120,7 @@ fn of_pin(netns: NetNs, name: &[u8]) -> Found {
 fn by_file(host: &Host, path: &[u8]) -> Result<Found> {
     let located =
         host.locate(path, Links::Follow).map_err(|e| Error::cannot(format_args!("open {}", quoted(path)), e))?;
-    Ok(Found { netns: NetNs::of_file(located, path)?, label: quoted(path), process: None, pin: None })
+    Ok(Found { netns: NetNs::of_file(&located, path)?, label: quoted(path), process: None, pin: None })
 }
 
 fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
