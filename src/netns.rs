@@ -68,7 +68,7 @@ impl NetNs {
     /// # Errors
     /// The errno of fstat(2).
     pub fn of_link(fd: OwnedFd) -> std::result::Result<NetNs, Errno> {
-        let id = id_of(&fd)?;
+        let id = id_of(fd.as_fd())?;
         Ok(NetNs(Box::new(Held { fd, id })))
     }
 
@@ -146,7 +146,7 @@ impl NetNs {
             Err(Errno::NOTTY) => return Err(refused("without root this needs Linux 4.9")),
             Err(_) => return Err(refused("CAP_SYS_ADMIN in a user namespace outside your own")),
         };
-        let owning = id_of(&userns).map_err(|e| cannot_enter(whose, e))?;
+        let owning = id_of(userns.as_fd()).map_err(|e| cannot_enter(whose, e))?;
         if geteuid().is_root() || owning.ino == own.st_ino {
             return Err(in_userns(owning.ino));
         }
@@ -163,7 +163,7 @@ impl NetNs {
     /// Joins the owning user namespace, then this one, and sees to it that the rights this gives outlive exec.
     fn enter_by_userns(&self, whose: &str) -> Result<()> {
         let userns = self.userns_to_join(whose)?;
-        let ino = id_of(&userns).map_err(|e| cannot_enter(whose, e))?.ino;
+        let ino = id_of(userns.as_fd()).map_err(|e| cannot_enter(whose, e))?.ino;
         move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))
             .map_err(|e| Error::cannot(format_args!("join user namespace {ino} of {whose}"), e))?;
         self.set().map_err(|e| cannot_enter(whose, e))?;
@@ -265,7 +265,11 @@ fn kind_name(flag: u32, label: &[u8]) -> &'static str {
     KINDS.iter().find(is_it).map_or("strange", |(_, name)| name)
 }
 
-fn id_of(fd: impl AsFd) -> std::result::Result<NsId, Errno> {
+/// The identity of the file or namespace that a descriptor holds.
+///
+/// # Errors
+/// The errno of fstat(2).
+pub fn id_of(fd: BorrowedFd<'_>) -> std::result::Result<NsId, Errno> {
     fstat(fd).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
 }
 

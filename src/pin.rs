@@ -11,28 +11,32 @@ use crate::container::unknown_pin;
 use crate::error::{Error, Result, is_denied};
 use crate::host::Host;
 use crate::mounts::{self, mount_id};
-use crate::netns::NetNs;
+use crate::netns::{NetNs, id_of};
 use crate::pinned;
-use crate::root::{Links, fd_path, type_name};
+use crate::root::{ITSELF, Links, c_string, create_at, fd_path, open_at, open_directory, type_name};
 use crate::text::{quoted, shown};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, openat, stat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, stat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::thread::{Timespec, nanosleep};
 use std::cell::Cell;
-use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How long to wait for the directory's lock. Any user can hold it for ever.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How often to try to get the directory's lock, for 5 seconds in all. Any user can hold it for ever.
+const ATTEMPTS: u32 = 250;
 /// How long before the next attempt.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
 /// How long `ip netns add` may take from creating a file to binding onto it.
 const AT_WORK_SECONDS: u64 = 2;
 /// The mode of our files, by which a dead run's are known; `ip netns` makes its own with 0.
 const OURS: Mode = Mode::RUSR;
+const LOCKED: &str = "is locked by another process";
+
+/// What the kernel said.
+type Called<T> = std::result::Result<T, Errno>;
 
 /// Whether `name` can be that of a new pin.
 ///
@@ -45,7 +49,7 @@ pub fn valid_name(name: &[u8]) -> Result<()> {
         [b'-', ..] => "begins with -",
         _ if name.contains(&b'/') => "has a /",
         _ if name.len() > 255 => "is longer than 255 bytes",
-        _ if String::from_utf8_lossy(name).contains(char::is_control) => "has a control character",
+        _ if name.utf8_chunks().any(|chunk| chunk.valid().contains(char::is_control)) => "has a control character",
         _ => return Ok(()),
     };
     Err(Error::new(format!("pin name {} {fault}", quoted(name))))
@@ -56,39 +60,7 @@ pub fn valid_name(name: &[u8]) -> Result<()> {
 /// # Errors
 /// Where the name is another namespace's or another file's, or the kernel refuses. The directory's entries are as before then.
 pub fn pin(host: &Host, netns: &NetNs, name: &[u8]) -> Result<bool> {
-    valid_name(name)?;
     Pins::open(host)?.add(netns, name)
-}
-
-/// The directory of pins, ready for new ones.
-pub struct Pins<'a> {
-    directory: Directory<'a>,
-    /// Whether somebody was told that the host does not see them.
-    is_told: Cell<bool>,
-}
-
-impl<'a> Pins<'a> {
-    /// Makes it, locks it and makes it a shared mount, as far as that is needed and possible.
-    ///
-    /// # Errors
-    /// Where the kernel refuses.
-    pub fn open(host: &'a Host) -> Result<Pins<'a>> {
-        Ok(Pins { directory: Directory::open(host, true)?.shared()?, is_told: Cell::new(in_hosts_mounts(host)) })
-    }
-
-    /// As [`pin`].
-    ///
-    /// # Errors
-    /// As [`pin`].
-    pub fn add(&self, netns: &NetNs, name: &[u8]) -> Result<bool> {
-        valid_name(name)?;
-        let made = self.directory.pin(netns, name)?;
-        if made && !self.is_told.replace(true) {
-            let text = "is seen only in this mount namespace, which is not the host's";
-            self.directory.host.console.note(format_args!("pin {} {text}", quoted(name)));
-        }
-        Ok(made)
-    }
 }
 
 /// Removes the pin `name`, all layers of it, or what the old recipe or a dead run left in its place.
@@ -96,25 +68,26 @@ impl<'a> Pins<'a> {
 /// # Errors
 /// Where there is none, or something that may be somebody's.
 pub fn unpin(host: &Host, name: &[u8]) -> Result<()> {
-    let unknown = || unknown_pin(host, name, &pinned::names(host));
-    if name.is_empty() || name.contains(&b'/') || matches!(name, b"." | b"..") {
-        return Err(unknown());
+    let is_name = !(name.is_empty() || name.contains(&b'/') || matches!(name, b"." | b".."));
+    if is_name
+        && host.locate(pinned::directory(host), Links::Follow).err() != Some(Errno::NOENT)
+        && Pins::locked(host, false)?.place(name).remove()?
+    {
+        return Ok(());
     }
-    let directory = match host.locate(pinned::directory(host), Links::Follow) {
-        Err(Errno::NOENT) => return Err(unknown()),
-        _ => Directory::open(host, false)?,
-    };
-    if directory.remove(name)? { Ok(()) } else { Err(unknown()) }
+    Err(unknown_pin(host, name, &pinned::names(host)))
 }
 
 /// The directory of pins, locked if that was possible.
-struct Directory<'a> {
+pub struct Pins<'a> {
     host: &'a Host,
     path: &'static [u8],
     /// Its topmost mount.
     fd: OwnedFd,
     /// Holds the lock, which is one of the inode, whichever mount it was opened in.
     lock: Option<OwnedFd>,
+    /// Whether somebody was told that the host does not see them.
+    is_told: Cell<bool>,
 }
 
 /// What stands under a name.
@@ -123,251 +96,336 @@ enum Entry {
     Symlink,
     Namespace(OwnedFd, NetNs),
     /// Empty and not mounted on.
-    Empty(Stat),
-    Other(String),
+    Empty(Age),
+    Other(&'static str),
 }
 
-impl<'a> Directory<'a> {
-    fn open(host: &'a Host, create: bool) -> Result<Directory<'a>> {
+/// Whose an empty file may be.
+enum Age {
+    /// Nobody's any more.
+    Stray,
+    /// Another program's, which may be about to bind onto it.
+    Fresh,
+}
+
+impl<'a> Pins<'a> {
+    /// Makes it, locks it and makes it a shared mount, as far as that is needed and possible.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn open(host: &'a Host) -> Result<Box<Pins<'a>>> {
+        let mut pins = Pins::locked(host, true)?;
+        pins.share()?;
+        pins.is_told.set(in_hosts_mounts(host));
+        Ok(pins)
+    }
+
+    /// As [`pin`].
+    ///
+    /// # Errors
+    /// As [`pin`].
+    pub fn add(&self, netns: &NetNs, name: &[u8]) -> Result<bool> {
+        valid_name(name)?;
+        let made = self.place(name).pin(netns)?;
+        if made && !self.is_told.replace(true) {
+            let text = "is seen only in this mount namespace, which is not the host's";
+            self.host.console.note(format_args!("pin {} {text}", quoted(name)));
+        }
+        Ok(made)
+    }
+
+    fn locked(host: &'a Host, create: bool) -> Result<Box<Pins<'a>>> {
         let path = pinned::directory(host);
-        let first = match open_directory(host, path) {
-            Err(Errno::NOENT) if create => make_directory(host, path).and_then(|()| open_directory(host, path)),
+        let cannot_open = |e| refused(Error::cannot_at("open", path, e));
+        let first = match open_path(host, path) {
+            Err(Errno::NOENT) if create => make_directory(host, path).and_then(|()| open_path(host, path)),
             result => result,
         };
-        let first = first.map_err(|e| refused(format_args!("open {}", quoted(path)), e))?;
-        let locked = lock(&first).map_err(|e| Error::cannot(format_args!("lock {}", quoted(path)), e))?;
-        if !locked {
-            host.console.note(format_args!("{} is locked by another process", quoted(path)));
-        }
+        let first = first.map_err(cannot_open)?;
+        let lock = if lock(&first).map_err(|e| Error::cannot_at("lock", path, e))? {
+            Some(first)
+        } else {
+            host.console.note_of(path, LOCKED);
+            None
+        };
         // While we waited, it may have become a mount.
-        let fd = open_directory(host, path).map_err(|e| refused(format_args!("open {}", quoted(path)), e))?;
-        Ok(Directory { host, path, fd, lock: locked.then_some(first) })
+        let fd = open_path(host, path).map_err(cannot_open)?;
+        Ok(Box::new(Pins { host, path, fd, lock, is_told: Cell::new(true) }))
     }
 
     /// Makes it a shared mount in a peer group of its own, unless it is one or that would do harm.
+    fn share(&mut self) -> Result<()> {
+        let action = format!("make {} a shared mount", quoted(self.path));
+        match self.try_share() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.no_lock(&action)),
+            Err(e) => Err(refused(Error::cannot(format_args!("{action}"), e))),
+        }
+    }
+
+    /// As [`Pins::share`]; false where that is for who has the lock.
     ///
     /// In the group of /run every pin would be mounted twice. Over entries that others have mounted without a mount here, theirs
     /// could not be reached any more; out of the group of /run, hidden twins of theirs could not be unmounted any more.
-    fn shared(mut self) -> Result<Directory<'a>> {
+    fn try_share(&mut self) -> Called<bool> {
         let mounts = mounts::all(self.host);
-        let action = format!("make {} a shared mount", quoted(self.path));
-        let cannot = |e| refused(format_args!("{action}"), e);
-        let own = mount_id(&self.fd).map_err(cannot)?;
-        let above = openat(&self.fd, c"..", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).and_then(|fd| mount_id(&fd));
-        let above = above.map_err(cannot)?;
+        let own = mount_id(&self.fd)?;
+        let above = mount_id(&open_at(self.fd.as_fd(), b"..", OFlags::PATH)?)?;
         let is_mount = own != above;
-        if !mounts::below(&mounts, &self.fd).map_err(cannot)?.is_empty() {
-            return Ok(self);
+        if !mounts::below(&mounts, &self.fd)?.is_empty() {
+            return Ok(true);
         }
         let group = |id| mounts.iter().find(|mount| mount.id == id).and_then(|mount| mount.group);
         // Also the state that a run leaves which is killed half-way, and iproute2 before 7.0.
         if is_mount && group(own).is_some() && group(own) != group(above) {
-            return Ok(self);
+            return Ok(true);
         }
         if self.lock.is_none() {
-            return if is_mount { Ok(self) } else { Err(self.no_lock(&action)) };
+            return Ok(is_mount);
         }
         let place = fd_path(&self.fd);
         if !is_mount {
-            mount_bind(place, place).map_err(cannot)?;
-            self.fd = open_directory(self.host, self.path).map_err(cannot)?;
+            mount_bind(place, place)?;
+            self.fd = open_path(self.host, self.path)?;
         }
         let place = fd_path(&self.fd);
-        let changed = [MountPropagationFlags::PRIVATE, MountPropagationFlags::SHARED]
-            .into_iter()
-            .try_for_each(|kind| mount_change(place, kind));
+        let changed = mount_change(place, MountPropagationFlags::PRIVATE)
+            .and_then(|()| mount_change(place, MountPropagationFlags::SHARED));
         if changed.is_err() && !is_mount {
-            let _ = unmount(place, UnmountFlags::DETACH);
+            let _ = detach(&self.fd);
         }
-        changed.map_err(cannot)?;
-        Ok(self)
+        changed.map(|()| true)
     }
 
-    fn pin(&self, netns: &NetNs, name: &[u8]) -> Result<bool> {
-        let file = match self.create(name) {
-            Ok(file) => file,
-            Err(Errno::EXIST) => match self.adopt(netns, name)? {
-                Some(file) => file,
-                None => return Ok(false),
-            },
-            Err(e) => return Err(refused(format_args!("create {}", self.quoted(name)), e)),
-        };
-        // The umask may have taken the mode by which the file is known for ours.
-        let bound = retry_on_intr(|| fchmod(&file, OURS))
-            .and_then(|()| retry_on_intr(|| mount_bind(fd_path(netns), fd_path(&file))))
-            .map_err(|e| refused(format_args!("pin the namespace to {}", self.quoted(name)), e))
-            .and_then(|()| self.verify(netns, name));
-        if bound.is_err() {
-            self.undo(netns, name, &file);
-        }
-        bound.map(|()| true)
-    }
-
-    fn create(&self, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        retry_on_intr(|| openat(&self.fd, name, flags, OURS))
-    }
-
-    /// Takes what exists under the name: None where it is this namespace already, a dead run's file to bind onto otherwise.
-    fn adopt(&self, netns: &NetNs, name: &[u8]) -> Result<Option<OwnedFd>> {
-        let path = || self.quoted(name);
-        match self.entry(name)? {
-            Entry::Namespace(_, there) if there.id == netns.id => Ok(None),
-            Entry::Namespace(_, there) => Err(holds_another(name, &there)),
-            Entry::Symlink => {
-                Err(Error::new(format!("{} is a symbolic link, not a pin", path())).remedy(replace(name)))
-            }
-            Entry::Other(what) => Err(Error::new(format!("{} is not a pin but {what}", path()))),
-            Entry::Absent => Err(Error::new(format!("{} vanished while it was looked at", path())).remedy("try again")),
-            Entry::Empty(stat) => {
-                self.is_stray(name, &stat)?;
-                let cannot = |e| refused(format_args!("open {}", path()), e);
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                openat(&self.fd, name, flags, Mode::empty()).map(Some).map_err(cannot)
-            }
-        }
-    }
-
-    /// Whether an empty file is nobody's any more.
-    fn is_stray(&self, name: &[u8], stat: &Stat) -> Result<()> {
-        if self.lock.is_none() {
-            return Err(self.no_lock(&format!("use the empty file {}", self.quoted(name))));
-        }
-        let is_ours = Mode::from_raw_mode(stat.st_mode) == OURS;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if is_ours || now.abs_diff(stat.st_ctime as u64) > AT_WORK_SECONDS {
-            return Ok(());
-        }
-        let message = format!("{} is an empty file that another program may be about to make a pin", self.quoted(name));
-        Err(Error::new(message).remedy(format!("try again in {} seconds", AT_WORK_SECONDS + 1)))
-    }
-
-    fn verify(&self, netns: &NetNs, name: &[u8]) -> Result<()> {
-        match self.entry(name)? {
-            Entry::Namespace(_, there) if there.id == netns.id => Ok(()),
-            Entry::Namespace(_, there) => Err(holds_another(name, &there)),
-            _ => Err(Error::new(format!("{} was removed while it was made", self.quoted(name)))),
-        }
-    }
-
-    /// Takes back what a failed pin has done, and nothing that another did in its place meanwhile.
-    fn undo(&self, netns: &NetNs, name: &[u8], file: &OwnedFd) {
-        if let Ok(top) = self.locate(name)
-            && same_file(&top, netns)
-        {
-            let _ = unmount(fd_path(&top), UnmountFlags::DETACH);
-        }
-        if self.locate(name).is_ok_and(|top| same_file(&top, file)) {
-            let _ = unlinkat(&self.fd, name, AtFlags::empty());
-        }
-    }
-
-    /// Removes an entry; false where there is none.
-    fn remove(&self, name: &[u8]) -> Result<bool> {
-        let cannot = |action: &str, e| refused(format_args!("{action} {}", self.quoted(name)), e);
-        let unlink = || match unlinkat(&self.fd, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(true),
-            Err(Errno::BUSY) => Err(cannot("remove", Errno::BUSY)
-                .remedy(format!("it is mounted once more, hidden below the mount of {}", shown(self.path)))),
-            Err(e) => Err(cannot("remove", e)),
-        };
-        let mut was_pin = false;
-        loop {
-            match self.entry(name)? {
-                Entry::Absent => return Ok(was_pin),
-                Entry::Symlink => return unlink(),
-                // The descriptor says which mount, so nothing is followed and nothing else is hit.
-                Entry::Namespace(top, _) => {
-                    let done = retry_on_intr(|| unmount(fd_path(&top), UnmountFlags::DETACH));
-                    // EINVAL: not mounted any more, as somebody else was faster; or locked by the kernel, and still there.
-                    let is_gone = || mount_id(&top) != self.locate(name).and_then(|fd| mount_id(&fd));
-                    match done {
-                        Err(Errno::INVAL) if is_gone() => {}
-                        done => done.map_err(|e| cannot("unmount", e))?,
-                    }
-                    was_pin = true;
-                }
-                Entry::Empty(_) if was_pin => return unlink(),
-                Entry::Empty(stat) => {
-                    self.is_stray(name, &stat)?;
-                    return unlink();
-                }
-                Entry::Other(what) => {
-                    return Err(Error::new(format!("{} is not a pin but {what}", self.quoted(name))));
-                }
-            }
-        }
-    }
-
-    fn entry(&self, name: &[u8]) -> Result<Entry> {
-        let cannot = |e| refused(format_args!("open {}", self.quoted(name)), e);
-        let located = match self.locate(name) {
-            Err(Errno::NOENT) => return Ok(Entry::Absent),
-            located => located.map_err(cannot)?,
-        };
-        let stat = fstat(&located).map_err(cannot)?;
-        let kind = FileType::from_raw_mode(stat.st_mode);
-        let is_mounted = mount_id(&located).map_err(cannot)? != mount_id(&self.fd).map_err(cannot)?;
-        Ok(match kind {
-            FileType::Symlink => Entry::Symlink,
-            FileType::RegularFile if is_mounted => {
-                let netns = NetNs::of_file(&located, self.path_of(name))?;
-                Entry::Namespace(located, netns)
-            }
-            FileType::RegularFile if stat.st_size == 0 => Entry::Empty(stat),
-            kind => Entry::Other(type_name(kind).into()),
-        })
-    }
-
-    fn locate(&self, name: &[u8]) -> std::result::Result<OwnedFd, Errno> {
-        retry_on_intr(|| openat(&self.fd, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()))
-    }
-
-    fn path_of(&self, name: &[u8]) -> Bytes {
-        join(&[self.path, b"/", name])
-    }
-
-    fn quoted(&self, name: &[u8]) -> String {
-        quoted(&self.path_of(name))
+    fn place(&self, name: &[u8]) -> Place<'_> {
+        let path = join(&[self.path, b"/", name]);
+        Place { pins: self, path, name: &path[path.len() - name.len()..] }
     }
 
     fn no_lock(&self, action: &str) -> Error {
-        Error::new(format!("cannot {action}: {} is locked by another process", quoted(self.path)))
+        Error::new(format!("cannot {action}: {} {LOCKED}", quoted(self.path)))
             .remedy(format!("to see which: fuser -v {}", shown(self.path)))
     }
 }
 
-fn open_directory(host: &Host, path: &[u8]) -> std::result::Result<OwnedFd, Errno> {
-    let located = host.locate(path, Links::Follow)?;
-    openat(&located, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+/// An entry of the directory, or room for one.
+struct Place<'a> {
+    pins: &'a Pins<'a>,
+    name: Bytes,
+    /// Of the directory and the name, for messages.
+    path: Bytes,
 }
 
-fn make_directory(host: &Host, path: &[u8]) -> std::result::Result<(), Errno> {
+impl Place<'_> {
+    fn pin(&self, netns: &NetNs) -> Result<bool> {
+        let file = match self.open(OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL) {
+            Err(Errno::EXIST) => match self.adopt(netns)? {
+                Some(file) => file,
+                None => return Ok(false),
+            },
+            created => created.map_err(|e| self.cannot("create", e))?,
+        };
+        let bound =
+            bind(netns, &file).map_err(|e| self.cannot("pin the namespace to", e)).and_then(|()| self.verify(netns));
+        if bound.is_err() {
+            self.undo(netns, &file);
+        }
+        bound.map(|()| true)
+    }
+
+    /// Takes what exists under the name: None where it is this namespace already, a dead run's file to bind onto otherwise.
+    fn adopt(&self, netns: &NetNs) -> Result<Option<OwnedFd>> {
+        match self.entry()? {
+            Entry::Namespace(_, there) => self.is_same(&there, netns).map(|()| None),
+            Entry::Symlink => Err(self.error("is a symbolic link, not a pin").remedy(self.replace())),
+            Entry::Other(what) => Err(self.no_pin(what)),
+            Entry::Absent => Err(self.error("vanished while it was looked at").remedy("try again")),
+            Entry::Empty(age) => {
+                self.is_stray(&age)?;
+                self.open(OFlags::RDONLY | OFlags::NONBLOCK).map(Some).map_err(|e| self.cannot("open", e))
+            }
+        }
+    }
+
+    fn verify(&self, netns: &NetNs) -> Result<()> {
+        match self.entry()? {
+            Entry::Namespace(_, there) => self.is_same(&there, netns),
+            _ => Err(self.error("was removed while it was made")),
+        }
+    }
+
+    fn is_same(&self, there: &NetNs, netns: &NetNs) -> Result<()> {
+        if there.id == netns.id {
+            return Ok(());
+        }
+        let message = format!("pin {} holds another namespace ({})", quoted(self.name), there.id.ino);
+        Err(Error::new(message).remedy(self.replace()))
+    }
+
+    /// Whether an empty file may be used or removed.
+    fn is_stray(&self, age: &Age) -> Result<()> {
+        if self.pins.lock.is_none() {
+            return Err(self.pins.no_lock(&format!("use the empty file {}", quoted(self.path))));
+        }
+        match age {
+            Age::Stray => Ok(()),
+            Age::Fresh => Err(self
+                .error("is an empty file that another program may be about to make a pin")
+                .remedy(format!("try again in {} seconds", AT_WORK_SECONDS + 1))),
+        }
+    }
+
+    /// Takes back what a failed pin has done, and nothing that another did in its place meanwhile.
+    fn undo(&self, netns: &NetNs, file: &OwnedFd) {
+        if let Some(top) = self.locate_same(netns.as_fd()) {
+            let _ = detach(&top);
+        }
+        if self.locate_same(file.as_fd()).is_some() {
+            let _ = self.unlink();
+        }
+    }
+
+    /// What stands under the name, if that is the file `fd`.
+    fn locate_same(&self, fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+        let top = self.locate().ok()?;
+        same_file(top.as_fd(), fd).then_some(top)
+    }
+
+    /// Removes the entry; false where there is none.
+    fn remove(&self) -> Result<bool> {
+        let mut was_pin = false;
+        loop {
+            match self.entry()? {
+                Entry::Absent => return Ok(was_pin),
+                // The descriptor says which mount, so nothing is followed and nothing else is hit.
+                Entry::Namespace(top, _) => {
+                    match detach(&top) {
+                        // Not mounted any more, as somebody else was faster; or locked by the kernel, and still there.
+                        Err(Errno::INVAL) if self.is_gone(&top) => {}
+                        done => done.map_err(|e| self.cannot("unmount", e))?,
+                    }
+                    was_pin = true;
+                    continue;
+                }
+                Entry::Empty(age) if !was_pin => self.is_stray(&age)?,
+                Entry::Empty(_) | Entry::Symlink => {}
+                Entry::Other(what) => return Err(self.no_pin(what)),
+            }
+            return match self.unlink() {
+                Ok(()) | Err(Errno::NOENT) => Ok(true),
+                Err(Errno::BUSY) => Err(self
+                    .cannot("remove", Errno::BUSY)
+                    .remedy(format!("it is mounted once more, hidden below the mount of {}", shown(self.pins.path)))),
+                Err(e) => Err(self.cannot("remove", e)),
+            };
+        }
+    }
+
+    /// Whether the mount that `top` was opened in is no longer what stands under the name.
+    fn is_gone(&self, top: &OwnedFd) -> bool {
+        mount_id(top) != self.locate().and_then(|fd| mount_id(&fd))
+    }
+
+    fn entry(&self) -> Result<Entry> {
+        self.look().unwrap_or_else(|e| Err(self.cannot("open", e)))
+    }
+
+    fn look(&self) -> Called<Result<Entry>> {
+        let located = match self.locate() {
+            Err(Errno::NOENT) => return Ok(Ok(Entry::Absent)),
+            located => located?,
+        };
+        let stat = fstat(&located)?;
+        let is_mounted = mount_id(&located)? != mount_id(&self.pins.fd)?;
+        Ok(match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => Ok(Entry::Symlink),
+            FileType::RegularFile if is_mounted => {
+                NetNs::of_file(&located, self.path).map(|netns| Entry::Namespace(located, netns))
+            }
+            FileType::RegularFile if stat.st_size == 0 => Ok(Entry::Empty(age_of(&stat)?)),
+            kind => Ok(Entry::Other(type_name(kind))),
+        })
+    }
+
+    fn locate(&self) -> Called<OwnedFd> {
+        open_at(self.pins.fd.as_fd(), self.name, ITSELF)
+    }
+
+    fn open(&self, flags: OFlags) -> Called<OwnedFd> {
+        create_at(self.pins.fd.as_fd(), self.name, flags | OFlags::NOFOLLOW, OURS)
+    }
+
+    fn unlink(&self) -> Called<()> {
+        unlinkat(&self.pins.fd, c_string(&[self.name]), AtFlags::empty())
+    }
+
+    fn error(&self, fault: &str) -> Error {
+        Error::of(self.path, fault)
+    }
+
+    fn no_pin(&self, what: &str) -> Error {
+        self.error(&format!("is not a pin but {what}"))
+    }
+
+    fn cannot(&self, verb: &str, errno: Errno) -> Error {
+        refused(Error::cannot_at(verb, self.path, errno))
+    }
+
+    fn replace(&self) -> String {
+        format!("to replace it: netns-enter --unpin {}", shown(self.name))
+    }
+}
+
+fn open_path(host: &Host, path: &[u8]) -> Called<OwnedFd> {
+    open_directory(&host.locate(path, Links::Follow)?)
+}
+
+fn make_directory(host: &Host, path: &[u8]) -> Called<()> {
     let parent = path.strip_suffix(b"/netns").unwrap_or(path);
     match mkdirat(host.locate(parent, Links::Follow)?, c"netns", Mode::from_raw_mode(0o755)) {
         Err(Errno::EXIST) => Ok(()),
         // Whatever the umask: users list the names, too.
-        result => result.and_then(|()| fchmod(open_directory(host, path)?, Mode::from_raw_mode(0o755))),
+        result => result.and_then(|()| fchmod(open_path(host, path)?, Mode::from_raw_mode(0o755))),
     }
 }
 
-/// Whether the lock came within [`PATIENCE`].
-fn lock(directory: &OwnedFd) -> std::result::Result<bool, Errno> {
-    let mut attempts = PATIENCE.as_millis() / PAUSE.as_millis();
-    loop {
+/// Whether the lock came within so many [`ATTEMPTS`].
+fn lock(directory: &OwnedFd) -> Called<bool> {
+    for _ in 0..ATTEMPTS {
         match retry_on_intr(|| flock(directory, FlockOperation::NonBlockingLockExclusive)) {
-            Err(Errno::WOULDBLOCK) if attempts > 0 => {
-                attempts -= 1;
-                sleep(PAUSE);
-            }
-            Err(Errno::WOULDBLOCK) => return Ok(false),
+            Err(Errno::WOULDBLOCK) => _ = nanosleep(&PAUSE),
             result => return result.map(|()| true),
         }
     }
+    Ok(false)
 }
 
-fn same_file(a: impl AsFd, b: impl AsFd) -> bool {
-    matches!((fstat(a), fstat(b)), (Ok(a), Ok(b)) if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino))
+/// Whose an empty file is, told by its mode, or else by how long ago it was made.
+fn age_of(stat: &Stat) -> Called<Age> {
+    let is_ours = Mode::from_raw_mode(stat.st_mode) == OURS;
+    let is_old = now()?.abs_diff(stat.st_ctime as u64) > AT_WORK_SECONDS;
+    Ok(if is_ours || is_old { Age::Stray } else { Age::Fresh })
+}
+
+/// The time by the clock that stamps files, as a pipe made now has it. libc's clocks would be a KiB of code for this one question.
+fn now() -> Called<u64> {
+    let (pipe, _) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok(fstat(&pipe)?.st_ctime as u64)
+}
+
+/// Binds the namespace onto the file, and gives that the mode by which it is known for ours, of which the umask may have taken some.
+fn bind(netns: &NetNs, file: &OwnedFd) -> Called<()> {
+    retry_on_intr(|| fchmod(file, OURS))?;
+    retry_on_intr(|| mount_bind(fd_path(netns), fd_path(file)))
+}
+
+/// Unmounts the mount that `top` was opened in.
+fn detach(top: &OwnedFd) -> Called<()> {
+    retry_on_intr(|| unmount(fd_path(top), UnmountFlags::DETACH))
+}
+
+fn same_file(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
+    matches!((id_of(a), id_of(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// Whether our mount namespace is the host's; true where that cannot be told.
@@ -378,17 +436,8 @@ fn in_hosts_mounts(host: &Host) -> bool {
     }
 }
 
-fn holds_another(name: &[u8], there: &NetNs) -> Error {
-    Error::new(format!("pin {} holds another namespace ({})", quoted(name), there.id.ino)).remedy(replace(name))
-}
-
-fn replace(name: &[u8]) -> String {
-    format!("to replace it: netns-enter --unpin {}", shown(name))
-}
-
-fn refused(action: std::fmt::Arguments<'_>, errno: Errno) -> Error {
-    let error = Error::cannot(action, errno);
-    if is_denied(errno) { error.remedy("pins need root") } else { error }
+fn refused(error: Error) -> Error {
+    if error.errno.is_some_and(is_denied) { error.remedy("pins need root") } else { error }
 }
 
 #[cfg(test)]
