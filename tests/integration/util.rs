@@ -1,10 +1,11 @@
 //! What the tests share: the binary under test, throwaway directories and namespaces, and skipping.
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -212,7 +213,7 @@ impl Held {
     /// Starts a command that is to be held, with nothing on its standard descriptors but standard error.
     pub fn start(mut command: Command) -> Held {
         widen_path(&mut command);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         Held(command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")))
     }
 
@@ -229,6 +230,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        // With all that it has started, such as the halves of a shell's pipe.
+        let group = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
