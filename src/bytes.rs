@@ -30,6 +30,35 @@ pub fn contains(text: &[u8], part: &[u8]) -> bool {
     false
 }
 
+/// The parts of `text` between its bytes `at`, one more than it has of those.
+pub fn split(text: &[u8], at: u8) -> Split<'_> {
+    Split { rest: Some(text), at }
+}
+
+/// What [`split`] gives. Not the library's, which is compiled anew for every caller.
+#[derive(Clone, Debug)]
+pub struct Split<'a> {
+    rest: Option<&'a [u8]>,
+    at: u8,
+}
+
+impl<'a> Iterator for Split<'a> {
+    type Item = &'a [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let end = rest.iter().position(|byte| *byte == self.at);
+        self.rest = end.map(|end| &rest[end + 1..]);
+        Some(&rest[..end.unwrap_or(rest.len())])
+    }
+}
+
+/// What follows `key` in the first line that begins with it.
+pub fn line_after<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    split(text, b'\n').find_map(|line| line.strip_prefix(key))
+}
+
 /// The number that decimal digits, and nothing else, mean. None also where it is too large.
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     let mut number: u64 = 0;
@@ -43,6 +72,16 @@ pub fn decimal(digits: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_may_be_empty() {
+        for text in [&b""[..], b":", b"a", b"a:b", ":a::b:".as_bytes()] {
+            let want: Vec<&[u8]> = text.split(|b| *b == b':').collect();
+            assert_eq!(split(text, b':').collect::<Vec<_>>(), want);
+        }
+        assert_eq!(line_after(b"ab 1\nb 2\nb 3", b"b "), Some(&b"2"[..]));
+        assert_eq!(line_after(b"ab 1", b"b "), None);
+    }
 
     #[test]
     fn numbers_are_digits() {

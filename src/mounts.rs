@@ -2,14 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, keep};
+use crate::bytes::{Bytes, decimal, keep, line_after, split};
 use crate::console::give_up;
 use crate::content::read_all;
 use crate::error::Error;
 use crate::host::Host;
-use crate::root::{fd_path, own_path};
-use rustix::fd::OwnedFd;
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use crate::root::{name_of, open_at, own_path};
+use rustix::fd::BorrowedFd;
+use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 
 /// One line of mountinfo.
@@ -41,7 +41,7 @@ pub fn all(host: &Host) -> Vec<Mount> {
 pub fn read(host: &Host) -> Result<Vec<Mount>, Errno> {
     const MOST: usize = 256 << 20;
     let text = read_all(host.open_proc("self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?.unwrap_or_default();
-    Ok(text.split(|b| *b == b'\n').filter_map(parse).collect())
+    Ok(split(&text, b'\n').filter_map(parse).collect())
 }
 
 /// The inode of each network namespace that is mounted somewhere, and where, as `host` calls it.
@@ -62,11 +62,10 @@ pub fn nsfs(host: &Host) -> Vec<(u64, Bytes)> {
 ///
 /// # Errors
 /// As [`mount_id`].
-pub fn below(mounts: &[Mount], dir: &OwnedFd) -> Result<Vec<Bytes>, Errno> {
+pub fn below(mounts: &[Mount], dir: BorrowedFd<'_>) -> Result<Vec<Bytes>, Errno> {
     let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
-    let here = readlinkat(CWD, fd_path(dir), Vec::new())?;
-    let here = here.as_bytes();
+    let here = name_of(dir)?;
     let inside = [here.strip_suffix(b"/").unwrap_or(here), b"/"].concat();
     let mut points = Vec::new();
     for mount in mounts {
@@ -81,16 +80,15 @@ pub fn below(mounts: &[Mount], dir: &OwnedFd) -> Result<Vec<Bytes>, Errno> {
 ///
 /// # Errors
 /// The errno of reading it; ENOSYS where the kernel does not tell.
-pub fn mount_id(fd: &OwnedFd) -> Result<u64, Errno> {
-    let info = openat(CWD, own_path("fdinfo", fd), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+pub fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let info = open_at(CWD, own_path("fdinfo", fd).to_bytes(), OFlags::RDONLY)?;
     let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
-    let id = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
-    id.and_then(|id| decimal(id.trim_ascii())).ok_or(Errno::NOSYS)
+    line_after(&text, b"mnt_id:").and_then(|id| decimal(id.trim_ascii())).ok_or(Errno::NOSYS)
 }
 
 /// Parses a line. Optional fields of any number end with a lone `-`.
 pub fn parse(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|b| *b == b' ');
+    let mut fields = split(line, b' ');
     let id = decimal(fields.next()?)?;
     let parent = decimal(fields.next()?)?;
     let root = unescape(fields.nth(1)?);
@@ -128,6 +126,7 @@ fn unescape(field: &[u8]) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fd::AsFd;
 
     #[test]
     fn lines_with_and_without_optional_fields() {
@@ -147,12 +146,12 @@ mod tests {
 
     #[test]
     fn a_descriptor_tells_its_mount() {
-        let open = |path| openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
-        assert_eq!(mount_id(&open("/proc/self")), mount_id(&open("/proc/version")));
-        assert_ne!(mount_id(&open("/proc")), mount_id(&open("/")));
+        let open = |path: &str| open_at(CWD, path.as_bytes(), OFlags::PATH).unwrap();
+        assert_eq!(mount_id(open("/proc/self").as_fd()), mount_id(open("/proc/version").as_fd()));
+        assert_ne!(mount_id(open("/proc").as_fd()), mount_id(open("/").as_fd()));
         let all = all(&Host::own(Default::default()));
-        assert!(below(&all, &open("/")).unwrap().contains(&&b"/proc"[..]));
-        assert!(!below(&all, &open("/proc")).unwrap().contains(&&b"/proc"[..]));
+        assert!(below(&all, open("/").as_fd()).unwrap().contains(&&b"/proc"[..]));
+        assert!(!below(&all, open("/proc").as_fd()).unwrap().contains(&&b"/proc"[..]));
     }
 
     #[test]

@@ -5,8 +5,8 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::contains;
-use crate::console;
-use crate::error::{Error, FAILED, Result, describe};
+use crate::console::give_up;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::root::{file_type, name_of, open_at, reopen, type_name};
 use crate::sys;
@@ -18,6 +18,7 @@ use rustix::thread::{
     CapabilitySet, LinkNameSpaceType, capabilities, configure_capability_in_ambient_set, move_into_link_name_space,
     set_capabilities,
 };
+use std::ffi::CStr;
 
 /// NSFS_MAGIC, linux/magic.h: what holds namespaces since Linux 3.19. Before, procfs did.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -139,23 +140,22 @@ impl NetNs {
         let refused = |who: &str| {
             cannot_enter(whose, Errno::PERM).remedy(format!("needs root, or the same user as the container ({who})"))
         };
-        let in_userns = |ino: u64| refused(&format!("CAP_SYS_ADMIN in user namespace {ino}"));
-        let own = stat(c"/proc/self/ns/user").map_err(|e| cannot_enter(whose, e))?;
+        let cannot = |e| cannot_enter(whose, e);
+        let own = id_at(c"/proc/self/ns/user").map_err(cannot)?.ino;
         let userns = match sys::owning_userns(&self.fd) {
             Ok(userns) => userns,
             Err(Errno::NOTTY) => return Err(refused("without root this needs Linux 4.9")),
             Err(_) => return Err(refused("CAP_SYS_ADMIN in a user namespace outside your own")),
         };
-        let owning = id_of(userns.as_fd()).map_err(|e| cannot_enter(whose, e))?;
-        if geteuid().is_root() || owning.ino == own.st_ino {
-            return Err(in_userns(owning.ino));
+        let owning = id_of(userns.as_fd()).map_err(cannot)?.ino;
+        let euid = geteuid();
+        if euid.is_root() || owning == own {
+            return Err(refused(&format!("CAP_SYS_ADMIN in user namespace {owning}")));
         }
         match sys::userns_owner(&userns) {
-            Ok(uid) if uid == geteuid().as_raw() => Ok(userns),
-            Ok(uid) => {
-                let message = format!("user namespace {} belongs to uid {uid}, not to you", owning.ino);
-                Err(in_userns(owning.ino).remedy(format!("needs root: {message}")))
-            }
+            Ok(uid) if uid == euid.as_raw() => Ok(userns),
+            Ok(uid) => Err(cannot(Errno::PERM)
+                .remedy(format!("needs root: user namespace {owning} belongs to uid {uid}, not to you"))),
             Err(_) => Err(refused("without root this needs Linux 4.11")),
         }
     }
@@ -202,20 +202,32 @@ impl AsFd for NetNs {
 /// # Errors
 /// Where setns(2) fails for any other reason, and those of `look`.
 pub fn within<T>(netns: &NetNs, home: &NetNs, look: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
-    if netns.id == home.id {
-        return look().map(Some);
-    }
-    match netns.set() {
-        Ok(()) => {}
-        Err(Errno::PERM) => return Ok(None),
-        Err(e) => return Err(cannot_enter(&format!("inode {}", netns.id.ino), e)),
+    if !go(netns, home)? {
+        return Ok(None);
     }
     let seen = look();
-    if let Err(e) = home.set() {
-        console::report(&Error::cannot(format_args!("come back to our own network namespace"), e));
-        sys::exit(FAILED);
-    }
+    come_back(netns, home);
     seen.map(Some)
+}
+
+/// Goes to `netns` from `home`; false where we may not.
+fn go(netns: &NetNs, home: &NetNs) -> Result<bool> {
+    if netns.id == home.id {
+        return Ok(true);
+    }
+    match netns.set() {
+        Err(Errno::PERM) => Ok(false),
+        Err(e) => Err(cannot_enter(&format!("inode {}", netns.id.ino), e)),
+        Ok(()) => Ok(true),
+    }
+}
+
+fn come_back(netns: &NetNs, home: &NetNs) {
+    if netns.id != home.id
+        && let Err(e) = home.set()
+    {
+        give_up(&Error::cannot(format_args!("come back to our own network namespace"), e));
+    }
 }
 
 /// The namespace we are in.
@@ -223,7 +235,7 @@ pub fn within<T>(netns: &NetNs, home: &NetNs, look: impl FnOnce() -> Result<T>) 
 /// # Errors
 /// The errno of stat(2).
 pub fn own_id() -> std::result::Result<NsId, Errno> {
-    stat(c"/proc/self/ns/net").map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+    id_at(c"/proc/self/ns/net")
 }
 
 /// The namespace of pid 1 on `host`, or our own where pid 1 may not be read.
@@ -273,8 +285,16 @@ pub fn id_of(fd: BorrowedFd<'_>) -> std::result::Result<NsId, Errno> {
     fstat(fd).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
 }
 
+/// The identity of what a path leads to.
+///
+/// # Errors
+/// The errno of stat(2).
+pub fn id_at(path: &CStr) -> std::result::Result<NsId, Errno> {
+    stat(path).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+}
+
 fn cannot_enter(whose: &str, errno: Errno) -> Error {
-    let error = Error::new(format!("cannot enter the network namespace of {whose}: {}", describe(errno)));
+    let error = Error::cannot(format_args!("enter the network namespace of {whose}"), errno);
     match errno {
         Errno::NOSYS => error.remedy("setns(2) needs Linux 3.0, and no seccomp filter against it"),
         _ => error,

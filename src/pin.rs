@@ -169,10 +169,10 @@ impl<'a> Pins<'a> {
     /// could not be reached any more; out of the group of /run, hidden twins of theirs could not be unmounted any more.
     fn try_share(&mut self) -> Called<bool> {
         let mounts = mounts::all(self.host);
-        let own = mount_id(&self.fd)?;
-        let above = mount_id(&open_at(self.fd.as_fd(), b"..", OFlags::PATH)?)?;
+        let own = mount_id(self.fd.as_fd())?;
+        let above = mount_id(open_at(self.fd.as_fd(), b"..", OFlags::PATH)?.as_fd())?;
         let is_mount = own != above;
-        if !mounts::below(&mounts, &self.fd)?.is_empty() {
+        if !mounts::below(&mounts, self.fd.as_fd())?.is_empty() {
             return Ok(true);
         }
         let group = |id| mounts.iter().find(|mount| mount.id == id).and_then(|mount| mount.group);
@@ -323,7 +323,7 @@ impl Place<'_> {
 
     /// Whether the mount that `top` was opened in is no longer what stands under the name.
     fn is_gone(&self, top: &OwnedFd) -> bool {
-        mount_id(top) != self.locate().and_then(|fd| mount_id(&fd))
+        mount_id(top.as_fd()) != self.locate().and_then(|fd| mount_id(fd.as_fd()))
     }
 
     fn entry(&self) -> Result<Entry> {
@@ -336,7 +336,7 @@ impl Place<'_> {
             located => located?,
         };
         let stat = fstat(&located)?;
-        let is_mounted = mount_id(&located)? != mount_id(&self.pins.fd)?;
+        let is_mounted = mount_id(located.as_fd())? != mount_id(self.pins.fd.as_fd())?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => Ok(Entry::Symlink),
             FileType::RegularFile if is_mounted => {

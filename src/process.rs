@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, keep};
+use crate::bytes::{Bytes, decimal, keep, line_after, split};
 use crate::console::give_up;
 use crate::content::{Content, read_all};
 use crate::error::Error;
@@ -138,26 +138,25 @@ pub fn is_dead(state: u8) -> bool {
 /// Says why the network namespace of `pid` could not be opened.
 pub fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
     let open = || Error::cannot(format_args!("open the network namespace of process {pid}"), errno);
-    if matches!(errno, Errno::ACCESS | Errno::PERM) {
-        return open().remedy("needs root, or the same user as the process");
-    }
     if !is_gone(errno) {
-        return open();
+        let error = open();
+        let is_denied = matches!(errno, Errno::ACCESS | Errno::PERM);
+        return if is_denied { error.remedy("needs root, or the same user as the process") } else { error };
     }
+    let it = |before: &str, after: &str| Error::new(format!("{before}process {pid}{after}"));
     match Process::hold(host, pid).ok().flatten().map(|process| process.stat()) {
         Some(Ok(stat)) if is_dead(stat.state) && stat.threads > 1 => {
-            Error::new(format!("the main thread of process {pid} has exited"))
-                .remedy(format!("name one of its threads: ls /proc/{pid}/task"))
+            it("the main thread of ", " has exited").remedy(format!("name one of its threads: ls /proc/{pid}/task"))
         }
-        Some(Ok(stat)) if is_dead(stat.state) => Error::new(format!("process {pid} has exited and waits to be reaped")),
+        Some(Ok(stat)) if is_dead(stat.state) => it("", " has exited and waits to be reaped"),
         Some(Ok(_)) => open().remedy("this kernel may lack network namespaces (CONFIG_NET_NS)"),
         _ if host.open_proc("self", OFlags::PATH).is_err() => {
             Error::new("/proc is not mounted").remedy("mount -t proc proc /proc")
         }
         _ if host.is_own() && exists(pid) => {
-            Error::new(format!("process {pid} is hidden from you (/proc is mounted with hidepid)")).remedy("needs root")
+            it("", " is hidden from you (/proc is mounted with hidepid)").remedy("needs root")
         }
-        _ => Error::new(format!("no process {pid}")),
+        _ => it("no ", ""),
     }
 }
 
@@ -177,7 +176,7 @@ pub fn parse_pid(digits: &[u8]) -> Option<u32> {
 /// Parses a line of /proc/PID/stat. The name in it may hold blanks, parentheses and newlines: the last `)` ends it.
 pub fn parse_stat(line: &[u8]) -> Option<Stat> {
     let end = line.iter().rposition(|b| *b == b')')?;
-    let mut fields = line[end + 1..].split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+    let mut fields = split(line[end + 1..].trim_ascii(), b' ');
     // Field 3 comes first here.
     let state = *fields.next()?.first()?;
     let parent = decimal(fields.next()?)?.try_into().ok()?;
@@ -188,17 +187,21 @@ pub fn parse_stat(line: &[u8]) -> Option<Stat> {
 
 /// The path in each line of /proc/PID/cgroup: what follows the second colon, without " (deleted)".
 pub fn cgroup_paths(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|b| *b == b'\n').filter_map(|line| {
-        let path = line.splitn(3, |b| *b == b':').nth(2)?;
-        Some(path.strip_suffix(b" (deleted)").unwrap_or(path))
-    })
+    split(text, b'\n').filter_map(cgroup_path)
+}
+
+fn cgroup_path(line: &[u8]) -> Option<&[u8]> {
+    let path = after_colon(after_colon(line)?)?;
+    Some(path.strip_suffix(b" (deleted)").unwrap_or(path))
+}
+
+fn after_colon(text: &[u8]) -> Option<&[u8]> {
+    text.iter().position(|b| *b == b':').map(|at| &text[at + 1..])
 }
 
 /// The pids in the line `NSpid:` of /proc/PID/status, the outermost first; none where there is no such line.
 pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
-    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
-    let words = line.into_iter().flat_map(|line| line.split(u8::is_ascii_whitespace));
-    words.filter(|word| !word.is_empty()).filter_map(parse_pid).collect()
+    split(line_after(status, b"NSpid:").unwrap_or_default(), b'\t').filter_map(parse_pid).collect()
 }
 
 /// The pids of a machine, in the order of its /proc.

@@ -15,26 +15,26 @@ use crate::console::Console;
 use crate::error::{Error, Result, is_absent, is_denied};
 use crate::host::Host;
 use crate::mounts;
+use crate::netns::id_at;
 use crate::root::{Links, fd_path};
 use crate::sys;
 use crate::target::Found;
 use crate::text::{quoted, shown};
-use rustix::fd::OwnedFd;
-use rustix::fs::stat;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 use rustix::process::{chdir, getcwd};
 use std::ffi::{CStr, CString};
 
 /// A descriptor that is left to the exec to close.
-type Fd = &'static OwnedFd;
+type Fd = BorrowedFd<'static>;
 /// What the kernel said.
 type Called<T> = std::result::Result<T, Errno>;
 
 /// What to show, read and ready.
 pub struct View {
     sys: bool,
-    dns: Option<Vec<dns::File>>,
+    dns: Option<&'static [dns::File]>,
 }
 
 /// What is being done, for the message if it fails.
@@ -87,7 +87,7 @@ impl View {
             step.action = "mount a sysfs on \"/sys\"";
             sysfs::show(own)?;
         }
-        if let Some(files) = &self.dns {
+        if let Some(files) = self.dns {
             dns::show(own, files, step)?;
         }
         // It may be covered now.
@@ -104,8 +104,8 @@ impl View {
 /// covered already; and it may not be one that we may go.
 fn working_directory() -> Called<Option<CString>> {
     let same = |path: CString| {
-        let (by_path, itself) = (stat(&*path)?, stat(c".")?);
-        Ok(((by_path.st_dev, by_path.st_ino) == (itself.st_dev, itself.st_ino)).then_some(path))
+        let (by_path, itself) = (id_at(&path)?, id_at(c".")?);
+        Ok((by_path == itself).then_some(path))
     };
     match getcwd(Vec::new()).and_then(same) {
         Err(e) if is_absent(e) || is_denied(e) => Ok(None),
@@ -131,7 +131,7 @@ impl Below {
     /// Binds the mounts, with what is mounted on them, to where they were, now that the directory is another.
     fn bind_back(&self, own: &Host) -> Called<()> {
         for (point, mount) in &self.0 {
-            match locate(own, point, Links::Keep).and_then(|place| bind(mount, place)) {
+            match locate(own, point, Links::Keep).and_then(|place| bind(*mount, place)) {
                 Err(Errno::NOENT) => own.console.note(format_args!("nothing to mount {} on again", quoted(point))),
                 bound => bound?,
             }
@@ -145,7 +145,8 @@ fn locate(own: &Host, path: &[u8], links: Links) -> Called<Fd> {
 }
 
 fn kept(fd: OwnedFd) -> Fd {
-    Box::leak(Box::new(fd))
+    let fd: &'static OwnedFd = Box::leak(Box::new(fd));
+    fd.as_fd()
 }
 
 /// Mounts a new file system of this kind on what `place` holds.

@@ -10,19 +10,19 @@
 use super::{Below, Called, Fd, Step, bind, kept, mount_new};
 use crate::bytes::{Bytes, join, keep};
 use crate::cli::{Args, Target};
+use crate::console::write_all;
 use crate::error::{Error, Result, is_absent};
 use crate::host::{Host, is_directory, names_in, read_located};
 use crate::namespaces;
 use crate::process::{Process, diagnose, is_gone};
-use crate::root::{Links, Root, fd_path};
+use crate::root::{ITSELF, Links, Root, c_string, create_at, fd_path, open_at, open_directory};
 use crate::target::Found;
 use crate::text::quoted;
-use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, mkdirat, openat};
-use rustix::io::{Errno, retry_on_intr, write};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, mkdirat};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, unmount};
 use rustix::process::umask;
-use std::ffi::CStr;
 
 /// The most that is copied of any file.
 const MOST: usize = 1 << 20;
@@ -31,67 +31,68 @@ const SYSFS_MAGIC: u64 = 0x6265_6572;
 /// Where libc finds systemd-resolved and nscd. /var/run may be a directory of its own.
 const SOCKETS: [&[u8]; 4] = [b"/run/systemd/resolve", b"/run/nscd", b"/var/run/systemd/resolve", b"/var/run/nscd"];
 /// The name of an empty directory.
-const EMPTY: &CStr = c"empty";
-const NSSWITCH: &CStr = c"nsswitch.conf";
+const EMPTY: Bytes = b"empty";
+const NSSWITCH: Bytes = b"nsswitch.conf";
 
 /// A file of /etc, as COMMAND is to see it.
 pub struct File {
-    name: &'static CStr,
+    name: Bytes,
     text: Bytes,
     /// Whether it is left out where the caller's /etc has none, too.
     optional: bool,
+}
+
+impl File {
+    fn path(&self) -> Bytes {
+        join(&[b"/etc/", self.name])
+    }
 }
 
 /// Reads the files that tell how `found` resolves names.
 ///
 /// # Errors
 /// Where one of them is not to be used, or nobody has any.
-pub fn read(host: &Host, found: &Found, args: &Args) -> Result<Vec<File>> {
-    let of_pin = match found.pin {
-        Some(pin) => of_pin(host, pin)?,
-        None => None,
+pub fn read(host: &Host, found: &Found, args: &Args) -> Result<&'static [File]> {
+    let mut files = Vec::new();
+    let is_pins = match found.pin {
+        Some(pin) => of_pin(host, pin, &mut files)?,
+        None => false,
     };
-    let mut files = match of_pin {
-        Some(files) => files,
-        None => of_process(host, found, args)?,
-    };
+    if !is_pins {
+        of_process(host, found, args, &mut files)?;
+    }
+    let ours = Source { root: &Root::Own, whose: "" };
     if !files.iter().any(|file| file.name == NSSWITCH)
-        && let Some(text) = content(&Root::Own, b"/etc/nsswitch.conf", "")?
+        && let Some(text) = ours.content(b"/etc/nsswitch.conf")?
     {
         files.push(File { name: NSSWITCH, text: files_and_dns(text), optional: false });
     }
-    Ok(files)
+    Ok(files.leak())
 }
 
-/// The files in /etc/netns/NAME, which is where `ip netns exec` takes them from.
-fn of_pin(host: &Host, pin: &[u8]) -> Result<Option<Vec<File>>> {
+/// Adds the files in /etc/netns/NAME, which is where `ip netns exec` takes them from; false where there is no such directory.
+fn of_pin(host: &Host, pin: &[u8], files: &mut Vec<File>) -> Result<bool> {
     let directory = join(&[b"/etc/netns/", pin]);
-    let cannot = |e| Error::cannot(format_args!("read {}", quoted(directory)), e);
     let names = match host.locate(directory, Links::Follow) {
-        Err(Errno::NOENT) => return Ok(None),
-        located => located
-            .and_then(|at| openat(at, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()))
-            .and_then(names_in)
-            .map_err(cannot)?,
+        Err(Errno::NOENT) => return Ok(false),
+        located => located.and_then(|located| names_in(open_directory(&located)?)),
     };
-    let mut files = Vec::new();
-    for name in names {
+    let source = Source { root: host.root(), whose: "" };
+    for name in names.map_err(|e| Error::cannot_at("read", directory, e))? {
         let path = join(&[directory, b"/", name]);
-        if is_directory(host, path) {
-            continue;
-        }
-        if let Some(text) = content(host.root(), path, "")? {
+        if !is_directory(host, path)
+            && let Some(text) = source.content(path)?
+        {
             // `ip netns exec` goes on without a place to mount on, too.
             let optional = !matches!(name, b"resolv.conf" | b"hosts" | b"nsswitch.conf");
-            let name = CStr::from_bytes_with_nul(join(&[name, b"\0"])).unwrap_or_default();
             files.push(File { name, text, optional });
         }
     }
-    Ok(Some(files))
+    Ok(true)
 }
 
-/// The files in the root directory of the process that the target was found by, else of the lowest pid in the namespace.
-fn of_process(host: &Host, found: &Found, args: &Args) -> Result<Vec<File>> {
+/// Adds the files in the root directory of the process that the target was found by, else of the lowest pid in the namespace.
+fn of_process(host: &Host, found: &Found, args: &Args, files: &mut Vec<File>) -> Result<()> {
     let looked_up;
     let process = match &found.process {
         Some(process) => process,
@@ -100,30 +101,34 @@ fn of_process(host: &Host, found: &Found, args: &Args) -> Result<Vec<File>> {
             &looked_up
         }
     };
-    let open_root = || {
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        process.open("root", flags).map_err(|e| match e {
-            e if is_gone(e) => Error::new(format!("process {} has exited", process.pid)),
-            e => Error::cannot(format_args!("open the root directory of process {}", process.pid), e)
-                .remedy("needs root, or the same user as the process"),
-        })
-    };
-    let root = Root::Directory(open_root()?);
-    let whose = format!(" of {}", found.label);
-    let mut files = Vec::new();
-    let has_etc = locate(&root, b"/etc", &whose)?.is_some();
-    for (name, path) in [(c"resolv.conf", &b"/etc/resolv.conf"[..]), (c"hosts", b"/etc/hosts")] {
-        let text = if has_etc { content(&root, path, &whose)? } else { None };
-        if text.is_none() {
-            host.console.note(format_args!("{} has no {}; COMMAND sees an empty one", found.label, quoted(path)));
+    let root = Root::Directory(root_of(process)?);
+    let source = Source { root: &root, whose: &format!(" of {}", found.label) };
+    let has_etc = source.locate(b"/etc")?.is_some();
+    for name in [&b"resolv.conf"[..], b"hosts"] {
+        let mut file = File { name, text: b"", optional: false };
+        match if has_etc { source.content(file.path())? } else { None } {
+            Some(text) => file.text = text,
+            None => {
+                file.optional = true;
+                let text = format_args!("{} has no {}; COMMAND sees an empty one", found.label, quoted(file.path()));
+                host.console.note(text);
+            }
         }
-        let optional = text.is_none();
-        files.push(File { name, text: text.unwrap_or_default(), optional });
+        files.push(file);
     }
     // With its last process a mount namespace is taken apart, and what was a bind mount shows the empty file below. A process gives
     // up its root before its mounts.
-    open_root()?;
-    Ok(files)
+    root_of(process).map(|_| ())
+}
+
+fn root_of(process: &Process) -> Result<OwnedFd> {
+    process.open("root", OFlags::PATH | OFlags::DIRECTORY).map_err(|e| {
+        if is_gone(e) {
+            return Error::new(format!("process {} has exited", process.pid));
+        }
+        Error::cannot(format_args!("open the root directory of process {}", process.pid), e)
+            .remedy("needs root, or the same user as the process")
+    })
 }
 
 fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
@@ -145,44 +150,59 @@ fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
     })
 }
 
-/// What is at `path`, links followed; None where nothing is, which a dangling link is not.
-fn locate(root: &Root, path: &[u8], whose: &str) -> Result<Option<OwnedFd>> {
-    let what = || format!("{}{whose}", quoted(path));
-    match root.locate(path, Links::Follow) {
-        Ok(located) => Ok(Some(located)),
-        Err(Errno::NOENT) => match root.locate(path, Links::Keep) {
-            Err(Errno::NOENT) => Ok(None),
-            Err(e) => Err(Error::cannot(format_args!("open {}", what()), e)),
-            Ok(_) => Err(Error::new(format!("{} is a dangling symbolic link", what()))),
-        },
-        Err(Errno::LOOP) => {
-            let reason = "it loops, leads out through /proc, or is met by a kernel before 5.6";
-            Err(Error::new(format!("cannot follow the symbolic link {}: {reason}", what())))
-        }
-        Err(e) => Err(Error::cannot(format_args!("open {}", what()), e)),
-    }
+/// Where files are taken from.
+struct Source<'a> {
+    root: &'a Root,
+    /// What messages call it by, after a path.
+    whose: &'a str,
 }
 
-/// All of a plain file; None where there is none.
-fn content(root: &Root, path: &[u8], whose: &str) -> Result<Option<Bytes>> {
-    let Some(located) = locate(root, path, whose)? else { return Ok(None) };
-    let what = format!("{}{whose}", quoted(path));
-    // Reading what the kernel makes up may have effects, take away what others wait for, and wait for ever.
-    let kind = fstatfs(&located).map_err(|e| Error::cannot(format_args!("open {what}"), e))?.f_type as u64;
-    if kind == PROC_SUPER_MAGIC as u64 || kind == SYSFS_MAGIC {
-        return Err(Error::new(format!("{what} is not a file on disk but the kernel's")));
+impl Source<'_> {
+    /// What is at `path`, links followed; None where nothing is, which a dangling link is not.
+    fn locate(&self, path: &[u8]) -> Result<Option<OwnedFd>> {
+        let errno = match self.root.locate(path, Links::Follow) {
+            Ok(located) => return Ok(Some(located)),
+            Err(Errno::NOENT) => match self.root.locate(path, Links::Keep) {
+                Ok(_) => return Err(Error::new(format!("{} is a dangling symbolic link", self.called(path)))),
+                Err(Errno::NOENT) => return Ok(None),
+                Err(e) => e,
+            },
+            Err(e) => e,
+        };
+        if errno != Errno::LOOP {
+            return Err(self.cannot_open(path, errno));
+        }
+        let reason = "it loops, leads out through /proc, or is met by a kernel before 5.6";
+        Err(Error::new(format!("cannot follow the symbolic link {}: {reason}", self.called(path))))
     }
-    read_located(located, MOST).map(|file| Some(keep(&file.bytes[..]))).map_err(|unreadable| unreadable.of(&what))
+
+    /// All of a plain file; None where there is none.
+    fn content(&self, path: &[u8]) -> Result<Option<Bytes>> {
+        let Some(located) = self.locate(path)? else { return Ok(None) };
+        // Reading what the kernel makes up may have effects, take away what others wait for, and wait for ever.
+        let kind = fstatfs(&located).map_err(|e| self.cannot_open(path, e))?.f_type as u64;
+        let what = self.called(path);
+        if kind == PROC_SUPER_MAGIC as u64 || kind == SYSFS_MAGIC {
+            return Err(Error::new(format!("{what} is not a file on disk but the kernel's")));
+        }
+        read_located(located, MOST).map(|file| Some(keep(&file.bytes[..]))).map_err(|unreadable| unreadable.of(&what))
+    }
+
+    fn cannot_open(&self, path: &[u8], errno: Errno) -> Error {
+        Error::cannot(format_args!("open {}", self.called(path)), errno)
+    }
+
+    fn called(&self, path: &[u8]) -> String {
+        format!("{}{}", quoted(path), self.whose)
+    }
 }
 
 /// nsswitch.conf(5) with no other sources of host names than hosts and resolv.conf.
 fn files_and_dns(text: &[u8]) -> Bytes {
     let mut out = Vec::new();
     for line in text.split_inclusive(|b| *b == b'\n') {
-        let is_hosts = line
-            .trim_ascii_start()
-            .strip_prefix(b"hosts")
-            .is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b':'));
+        let rest = line.trim_ascii_start().strip_prefix(b"hosts");
+        let is_hosts = rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b":"));
         out.extend_from_slice(if is_hosts { b"hosts: files dns\n" } else { line });
     }
     out.leak()
@@ -202,8 +222,7 @@ pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
         match entry(etc, file.name) {
             Err(Errno::NOENT) if file.optional => {
                 if !file.text.is_empty() {
-                    let path = join(&[b"/etc/", file.name.to_bytes()]);
-                    own.console.note(format_args!("there is no {} to be replaced", quoted(path)));
+                    own.console.note(format_args!("there is no {} to be replaced", quoted(file.path())));
                 }
                 continue;
             }
@@ -234,9 +253,8 @@ pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
     };
     // No entry to mount on, and none can be made that nobody else would see.
     step.action = "mount an overlay on \"/etc\", where a file is missing";
-    step.remedy = join(&[b"touch /etc/", file.name.to_bytes()]);
-    let layers = join(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes(), b"\0"]);
-    let layers = CStr::from_bytes_with_nul(layers).unwrap_or_default();
+    step.remedy = join(&[b"touch ", file.path()]);
+    let layers = c_string(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes()]);
     mount_new(c"overlay", etc, MountFlags::RDONLY, layers)?;
     below.bind_back(own)?;
     // Also over what was mounted on an entry before.
@@ -251,22 +269,19 @@ fn bind_each(files: &[&File], copies: Fd, etc: Fd) -> Called<()> {
 }
 
 /// The entry itself, be it a symlink.
-fn entry(directory: Fd, name: &CStr) -> Called<Fd> {
-    openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).map(kept)
+fn entry(directory: Fd, name: &[u8]) -> Called<Fd> {
+    open_at(directory, name, ITSELF).map(kept)
 }
 
 /// Writes the copies into a directory of their own, beside [`EMPTY`].
 fn stage(staged: Fd, files: &[&File]) -> Called<Fd> {
-    mkdirat(staged, EMPTY, Mode::from_raw_mode(0o755))?;
-    mkdirat(staged, c"copies", Mode::from_raw_mode(0o755))?;
-    let copies = entry(staged, c"copies")?;
+    for name in [EMPTY, b"copies"] {
+        mkdirat(staged, c_string(&[name]), Mode::from_raw_mode(0o755))?;
+    }
+    let copies = entry(staged, b"copies")?;
     for file in files {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let copy = openat(copies, file.name, flags, Mode::from_raw_mode(0o644)).map(kept)?;
-        let mut rest = file.text;
-        while !rest.is_empty() {
-            rest = &rest[retry_on_intr(|| write(copy, rest))?..];
-        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        write_all(create_at(copies, file.name, flags, Mode::from_raw_mode(0o644))?.as_fd(), file.text)?;
     }
     Ok(copies)
 }
