@@ -7,12 +7,14 @@
 
 use crate::bytes::{Bytes, keep};
 use crate::cgroup;
-use crate::engine::{self, Base, Container, ENGINES, Evidence, Init};
+use crate::cgroup::Member;
+use crate::engine::{self, Base, Container, Containers, ENGINES, Evidence, Init};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::{NetNs, NsId};
 use crate::process::{Process, diagnose, is_dead, is_gone};
 use crate::text::{quoted, shown};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 /// Overflow uids, which stand for any uid that is not mapped: proc(5), /proc/sys/kernel/overflowuid; and for "unknown".
@@ -24,7 +26,7 @@ const MIN_PREFIX: usize = 4;
 #[derive(Debug)]
 pub struct Running {
     /// What it is called.
-    pub container: Container,
+    pub container: &'static Container,
     /// Its init process, held.
     pub process: Process,
     /// Its network namespace.
@@ -37,7 +39,7 @@ pub struct Running {
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     /// What it is called.
-    pub container: Container,
+    pub container: &'static Container,
     /// Its init process.
     pub pid: u32,
     /// When that started, as field 22 of its stat says.
@@ -66,10 +68,21 @@ struct Wanted<'a> {
     text: &'a [u8],
 }
 
+impl Wanted<'_> {
+    /// Those of the engine that was named, if one was.
+    fn of_engine(&self, mut known: Hits) -> Hits {
+        known.retain(|container| self.engine.is_none_or(|engine| engine == container.engine));
+        known
+    }
+}
+
+/// Containers that a word may mean.
+type Hits = Vec<&'static Container>;
+
 /// Looks up `word` among all engines of `host`.
 ///
 /// # Errors
-/// Where it is ambiguous, unproven or somebody else's claim, or where the lookup itself failed.
+/// Where it is ambiguous, unproven or somebody else's claim.
 pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
     let wanted = wanted(word);
     if is_full_id(wanted.text) {
@@ -78,15 +91,12 @@ pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
             return Ok(found);
         }
     }
-    let known = all(host, Some(needle(wanted.text)));
-    let known: Vec<Container> =
-        known.into_iter().filter(|c| wanted.engine.is_none_or(|engine| engine == c.engine)).collect();
+    let known = wanted.of_engine(all(host, Some(needle(wanted.text))));
     let exact = |c: &Container| c.id == wanted.text || is_named(c, wanted.text);
     let prefixed = |c: &Container| wanted.text.len() >= MIN_PREFIX && c.id.starts_with(wanted.text);
     for matches in [&exact as &dyn Fn(&Container) -> bool, &prefixed] {
-        let hits: Vec<&Container> = known.iter().filter(|c| matches(c)).collect();
-        let roots: Vec<&Container> = hits.iter().copied().filter(|c| !is_foreign(c.owner)).collect();
-        let hits = if roots.is_empty() { hits } else { roots };
+        let mut hits = known.clone();
+        hits.retain(|c| matches(c));
         if !hits.is_empty() {
             return decide(host, word, hits);
         }
@@ -98,44 +108,15 @@ pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
     Ok(Outcome::Unknown)
 }
 
-/// Every container that any engine names, once: what names a container comes before what runs it.
-pub fn all(host: &Host, needle: Option<&[u8]>) -> Vec<Container> {
-    let mut found: Vec<Container> = Vec::new();
+/// Every container that any engine names, once.
+pub fn all(host: &Host, needle: Option<&[u8]>) -> Hits {
+    let mut found = Containers::default();
     for base in engine::bases(host) {
         for engine in ENGINES {
-            let mut more = Vec::new();
-            (engine.each)(host, &base, needle, &mut more);
-            more.into_iter().for_each(|container| merge(&mut found, container));
+            (engine.each)(host, &base, needle, &mut found);
         }
     }
-    found
-}
-
-/// Adds a container unless it is there under its ID already; a name without a record of its own takes over the newcomer's.
-fn merge(found: &mut Vec<Container>, new: Container) {
-    const LONG: usize = 32;
-    let same = |old: &&mut Container| {
-        let known_short = old.evidence == Evidence::Anywhere && new.id.starts_with(old.id);
-        old.owner == new.owner && new.id.len() >= LONG && (old.id == new.id || known_short)
-    };
-    match found.iter_mut().find(same) {
-        None => found.push(new),
-        Some(old) if old.evidence == Evidence::Anywhere => {
-            old.id = new.id;
-            old.evidence = new.evidence;
-            if new.engine == "k8s" {
-                old.name = new.name;
-            }
-        }
-        Some(old) if old.engine != "k8s" && new.engine == "k8s" => {
-            (old.engine, old.name) = (new.engine, new.name);
-            // A sandbox has no record but its own.
-            if !matches!(old.evidence, Evidence::Init(_)) {
-                old.evidence = new.evidence;
-            }
-        }
-        Some(_) => {}
-    }
+    found.list()
 }
 
 /// Takes a pasted name apart: `ENGINE:NAME`, `/NAME`, `RUNTIME://ID`, `pod/NAME`.
@@ -186,53 +167,41 @@ fn is_foreign(owner: u32) -> bool {
 
 /// Full IDs need no enumeration: every runtime has its record under the ID itself.
 fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
-    let mut found: Vec<Container> = Vec::new();
+    let id = keep(wanted.text);
+    let mut found: Hits = Vec::new();
     for base in engine::bases(host) {
         for engine in ENGINES.iter().filter(|e| wanted.engine.is_none_or(|word| e.words.contains(&word))) {
             let mut inits = Vec::new();
-            (engine.state)(host, &base, wanted.text, &mut inits);
+            (engine.state)(host, &base, id, &mut inits);
             for init in inits {
-                let owner = init.owner;
-                let id = keep(wanted.text);
                 // A runtime's record is the same one whichever engine's directory led to it.
-                if found
-                    .iter()
-                    .all(|c| !matches!(&c.evidence, Evidence::Init(i) if i.pid == init.pid && i.start == init.start))
-                {
-                    found.push(Container {
-                        engine: engine.words[0],
-                        name: id,
-                        id,
-                        evidence: Evidence::Init(init),
-                        owner,
-                    });
+                let same = |c: &&Container| matches!(c.evidence, Evidence::Init(i) if (i.pid, i.start) == (init.pid, init.start));
+                if !found.iter().any(same) {
+                    found.push(Container::keep(engine.words[0], id, Evidence::Init(init), init.owner));
                 }
             }
         }
     }
-    let roots: Vec<&Container> = found.iter().filter(|c| !is_foreign(c.owner)).collect();
-    let hits = if roots.is_empty() { found.iter().collect() } else { roots };
-    if hits.is_empty() { by_cgroup_or_unknown(host, wanted) } else { decide(host, wanted.text, hits) }
+    if found.is_empty() {
+        // A name that some engine knows for it is better than none.
+        found = wanted.of_engine(all(host, Some(id)));
+        found.retain(|c| c.id == id);
+    }
+    if found.is_empty() { by_cgroup(host, id) } else { decide(host, id, found) }
 }
 
-/// The last resort for an ID that no runtime has a record of. A name that some engine knows for it is better than none, though.
-fn by_cgroup_or_unknown(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
-    let known = all(host, Some(wanted.text));
-    let hits: Vec<&Container> =
-        known.iter().filter(|c| c.id == wanted.text && wanted.engine.is_none_or(|engine| engine == c.engine)).collect();
-    if hits.is_empty() { by_cgroup(host, wanted.text) } else { decide(host, wanted.text, hits) }
-}
-
+/// The last resort for an ID that no runtime has a record of.
 fn by_cgroup(host: &Host, id: &[u8]) -> Result<Outcome> {
     let Some(member) = cgroup::init_by_id(host, id, cgroup::Nested::Counts)? else { return Ok(Outcome::Unknown) };
-    let container =
-        Container { engine: "cgroup", name: keep(id), id: keep(id), evidence: Evidence::Anywhere, owner: member.owner };
-    let said_by = accept(container.owner, &member.netns, &label(&container))?;
-    Ok(said(host, Running { container, process: member.process, netns: member.netns, said_by }))
+    let container = Container::keep("cgroup", keep(id), Evidence::Anywhere, member.owner);
+    Ok(said(host, accept(member, container)?))
 }
 
-/// Takes the one running container among those that a word may mean.
-fn decide(host: &Host, word: &[u8], hits: Vec<&Container>) -> Result<Outcome> {
+/// Takes the one running container among those that a word may mean; another user's word counts only where there is no other.
+fn decide(host: &Host, word: &[u8], mut hits: Hits) -> Result<Outcome> {
+    if hits.iter().any(|hit| !is_foreign(hit.owner)) {
+        hits.retain(|hit| !is_foreign(hit.owner));
+    }
     let mut running: Vec<Running> = Vec::new();
     let mut stopped: Vec<(&Container, String)> = Vec::new();
     for hit in hits {
@@ -254,20 +223,22 @@ fn decide(host: &Host, word: &[u8], hits: Vec<&Container>) -> Result<Outcome> {
     if running.iter().any(|r| r.netns.id != id) || !stopped.is_empty() {
         // A pod's sandbox has often exited or never existed while its containers run.
         let same_pod =
-            stopped.iter().all(|(s, _)| s.engine == "k8s" && running.iter().all(|r| pod(&r.container) == pod(s)));
+            stopped.iter().all(|(s, _)| s.engine == "k8s" && running.iter().all(|r| pod(r.container) == pod(s)));
         if running.iter().any(|r| r.netns.id != id) || !same_pod {
             return Err(ambiguous(word, &running, &stopped));
         }
     }
     let found = running.swap_remove(0);
-    if let Evidence::Init(Init { sandbox: Some(sandbox), .. }) = &found.container.evidence {
-        host.console.note(format_args!("{} {}", label(&found.container), sandbox.note));
+    if let Evidence::Init(Init { sandbox: Some(sandbox), .. }) = found.container.evidence {
+        host.console.note(format_args!("{} {}", label(found.container), sandbox.note));
     }
     Ok(said(host, found))
 }
 
 fn said(host: &Host, running: Running) -> Outcome {
-    note_owner(host, running.said_by, &label(&running.container));
+    if running.said_by.is_some() {
+        note_owner(host, running.said_by, &label(running.container));
+    }
     Outcome::Running(running)
 }
 
@@ -290,8 +261,8 @@ fn ambiguous(word: &[u8], running: &[Running], stopped: &[(&Container, String)])
     let mut list: Vec<String> = Vec::new();
     let mut remedies: Vec<String> = Vec::new();
     for r in running {
-        list.push(format!("{} {} pid {}", spelled(&r.container), short(&r.container), r.process.pid));
-        remedies.push(spelled(&r.container));
+        list.push(format!("{} {} pid {}", spelled(r.container), short(r.container), r.process.pid));
+        remedies.push(spelled(r.container));
     }
     for (c, _) in stopped {
         list.push(format!("{} {} not running", spelled(c), short(c)));
@@ -323,12 +294,12 @@ pub enum Verdict {
 ///
 /// # Errors
 /// Where a living process cannot be proven to be the container's, or the record is another user's word.
-pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
+pub fn check(host: &Host, container: &'static Container) -> Result<Verdict> {
     let label = label(container);
-    let mut alive: Vec<(Process, NetNs, u32)> = Vec::new();
-    let mut reasons: Vec<String> = Vec::new();
-    if let Evidence::Cgroup(dir) = &container.evidence {
-        alive.extend(cgroup::init_of(host, dir)?.map(|member| (member.process, member.netns, member.owner)));
+    let mut alive: Vec<Member> = Vec::new();
+    let mut known = String::new();
+    if let Evidence::Cgroup(dir) = container.evidence {
+        alive.extend(cgroup::init_of(host, dir)?);
     }
     for init in records(host, container) {
         let start = init.start.map_or("not recorded".into(), |start| start.to_string());
@@ -338,34 +309,33 @@ pub fn check(host: &Host, container: &Container) -> Result<Verdict> {
             init.pid,
             quoted(&init.file)
         ));
-        match prove(host, &init, &Subject { label: &label, id: container.id })? {
-            Proof::Alive(process, netns) => alive.push((process, netns, init.owner)),
-            Proof::Gone(reason) => reasons.push(reason),
+        match prove(host, init, &label, container.id)? {
+            Proof::Alive(member) => alive.push(member),
+            Proof::Gone(reason) if known.is_empty() => known = reason,
+            Proof::Gone(_) => {}
         }
     }
     let mut running: Vec<Running> = Vec::new();
-    for (process, netns, owner) in alive {
-        let said_by = accept(if owner == 0 { container.owner } else { owner }, &netns, &label)?;
-        if running.iter().all(|r| r.process.pid != process.pid) {
-            running.push(Running { container: *container, process, netns, said_by });
+    for member in alive {
+        let running_already = running.iter().any(|r| r.process.pid == member.process.pid);
+        let new = accept(member, container)?;
+        if !running_already {
+            running.push(new);
         }
     }
-    Ok(match running.is_empty() {
-        true => Verdict::Stopped(reasons.into_iter().find(|reason| !reason.is_empty()).unwrap_or_default()),
-        false => Verdict::Running(running),
-    })
+    Ok(if running.is_empty() { Verdict::Stopped(known) } else { Verdict::Running(running) })
 }
 
 /// Every container that runs, each once. What is wrong with one is a note and does not hide the others.
 pub fn running(host: &Host) -> Vec<Seen> {
     let mut found: Vec<Seen> = Vec::new();
-    let mut unrecorded: Vec<Container> = Vec::new();
+    let mut unrecorded: Hits = Vec::new();
     for container in all(host, None) {
-        let verdict = check(host, &container);
-        if is_unrecorded(&container, &verdict) {
+        let verdict = check(host, container);
+        if is_unrecorded(container, &verdict) {
             unrecorded.push(container);
         } else {
-            add(host, &container, verdict, &mut found);
+            add(host, container, verdict, &mut found);
         }
     }
     // Most of those have been stopped, and one look at all processes tells.
@@ -376,13 +346,13 @@ pub fn running(host: &Host) -> Vec<Seen> {
     found
 }
 
-fn add(host: &Host, container: &Container, verdict: Result<Verdict>, found: &mut Vec<Seen>) {
+fn add(host: &Host, container: &'static Container, verdict: Result<Verdict>, found: &mut Vec<Seen>) {
     match verdict {
         Ok(Verdict::Stopped(_)) => {}
         Ok(Verdict::Running(running)) => {
             for Running { process, netns, .. } in running {
                 if let Some(stat) = cgroup::unless_gone(host, &process, process.stat()) {
-                    found.push(Seen { container: *container, pid: process.pid, start: stat.start, netns: netns.id });
+                    found.push(Seen { container, pid: process.pid, start: stat.start, netns: netns.id });
                 }
             }
         }
@@ -411,16 +381,13 @@ impl Seen {
 }
 
 /// As [`check`], and where no runtime has a record of the ID, by the cgroup paths of all processes.
-fn check_thoroughly(host: &Host, container: &Container) -> Result<Verdict> {
+fn check_thoroughly(host: &Host, container: &'static Container) -> Result<Verdict> {
     let verdict = check(host, container);
     if !is_unrecorded(container, &verdict) {
         return verdict;
     }
     let Some(member) = cgroup::init_by_id(host, container.id, cgroup::Nested::Ignored)? else { return verdict };
-    let owner = if member.owner == 0 { container.owner } else { member.owner };
-    let said_by = accept(owner, &member.netns, &label(container))?;
-    let running = Running { container: *container, process: member.process, netns: member.netns, said_by };
-    Ok(Verdict::Running(vec![running]))
+    Ok(Verdict::Running(vec![accept(member, container)?]))
 }
 
 /// Whether nothing is known of it but its ID.
@@ -428,21 +395,17 @@ fn is_unrecorded(container: &Container, verdict: &Result<Verdict>) -> bool {
     matches!(verdict, Ok(Verdict::Stopped(reason)) if reason.is_empty()) && is_full_id(container.id)
 }
 
-fn records(host: &Host, container: &Container) -> Vec<Init> {
+fn records(host: &Host, container: &Container) -> Vec<&'static Init> {
     let mut found = Vec::new();
-    match &container.evidence {
-        Evidence::Init(init) => found.push(*init),
+    match container.evidence {
+        Evidence::Init(init) => found.push(init),
         Evidence::Oci(dirs) => {
             let base = Base { owner: container.owner, run: b"", home: None };
-            for dir in dirs.iter() {
-                found.extend(engine::oci::init(host, &base, dir, container.id));
-            }
+            found.extend(dirs.iter().filter_map(|dir| engine::oci::init(host, &base, dir, container.id)));
         }
         Evidence::Anywhere => {
             for base in engine::bases(host) {
-                for engine in ENGINES {
-                    (engine.state)(host, &base, container.id, &mut found);
-                }
+                ENGINES.iter().for_each(|engine| (engine.state)(host, &base, container.id, &mut found));
             }
         }
         Evidence::Cgroup(_) => {}
@@ -450,34 +413,31 @@ fn records(host: &Host, container: &Container) -> Vec<Init> {
     found
 }
 
-/// What a record is about, for messages and for the second factor.
-pub struct Subject<'a> {
-    /// How messages call it.
-    pub label: &'a str,
-    /// The ID its cgroup has; empty where none is known.
-    pub id: &'a [u8],
-}
-
 /// What the kernel says to a record.
 pub enum Proof {
-    /// The recorded process, held, with its namespace.
-    Alive(Process, NetNs),
+    /// The recorded process, held, with its namespace and who could have recorded it.
+    Alive(Member),
     /// It is no more; what follows "is not running".
     Gone(String),
 }
 
-/// Holds the recorded process and compares what was recorded with what it is.
+/// Holds the recorded process and compares what was recorded with what it is. `label` is for messages; `id` is the ID its cgroup has,
+/// empty where none is known.
 ///
 /// # Errors
 /// Where it is alive but nothing recorded proves that it is the one.
-pub fn prove(host: &Host, init: &Init, subject: &Subject<'_>) -> Result<Proof> {
-    let gone = || Ok(Proof::Gone(String::new()));
-    let denied = |e| diagnose(host, init.pid, e);
-    let Some(process) = Process::hold(host, init.pid).map_err(denied)? else { return gone() };
-    let stat = match process.stat() {
-        Ok(stat) => stat,
-        Err(e) if is_gone(e) => return gone(),
-        Err(e) => return Err(denied(e)),
+pub fn prove(host: &Host, init: &Init, label: &str, id: &[u8]) -> Result<Proof> {
+    let seen = Process::hold(host, init.pid).and_then(|process| {
+        let Some(process) = process else { return Err(Errno::SRCH) };
+        Ok((process.stat()?, process))
+    });
+    let gone = |e| match is_gone(e) {
+        true => Ok(Proof::Gone(String::new())),
+        false => Err(diagnose(host, init.pid, e)),
+    };
+    let (stat, process) = match seen {
+        Ok(seen) => seen,
+        Err(e) => return gone(e),
     };
     if let Some(start) = init.start.filter(|start| *start != stat.start) {
         let shifted = if host.in_time_namespace() { "; we are in a time namespace, which shifts it" } else { "" };
@@ -487,40 +447,45 @@ pub fn prove(host: &Host, init: &Init, subject: &Subject<'_>) -> Result<Proof> {
         )));
     }
     if is_dead(stat.state) {
-        return gone();
+        return gone(Errno::SRCH);
     }
     let netns = match process.netns() {
         Ok(netns) => netns,
-        Err(e) if is_gone(e) => return gone(),
-        Err(e) => return Err(denied(e)),
+        Err(e) => return gone(e),
     };
-    let ids = [subject.id, init.sandbox.map_or(b"", |sandbox| sandbox.id)];
+    let ids = [id, init.sandbox.map_or(b"", |sandbox| sandbox.id)];
     let is_its = |path: &Bytes| ids.iter().any(|id| cgroup::names_id(path, id));
     let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(is_its));
     let proven = init.start.is_some() || init.inode == Some(netns.id.ino) || by_cgroup();
     if !proven {
         return Err(Error::new(format!(
-            "{}: nothing proves that process {} is still the one recorded in {}",
-            subject.label,
+            "{label}: nothing proves that process {} is still the one recorded in {}",
             init.pid,
             quoted(&init.file)
         ))
         .remedy(format!("if it is: --pid {}", init.pid)));
     }
-    Ok(Proof::Alive(process, netns))
+    Ok(Proof::Alive(Member { process, netns, owner: init.owner }))
 }
 
-/// Accepts a record of another user only about a namespace of that user's own, and says so.
+/// Accepts another user's word only about a namespace of that user's own, and says so.
 ///
 /// # Errors
 /// Where the namespace is somebody else's.
-pub fn trust(host: &Host, owner: u32, netns: &NetNs, label: &str) -> Result<()> {
-    note_owner(host, accept(owner, netns, label)?, label);
+pub fn trust(host: &Host, member: &Member, label: &str) -> Result<()> {
+    note_owner(host, sayer(member.owner, &member.netns, label)?, label);
     Ok(())
 }
 
-/// As [`trust`], but returns the user who is to be named.
-fn accept(owner: u32, netns: &NetNs, label: &str) -> Result<Option<u32>> {
+/// The container that a proven process is of. Who could have written either the record or the name is whose word it is.
+fn accept(member: Member, container: &'static Container) -> Result<Running> {
+    let owner = if member.owner == 0 { container.owner } else { member.owner };
+    let said_by = if is_foreign(owner) { sayer(owner, &member.netns, &label(container))? } else { None };
+    Ok(Running { container, process: member.process, netns: member.netns, said_by })
+}
+
+/// The other user who is to be named.
+fn sayer(owner: u32, netns: &NetNs, label: &str) -> Result<Option<u32>> {
     if !is_foreign(owner) {
         return Ok(None);
     }
@@ -606,8 +571,8 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn container(engine: &'static str, name: &str, id: &str, evidence: Evidence) -> Container {
-        Container { engine, name: keep(name.as_bytes()), id: keep(id.as_bytes()), evidence, owner: 0 }
+    fn container(engine: &'static str, name: &str) -> Container {
+        Container { engine, name: keep(name.as_bytes()), id: b"x", evidence: Evidence::Anywhere, owner: 0 }
     }
 
     #[test]
@@ -629,32 +594,17 @@ mod tests {
 
     #[test]
     fn pods_have_short_names() {
-        let c = container("k8s", "shop/cart/app", "x", Evidence::Anywhere);
+        let c = container("k8s", "shop/cart/app");
         for name in ["shop/cart/app", "shop/cart", "cart"] {
             assert!(is_named(&c, name.as_bytes()), "{name}");
         }
         for name in ["app", "shop", "cart/app", "shop/car"] {
             assert!(!is_named(&c, name.as_bytes()), "{name}");
         }
-        assert!(!is_named(&container("runc", "a/b", "x", Evidence::Anywhere), b"b"));
+        assert!(!is_named(&container("runc", "a/b"), b"b"));
         assert_eq!(pod_or_name(&c), b"shop/cart");
-        assert_eq!(pod_or_name(&container("k8s", "shop/cart", "x", Evidence::Anywhere)), b"shop/cart");
-        assert_eq!(pod_or_name(&container("runc", "a/b/c", "x", Evidence::Anywhere)), b"a/b/c");
-    }
-
-    #[test]
-    fn one_container_is_listed_once_under_its_best_name() {
-        let id = "b146a24e".repeat(8);
-        let mut found = Vec::new();
-        merge(&mut found, container("k8s", "shop/cart/app", &id[..20], Evidence::Anywhere));
-        merge(&mut found, container("containerd", &id, &id, Evidence::Oci(&[])));
-        merge(&mut found, container("runc", &id, &id, Evidence::Oci(&[])));
-        merge(&mut found, container("runc", "c1", "c1", Evidence::Oci(&[])));
-        merge(&mut found, container("crun", "c1", "c1", Evidence::Oci(&[])));
-        let names: Vec<_> = found.iter().map(|c| (c.engine, c.id.len())).collect();
-        assert_eq!(names, [("k8s", 64), ("runc", 2), ("crun", 2)]);
-        merge(&mut found, Container { owner: 1000, ..container("podman", "x", &id, Evidence::Oci(&[])) });
-        assert_eq!(found.len(), 4, "another user's claim to the ID is another candidate");
+        assert_eq!(pod_or_name(&container("k8s", "shop/cart")), b"shop/cart");
+        assert_eq!(pod_or_name(&container("runc", "a/b/c")), b"a/b/c");
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn several(host: &Host, ip: IpAddr, holders: &[Namespace]) -> Error {
     }
     // Names are a help here: what cannot be proven has none.
     for container in container::all(host, None) {
-        let Ok(Verdict::Running(running)) = container::check(host, &container) else { continue };
+        let Ok(Verdict::Running(running)) = container::check(host, container) else { continue };
         for (holder, text) in listed.iter().zip(&mut list) {
             if running.iter().any(|running| running.netns.id == holder.id) {
                 *text += &format!(" {}:{}", container.engine, shown(&container.name));

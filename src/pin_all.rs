@@ -44,13 +44,13 @@ fn pin(host: &Host, pins: &Pins<'_>, seen: &Seen, name: Bytes) -> Result<bool> {
     }
     match seen.hold(host) {
         Some((netns, _)) => pins.add(&netns, name),
-        None => Err(Error::new(format!("{} has ended meanwhile", container::label(&seen.container)))),
+        None => Err(Error::new(format!("{} has ended meanwhile", container::label(seen.container)))),
     }
 }
 
 /// ENGINE-NAME; for all of a pod k8s-NAMESPACE_POD.
 fn name_for(seen: &Seen) -> Bytes {
-    let mut name = join(&[seen.container.engine.as_bytes(), b"-", pod_or_name(&seen.container)]).to_vec();
+    let mut name = join(&[seen.container.engine.as_bytes(), b"-", pod_or_name(seen.container)]).to_vec();
     if seen.container.engine == "k8s" {
         name.iter_mut().filter(|b| **b == b'/').for_each(|b| *b = b'_');
     }

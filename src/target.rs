@@ -3,18 +3,19 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, keep};
+use crate::cgroup::{self, Member};
 use crate::cli::Target;
-use crate::container::{self, Outcome, Proof, Subject};
+use crate::container::{self, Outcome, Proof};
 use crate::engine::{Init, oci};
 use crate::error::{Error, Result};
 use crate::find;
 use crate::host::Host;
+use crate::namespaces;
 use crate::netns::NetNs;
 use crate::pinned;
 use crate::process::{Process, diagnose};
 use crate::root::Links;
 use crate::text::{quoted, shown};
-use crate::{cgroup, namespaces};
 use rustix::fs::OFlags;
 use std::os::unix::ffi::OsStrExt;
 
@@ -69,7 +70,7 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
         (Outcome::Running(running), Ok(Some(pin))) if pin.id != running.netns.id => Err(Error::new(format!(
             "{} is ambiguous: {} is in {}, pin {} in {}",
             quoted(name),
-            container::label(&running.container),
+            container::label(running.container),
             running.netns.id.ino,
             quoted(name),
             pin.id.ino
@@ -102,7 +103,7 @@ fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
 }
 
 fn of_running(running: container::Running) -> Found {
-    let label = container::label(&running.container);
+    let label = container::label(running.container);
     Found { netns: running.netns, label, process: Some(running.process), pin: None }
 }
 
@@ -126,13 +127,9 @@ fn by_file(host: &Host, path: &[u8]) -> Result<Found> {
 fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
     let (record, owner) = oci::read_named(host, path)?;
     let label = format!("container of {}", quoted(path));
-    let subject = Subject { label: &label, id: record.id.unwrap_or_default() };
-    let init = Init { pid: record.pid, start: record.start, inode: None, sandbox: None, owner, file: keep(path) };
-    match container::prove(host, &init, &subject)? {
-        Proof::Alive(process, netns) => {
-            container::trust(host, owner, &netns, &label)?;
-            Ok(Found { netns, label, process: Some(process), pin: None })
-        }
+    let init = Init { start: record.start, ..Init::bare(record.pid, owner, keep(path)) };
+    match container::prove(host, &init, &label, record.id.unwrap_or_default())? {
+        Proof::Alive(member) => of_member(host, member, label),
         Proof::Gone(reason) => Err(Error::new(format!("{label} is not running{reason}"))),
     }
 }
@@ -144,10 +141,14 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
     if members.len() > 1 {
         return Err(cgroup::several(text, &members));
     }
-    let Some(member) = members.pop() else {
-        return Err(Error::new(format!("{label} has no processes{}", host.but_unread())));
-    };
-    container::trust(host, member.owner, &member.netns, &label)?;
+    match members.pop() {
+        Some(member) => of_member(host, member, label),
+        None => Err(Error::new(format!("{label} has no processes{}", host.but_unread()))),
+    }
+}
+
+fn of_member(host: &Host, member: Member, label: String) -> Result<Found> {
+    container::trust(host, &member, &label)?;
     Ok(Found { netns: member.netns, label, process: Some(member.process), pin: None })
 }
 

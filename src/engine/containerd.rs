@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::oci::{self, parsed};
-use super::{Base, Container, Evidence, Init};
+use super::{Base, Containers, Evidence, Init};
 use crate::bytes::{Bytes, contains, join, keep};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
@@ -24,7 +24,7 @@ const DEFAULT_ROOT: &[u8] = b"/run/containerd/runc";
 const DOCKERS: &[u8] = b"moby";
 
 /// Every task of every namespace but Docker's.
-pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Containers) {
     for (tasks, namespace) in namespaces(host, base) {
         let nerdctls = nerdctl_names(host, base, namespace);
         for id in oci::ids(host, tasks) {
@@ -42,13 +42,13 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Conta
             };
             let dir = runtime_root(host, base, bundle, namespace);
             let evidence = Evidence::Oci(vec![dir].leak());
-            out.push(Container { engine, name, id, evidence, owner: base.writer(owner) });
+            out.add(engine, name, id, evidence, base.writer(owner));
         }
     }
 }
 
 /// The runtime's records of an ID, in any namespace but Docker's.
-pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
     for (tasks, namespace) in namespaces(host, base) {
         let dir = runtime_root(host, base, join(&[tasks, b"/", id]), namespace);
         out.extend(oci::init(host, base, dir, id));

@@ -3,13 +3,13 @@
 #![forbid(unsafe_code)]
 
 use super::oci::{self, parsed};
-use super::{Base, Container, Evidence, Init, k8s_name};
+use super::{Base, Containers, Evidence, Init, k8s_name};
 use crate::bytes::{Bytes, contains, join, keep};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
 /// Every container of a base's data-roots.
-pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Containers) {
     let places = Places::of(host, base);
     for root in &places.data {
         containers(host, base, &places, root, needle, out);
@@ -21,13 +21,13 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Vec<Conta
 }
 
 /// The runtime's record of a full ID.
-pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
     for dir in Places::of(host, base).oci() {
         out.extend(oci::init(host, base, dir, id));
     }
 }
 
-fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Option<&[u8]>, out: &mut Vec<Container>) {
+fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Option<&[u8]>, out: &mut Containers) {
     let dir = join(&[root, b"/containers"]);
     let oci: &'static [Bytes] = places.oci().leak();
     for id in oci::ids(host, dir) {
@@ -37,7 +37,7 @@ fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Op
         let name = parsed(host, path, |text| if mentioned(text) { name_in(text, id) } else { Ok(None) });
         if let Some((Some(name), owner)) = name {
             let (engine, name) = k8s_name::parse(name).map_or(("docker", name), |pod| ("k8s", pod));
-            out.push(Container { engine, name, id, evidence: Evidence::Oci(oci), owner: base.writer(owner) });
+            out.add(engine, name, id, Evidence::Oci(oci), base.writer(owner));
         }
     }
 }

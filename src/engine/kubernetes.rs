@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Base, Container, Evidence};
+use super::{Base, Containers, Evidence};
 use crate::bytes::{Bytes, join, keep};
 use crate::host::Host;
 use crate::root::Links;
@@ -15,13 +15,13 @@ const LOGS: &[u8] = b"/var/log/containers";
 const MIN_ID: usize = 12;
 
 /// Every container that has a log.
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
     if base.owner != 0 {
         return;
     }
     let Some(stat) = host.unless(LOGS, host.locate(LOGS, Links::Follow).and_then(fstat)) else { return };
     for (name, id) in host.entries(LOGS).iter().filter_map(|log| parse(log)) {
-        out.push(Container { engine: "k8s", name, id, evidence: Evidence::Anywhere, owner: stat.st_uid });
+        out.add("k8s", name, id, Evidence::Anywhere, stat.st_uid);
     }
 }
 

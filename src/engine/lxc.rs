@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::oci;
-use super::{Base, Container, Evidence};
+use super::{Base, Containers, Evidence};
 use crate::bytes::{Bytes, join};
 use crate::cgroup;
 use crate::host::{Host, is_directory};
@@ -18,7 +18,7 @@ const HOMES: &[(&str, &[u8])] = &[
 const PAYLOAD: &[u8] = b"lxc.payload.";
 
 /// Every running container by its cgroup (LXC inside another container is that one's own affair), then those that only have a directory.
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
     if base.owner != 0 {
         return;
     }
@@ -33,13 +33,13 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         }
         seen.push((engine, name));
         let owner = cgroup::owner_above(host, std::slice::from_ref(&dir));
-        out.push(Container { engine, id: name, name, evidence: Evidence::Cgroup(dir), owner });
+        out.add(engine, name, name, Evidence::Cgroup(dir), owner);
     }
     for (engine, home) in HOMES {
         for name in oci::ids(host, home).into_iter().filter(|name| !seen.contains(&(engine, name))) {
             let known = is_directory(host, join(&[home, &b"/"[..], name]));
             if known {
-                out.push(Container { engine, id: name, name, evidence: Evidence::Oci(&[]), owner: 0 });
+                out.add(engine, name, name, Evidence::Oci(&[]), 0);
             }
         }
     }

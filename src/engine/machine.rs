@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::oci;
-use super::{Base, Container, Evidence, Init};
+use super::{Base, Containers, Evidence, Init};
 use crate::bytes::{Bytes, join, keep};
 use crate::cgroup;
 use crate::host::Host;
@@ -12,7 +12,7 @@ use crate::process::parse_pid;
 const MACHINES: &[u8] = b"/run/systemd/machines";
 
 /// Every registered machine that is a container.
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
     if base.owner != 0 {
         return;
     }
@@ -28,11 +28,9 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
         let unit = value("SCOPE").or_else(|| value("UNIT")).unwrap_or_default();
         let evidence = match group(host, unit) {
             Some(dir) => Evidence::Cgroup(dir),
-            None => {
-                Evidence::Init(Init { pid, start: None, inode: None, sandbox: None, owner: file.owner, file: path })
-            }
+            None => Evidence::Init(Init::bare(pid, file.owner, path).keep()),
         };
-        out.push(Container { engine: "machine", id: name, name, evidence, owner: file.owner });
+        out.add("machine", name, name, evidence, file.owner);
     }
 }
 

@@ -41,7 +41,7 @@ impl Base {
 }
 
 /// A container, as its engine names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Container {
     /// The engine's word, as in `ENGINE:NAME`.
     pub engine: &'static str,
@@ -55,13 +55,56 @@ pub struct Container {
     pub owner: u32,
 }
 
+impl Container {
+    /// One that is known by its ID alone.
+    pub fn keep(engine: &'static str, id: Bytes, evidence: Evidence, owner: u32) -> &'static Container {
+        Box::leak(Box::new(Container { engine, name: id, id, evidence, owner }))
+    }
+}
+
+/// The containers found so far, each once.
+#[derive(Default)]
+pub struct Containers(Vec<&'static mut Container>);
+
+impl Containers {
+    /// Adds a container unless it is there under its ID already: what names a container is asked before what runs it. A name without a
+    /// record of its own takes over the newcomer's.
+    pub fn add(&mut self, engine: &'static str, name: Bytes, id: Bytes, evidence: Evidence, owner: u32) {
+        const LONG: usize = 32;
+        let same = |old: &&mut &'static mut Container| {
+            let known_short = old.evidence == Evidence::Anywhere && id.starts_with(old.id);
+            old.owner == owner && id.len() >= LONG && (old.id == id || known_short)
+        };
+        let Some(old) = self.0.iter_mut().find(same) else {
+            return self.0.push(Box::leak(Box::new(Container { engine, name, id, evidence, owner })));
+        };
+        if old.evidence == Evidence::Anywhere {
+            (old.id, old.evidence) = (id, evidence);
+            if engine == "k8s" {
+                old.name = name;
+            }
+        } else if old.engine != "k8s" && engine == "k8s" {
+            (old.engine, old.name) = (engine, name);
+            // A sandbox has no record but its own.
+            if !matches!(old.evidence, Evidence::Init(_)) {
+                old.evidence = evidence;
+            }
+        }
+    }
+
+    /// All of them, for good.
+    pub fn list(self) -> Vec<&'static Container> {
+        self.0.into_iter().map(|container| &*container).collect()
+    }
+}
+
 /// Where a container's init process is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// Below one of these directories, by ID, in the form of an OCI runtime.
     Oci(&'static [Bytes]),
     /// Here.
-    Init(Init),
+    Init(&'static Init),
     /// The processes of this cgroup directory: its init is the container's.
     Cgroup(Bytes),
     /// Wherever any engine records this ID.
@@ -69,7 +112,7 @@ pub enum Evidence {
 }
 
 /// What a runtime recorded of a container's init process: a hint until the kernel confirms it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Init {
     /// Its pid on the host.
     pub pid: u32,
@@ -85,6 +128,18 @@ pub struct Init {
     pub file: Bytes,
 }
 
+impl Init {
+    /// A record of a pid and no more.
+    pub fn bare(pid: u32, owner: u32, file: Bytes) -> Init {
+        Init { pid, start: None, inode: None, sandbox: None, owner, file }
+    }
+
+    /// Keeps it.
+    pub fn keep(self) -> &'static Init {
+        Box::leak(Box::new(self))
+    }
+}
+
 /// A virtual machine or kernel of its own that a container runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sandbox {
@@ -95,7 +150,7 @@ pub struct Sandbox {
 }
 
 /// Adds every container of a base. With a needle, those whose files do not contain it may be left out unparsed.
-pub type Each = fn(&Host, &Base, Option<&[u8]>, &mut Vec<Container>);
+pub type Each = fn(&Host, &Base, Option<&[u8]>, &mut Containers);
 
 /// One row of the table of engines.
 pub struct Engine {
@@ -104,7 +159,7 @@ pub struct Engine {
     /// Every container it knows.
     pub each: Each,
     /// Adds the records of a container by its full ID.
-    pub state: fn(&Host, &Base, &[u8], &mut Vec<Init>),
+    pub state: fn(&Host, &Base, &[u8], &mut Vec<&'static Init>),
 }
 
 /// All engines; what names a container stands before what runs it.
@@ -120,7 +175,7 @@ pub static ENGINES: &[Engine] = &[
 ];
 
 /// An engine's records beyond what its `each` tells: none.
-fn no_state(_: &Host, _: &Base, _: &[u8], _: &mut Vec<Init>) {}
+fn no_state(_: &Host, _: &Base, _: &[u8], _: &mut Vec<&'static Init>) {}
 
 /// Whose engines this caller looks at: the system's, then for root every user's, else the caller's own.
 ///
@@ -172,6 +227,22 @@ mod tests {
         let passwd = b"root:x:0:0:root:/root:/bin/sh\nbroken:x\nann:x:1000:1000::/home/ann:/bin/sh\n";
         assert_eq!(home_of(passwd, 1000), Some(&b"/home/ann"[..]));
         assert_eq!(home_of(passwd, 1001), None);
+    }
+
+    #[test]
+    fn one_container_is_listed_once_under_its_best_name() {
+        let id = keep("b146a24e".repeat(8));
+        let mut found = Containers::default();
+        let oci = Evidence::Oci(&[]);
+        found.add("k8s", b"shop/cart/app", &id[..20], Evidence::Anywhere, 0);
+        found.add("containerd", id, id, oci, 0);
+        found.add("runc", id, id, oci, 0);
+        found.add("runc", b"c1", b"c1", oci, 0);
+        found.add("crun", b"c1", b"c1", oci, 0);
+        // Another user's claim to the ID is another candidate.
+        found.add("podman", b"x", id, oci, 1000);
+        let names: Vec<_> = found.list().iter().map(|c| (c.engine, c.id.len())).collect();
+        assert_eq!(names, [("k8s", 64), ("runc", 2), ("crun", 2), ("podman", 64)]);
     }
 
     #[test]

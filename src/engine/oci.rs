@@ -61,21 +61,15 @@ pub fn is_id(id: &[u8]) -> bool {
 /// The record of container `id` below the runtime's root `dir`.
 ///
 /// A file that cannot be parsed is a note: it must not hide other containers.
-pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Option<Init> {
+pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Option<&'static Init> {
     if !is_id(id) {
         return None;
     }
     for name in [&b"state.json"[..], b"status"] {
         let path = join(&[dir, b"/", id, b"/", name]);
         if let Some((record, owner)) = parsed(host, path, parse) {
-            return record.map(|record| Init {
-                pid: record.pid,
-                start: record.start,
-                inode: None,
-                sandbox: None,
-                owner: base.writer(owner),
-                file: path,
-            });
+            let Record { pid, start, .. } = record?;
+            return Some(Init { start, ..Init::bare(pid, base.writer(owner), path) }.keep());
         }
     }
     None

@@ -3,14 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::oci;
-use super::{Base, Container, Evidence, Init};
+use super::{Base, Containers, Evidence, Init};
 use crate::bytes::{Bytes, join};
 use crate::host::Host;
 use crate::root::Links;
 use rustix::fs::{FileType, fstat};
 
 /// Every container in the runtimes' default roots.
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
     for (engine, dir) in roots(base) {
         for id in oci::ids(host, dir) {
             let path = join(&[dir, &b"/"[..], id]);
@@ -19,13 +19,13 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
                 continue;
             }
             let owner = base.writer(stat.st_uid);
-            out.push(Container { engine, name: id, id, evidence: Evidence::Oci(vec![dir].leak()), owner });
+            out.add(engine, id, id, Evidence::Oci(vec![dir].leak()), owner);
         }
     }
 }
 
 /// The record of an ID in any of the roots.
-pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
     for (_, dir) in roots(base) {
         out.extend(oci::init(host, base, dir, id));
     }

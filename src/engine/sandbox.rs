@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::oci::{self, parsed};
-use super::{Base, Container, Evidence, Init, Sandbox};
+use super::{Base, Containers, Evidence, Init, Sandbox};
 use crate::bytes::{Bytes, join};
 use crate::host::Host;
 use crate::json::{Refused, select};
@@ -15,52 +15,44 @@ const GVISOR: &str =
 const KATA: &str = "is a virtual machine: its link can be seen here, the workload's own interfaces are inside";
 
 /// Every sandbox of either kind.
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
+    records(host, base, &mut |engine, id, init| out.add(engine, id, id, Evidence::Init(init), init.owner));
+}
+
+/// The record of an ID: its file has the sandbox's name, too, so all are looked at.
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
+    records(host, base, &mut |_, of, init| {
+        if of == id {
+            out.push(init);
+        }
+    });
+}
+
+/// Is shown an engine's word, a container's ID and its record.
+type Show<'s> = &'s mut dyn FnMut(&'static str, Bytes, &'static Init);
+
+fn records(host: &Host, base: &Base, show: Show<'_>) {
+    let mut record = |engine, id, sandbox, file, key: &[&str]| {
+        if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key)) {
+            show(engine, id, Init { sandbox: Some(sandbox), ..Init::bare(pid, base.writer(owner), file) }.keep());
+        }
+    };
     for dir in gvisor_roots(host, base) {
         for file in oci::ids(host, dir) {
-            let Some((id, sandbox)) = gvisor_ids(file) else { continue };
-            let sandbox = Sandbox { id: sandbox, note: GVISOR };
-            add(host, base, ("gvisor", id), sandbox, join(&[dir, b"/", file]), &["sandbox", "pid"], out);
+            if let Some((id, sandbox)) = gvisor_ids(file) {
+                let sandbox = Sandbox { id: sandbox, note: GVISOR };
+                record("gvisor", id, sandbox, join(&[dir, b"/", file]), &["sandbox", "pid"]);
+            }
         }
     }
     for (root, name, key) in [
-        (&b"/kata"[..], &b"state.json"[..], &["hypervisor", "pid"][..]),
-        (b"/vc/sbs", b"persist.json", &["HypervisorState", "Pid"]),
+        (&b"/kata"[..], &b"/state.json"[..], &["hypervisor", "pid"][..]),
+        (b"/vc/sbs", b"/persist.json", &["HypervisorState", "Pid"]),
     ] {
         let root = join(&[base.run, root]);
         for id in oci::ids(host, root) {
-            let file = join(&[root, b"/", id, b"/", name]);
-            add(host, base, ("kata", id), Sandbox { id, note: KATA }, file, key, out);
+            record("kata", id, Sandbox { id, note: KATA }, join(&[root, b"/", id, name]), key);
         }
-    }
-}
-
-/// Nothing beyond what [`each`] tells: the file of an ID has the sandbox's name, too.
-pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
-    let mut all = Vec::new();
-    each(host, base, None, &mut all);
-    for container in all {
-        if let Evidence::Init(init) = container.evidence
-            && container.id == id
-        {
-            out.push(init);
-        }
-    }
-}
-
-fn add(
-    host: &Host,
-    base: &Base,
-    (engine, id): (&'static str, Bytes),
-    sandbox: Sandbox,
-    file: Bytes,
-    key: &[&str],
-    out: &mut Vec<Container>,
-) {
-    if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key)) {
-        let owner = base.writer(owner);
-        let evidence = Evidence::Init(Init { pid, start: None, inode: None, sandbox: Some(sandbox), owner, file });
-        out.push(Container { engine, name: id, id, evidence, owner });
     }
 }
 

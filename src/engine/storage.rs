@@ -4,13 +4,13 @@
 #![forbid(unsafe_code)]
 
 use super::oci::{self, parsed};
-use super::{Base, Container, Evidence, Init, k8s_name};
+use super::{Base, Containers, Evidence, Init, k8s_name};
 use crate::bytes::{Bytes, join, keep};
 use crate::host::Host;
 use crate::json::{Refused, Value, elements, select};
 
 /// Every container in a base's storage.
-pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Container>) {
+pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
     let dirs: &'static [Bytes] = runtime_roots(base).leak();
     for dir in stores(host, base) {
         // Containers with --rm are in the volatile list.
@@ -19,14 +19,14 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Vec<Cont
             for (id, name) in named {
                 let (engine, name) = k8s_name::parse(name).map_or(("podman", name), |pod| ("k8s", pod));
                 let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs) };
-                out.push(Container { engine, name, id, evidence, owner: base.writer(owner) });
+                out.add(engine, name, id, evidence, base.writer(owner));
             }
         }
     }
 }
 
 /// The runtime's record of a full ID, else CRI-O's.
-pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<Init>) {
+pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
     // Below, the ID is part of the directory, which oci::init does not check.
     if !oci::is_id(id) {
         return;
