@@ -1,20 +1,75 @@
-//! The command line: one table of options, which feeds the parser and `--help`; the man page and the completions are checked
-//! against it by a test.
+//! The command line: the text of `--help`, whose lines are the parser's table of options, too; the man page and the completions
+//! are checked against it by a test.
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::decimal;
+use crate::bytes::{Bytes, decimal, keep};
 use crate::error::{Error, Result};
 use crate::pin::valid_name;
 use crate::process::parse_pid;
+use crate::set::Set;
 use crate::sys::Argv;
 use crate::text::{quoted, shown};
-use lexopt::{Arg, Parser};
+use lexopt::{Arg, Error as Misuse, Parser};
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// What an option is, to the parser.
+/// The text of `--help`. Each line with `--` after six columns is an option's: its short spelling or blanks, its long one, what its
+/// value is called, if it takes one, and after two blanks or more what it does.
+pub const HELP: &str = "\
+Usage: netns-enter [OPTION]... TARGET [OPTION]... [--] [COMMAND [ARG]...]
+       netns-enter --all [OPTION]... [--] COMMAND [ARG]...
+       netns-enter --list [--json] [TARGET]
+       netns-enter --unpin NAME...
+       netns-enter --pin-all
+
+Enter the network namespace of a process, container or pod and become COMMAND
+($SHELL without one) there, with all else as it is here. With --pin and no
+COMMAND nothing is run.
+
+TARGET, one of:
+  NAME                     a container, a pod or an entry of /run/netns;
+                           with a leading / or . a namespace file
+  -p, --pid PID            a process or thread
+  -c, --container NAME|ID  NAME, ID, ENGINE:NAME or NAMESPACE/POD
+  -n, --netns NAME         an entry of /run/netns
+  -f, --file PATH          any network namespace file
+  -s, --state FILE         an OCI runtime's state.json or status
+  -g, --cgroup PATH        a cgroup's processes, or a systemd unit's
+  -i, --inode N            its inode: 4026532253 or net:[4026532253]
+  -a, --addr IP            whoever has this IPv4 or IPv6 address
+      --veth IFACE         the other end of this veth or netkit
+
+Options, before or after TARGET:
+      --pin NAME           keep the namespace as /run/netns/NAME first
+      --pin-all            pin all running containers as ENGINE-NAME
+      --unpin NAME...      remove these pins; takes no TARGET
+  -l, --list               list all network namespaces, or TARGET's
+      --json               list them as JSON
+      --all                run COMMAND in all containers and pins in turn
+      --sys                COMMAND sees the namespace's /sys/class/net
+      --dns                COMMAND resolves names as TARGET does
+      --host-root DIR      the host is the one mounted at DIR
+  -q, --quiet              no notes
+  -v, --verbose            tell on stderr how TARGET was found
+  -h, --help               print this and exit
+  -V, --version            print the version and exit
+
+Exit status: COMMAND's own; 125 netns-enter failed and ran nothing;
+126 COMMAND cannot be executed; 127 COMMAND not found.
+
+Examples:
+  netns-enter web tcpdump -ni eth0
+  netns-enter --pid 3456 -- ip addr
+  netns-enter shop/cart-7d9f -- ss -tnp
+  netns-enter web --pin web
+";
+
+/// The text of `--version`.
+pub const VERSION: &str = concat!("netns-enter ", env!("CARGO_PKG_VERSION"), "\n");
+
+/// What an option is, to the parser; in the order of [`HELP`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Pid,
@@ -41,82 +96,85 @@ enum Kind {
     Version,
 }
 
-/// One row of the table.
+const KINDS: [Kind; 22] = [
+    Kind::Pid,
+    Kind::Container,
+    Kind::Netns,
+    Kind::File,
+    Kind::State,
+    Kind::Cgroup,
+    Kind::Inode,
+    Kind::Addr,
+    Kind::Veth,
+    Kind::Pin,
+    Kind::PinAll,
+    Kind::Unpin,
+    Kind::List,
+    Kind::Json,
+    Kind::All,
+    Kind::Sys,
+    Kind::Dns,
+    Kind::HostRoot,
+    Kind::Quiet,
+    Kind::Verbose,
+    Kind::Help,
+    Kind::Version,
+];
+
+/// The options that say what to do, no two of which go together.
+const ACTIONS: [Kind; 5] = [Kind::Pin, Kind::PinAll, Kind::Unpin, Kind::List, Kind::All];
+
+/// An option.
 #[derive(Debug)]
 pub struct Opt {
-    /// Its short spellings.
-    pub shorts: &'static [char],
-    /// Its long spellings, the proper one first.
-    pub longs: &'static [&'static str],
-    /// What its value is called, if it takes one.
-    pub value: Option<&'static str>,
-    /// One line for `--help`.
-    pub help: &'static str,
+    /// Its short spelling, or two blanks.
+    pub short: &'static [u8],
+    /// Its long spelling.
+    pub long: &'static [u8],
+    /// What its value is called; empty if it takes none.
+    pub value: &'static [u8],
     kind: Kind,
 }
 
-macro_rules! opt {
-    ($kind:ident, $shorts:expr, $longs:expr, $value:expr, $help:expr) => {
-        Opt { shorts: &$shorts, longs: &$longs, value: $value, help: $help, kind: Kind::$kind }
-    };
+/// The options in the order of [`HELP`].
+#[derive(Debug)]
+pub struct Options {
+    rest: &'static [u8],
+    count: usize,
 }
 
-/// The options that name a target; exactly one of them, or a bare NAME, must be given.
-pub const TARGETS: &[Opt] = &[
-    opt!(Pid, ['p', 't'], ["pid", "target"], Some("PID"), "a process or thread"),
-    opt!(Container, ['c'], ["container"], Some("NAME|ID"), "NAME, ID, ENGINE:NAME or NAMESPACE/POD"),
-    opt!(Netns, ['n'], ["netns"], Some("NAME"), "an entry of /run/netns"),
-    opt!(File, ['f'], ["file"], Some("PATH"), "any network namespace file"),
-    opt!(State, ['s'], ["state"], Some("FILE"), "an OCI runtime's state.json or status"),
-    opt!(Cgroup, ['g'], ["cgroup"], Some("PATH"), "a cgroup's processes, or a systemd unit's"),
-    opt!(Inode, ['i'], ["inode"], Some("N"), "its inode: 4026532253 or net:[4026532253]"),
-    opt!(Addr, ['a'], ["addr"], Some("IP"), "whoever has this IPv4 or IPv6 address"),
-    opt!(Veth, [], ["veth"], Some("IFACE"), "the other end of this veth or netkit"),
-];
+/// All options.
+pub fn options() -> Options {
+    Options { rest: HELP.as_bytes(), count: 0 }
+}
 
-/// The options that say what else to do.
-pub const MODIFIERS: &[Opt] = &[
-    opt!(Pin, [], ["pin"], Some("NAME"), "keep the namespace as /run/netns/NAME first"),
-    opt!(PinAll, [], ["pin-all"], None, "pin all running containers as ENGINE-NAME"),
-    opt!(Unpin, [], ["unpin"], Some("NAME..."), "remove these pins; takes no TARGET"),
-    opt!(List, ['l'], ["list"], None, "list all network namespaces, or TARGET's"),
-    opt!(Json, [], ["json"], None, "list them as JSON"),
-    opt!(All, [], ["all"], None, "run COMMAND in all containers and pins in turn"),
-    opt!(Sys, [], ["sys"], None, "COMMAND sees the namespace's /sys/class/net"),
-    opt!(Dns, [], ["dns"], None, "COMMAND resolves names as TARGET does"),
-    opt!(HostRoot, [], ["host-root"], Some("DIR"), "the host is the one mounted at DIR"),
-    opt!(Quiet, ['q'], ["quiet"], None, "no notes"),
-    opt!(Verbose, ['v'], ["verbose"], None, "tell on stderr how TARGET was found"),
-    opt!(Help, ['h'], ["help"], None, "print this and exit"),
-    opt!(Version, ['V'], ["version"], None, "print the version and exit"),
-];
+impl Iterator for Options {
+    type Item = Opt;
 
-const HEAD: &str = "\
-Usage: netns-enter [OPTION]... TARGET [OPTION]... [--] [COMMAND [ARG]...]
-       netns-enter --all [OPTION]... [--] COMMAND [ARG]...
-       netns-enter --list [--json] [TARGET]
-       netns-enter --unpin NAME...
-       netns-enter --pin-all
+    fn next(&mut self) -> Option<Opt> {
+        loop {
+            let end = self.rest.iter().position(|b| *b == b'\n')?;
+            let line = &self.rest[..end];
+            self.rest = &self.rest[end + 1..];
+            if let Some(spelling) = line.get(6..).filter(|spelling| spelling.starts_with(b"--")) {
+                let mut words = spelling.split(|b| *b == b' ');
+                let kind = *KINDS.get(self.count)?;
+                self.count += 1;
+                return Some(Opt { short: &line[2..4], long: words.next()?, value: words.next()?, kind });
+            }
+        }
+    }
+}
 
-Enter the network namespace of a process, container or pod and become COMMAND
-($SHELL without one) there, with all else as it is here. With --pin and no
-COMMAND nothing is run.
+impl Kind {
+    /// The option's long spelling.
+    fn name(self) -> &'static [u8] {
+        options().find(|opt| opt.kind == self).map_or(b"", |opt| opt.long)
+    }
+}
 
-TARGET, one of:
-  NAME                     a container, a pod or an entry of /run/netns;
-                           with a leading / or . a namespace file
-";
-
-const TAIL: &str = "
-Exit status: COMMAND's own; 125 netns-enter failed and ran nothing;
-126 COMMAND cannot be executed; 127 COMMAND not found.
-
-Examples:
-  netns-enter web tcpdump -ni eth0
-  netns-enter --pid 3456 -- ip addr
-  netns-enter shop/cart-7d9f -- ss -tnp
-  netns-enter web --pin web
-";
+/// nsenter's spellings of `--pid`.
+pub const ALIASES: [&str; 2] = ["-t", "--target"];
 
 /// What names the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,28 +201,31 @@ pub enum Target {
     Veth(OsString),
 }
 
-/// A command line, understood.
-#[derive(Debug)]
-pub enum Invocation {
+/// What to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Action {
+    /// Enter TARGET and run COMMAND.
+    #[default]
+    Enter,
     /// `--help`
     Help,
     /// `--version`
     Version,
-    /// Enter TARGET and run COMMAND.
-    Enter(Args),
     /// `--unpin`: remove these pins.
-    Unpin(Args),
+    Unpin,
     /// `--list`
-    List(Args),
+    List,
     /// `--all`: run COMMAND in all of them.
-    All(Args),
+    All,
     /// `--pin-all`
-    PinAll(Args),
+    PinAll,
 }
 
 /// Everything that was asked for.
 #[derive(Debug, Default)]
 pub struct Args {
+    /// What to do.
+    pub action: Action,
     /// What to enter.
     pub target: Option<Target>,
     /// Where COMMAND starts among the arguments.
@@ -191,7 +252,7 @@ pub struct Args {
 ///
 /// # Errors
 /// Misuse, in words, with the remedy.
-pub fn parse(argv: Argv) -> Result<Invocation> {
+pub fn parse(argv: Argv) -> Result<Box<Args>> {
     parse_words(argv.iter().skip(1), argv.count())
 }
 
@@ -199,160 +260,201 @@ pub fn parse(argv: Argv) -> Result<Invocation> {
 ///
 /// # Errors
 /// As [`parse`].
-pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Result<Invocation> {
-    let mut parser = Parser::from_args(words);
-    parser.set_short_equals(false);
-    let mut args = Args::default();
-    let mut given: Vec<Kind> = Vec::new();
-    loop {
-        // lexopt swallows `--` without a word, but what follows it is COMMAND and never TARGET.
-        if parser.try_raw_args().is_some_and(|raw| raw.peek() == Some(OsStr::new("--"))) {
-            let after = remaining(&mut parser) - 1;
-            if given.contains(&Kind::Unpin) {
-                args.unpin.extend(parser.raw_args().map_err(misuse)?.skip(1));
+pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Result<Box<Args>> {
+    let parser = Parser::from_args(words);
+    let mut reading = Reading { parser, count, args: Box::default(), given: Set::default(), target: None };
+    reading.parser.set_short_equals(false);
+    reading.read()?;
+    Ok(reading.args)
+}
+
+/// A command line that is being read.
+struct Reading {
+    parser: Parser,
+    /// How many words there are, the program's name included.
+    count: usize,
+    args: Box<Args>,
+    /// The kinds of the options so far.
+    given: Set,
+    /// How the target is spelled: its option, empty for a bare word, and its value.
+    target: Option<(Bytes, Bytes)>,
+}
+
+impl Reading {
+    fn read(&mut self) -> Result<()> {
+        loop {
+            // lexopt swallows `--` without a word, but what follows it is COMMAND and never TARGET.
+            if self.parser.try_raw_args().is_some_and(|raw| raw.peek() == Some(OsStr::new("--"))) {
+                self.after_dashes();
                 break;
             }
-            args.command = (after > 0).then(|| count - after);
-            break;
-        }
-        let Some(arg) = parser.next().map_err(misuse)? else { break };
-        if let Arg::Value(word) = arg {
-            if given.contains(&Kind::Unpin) {
-                args.unpin.push(word);
+            let Some(arg) = self.parser.next().map_err(misuse)? else { break };
+            if let Arg::Value(word) = arg {
+                if self.has(Kind::Unpin) {
+                    self.args.unpin.push(word);
+                    continue;
+                }
+                if self.target.is_some() || self.has(Kind::All) {
+                    self.args.command = Some(self.count - self.remaining() - 1);
+                    break;
+                }
+                self.bare_target(word)?;
                 continue;
             }
-            if args.target.is_some() || given.contains(&Kind::All) {
-                args.command = Some(count - remaining(&mut parser) - 1);
-                break;
-            }
-            args.target = Some(bare_target(word)?);
-            continue;
-        }
-        let opt = find(&arg).ok_or_else(|| misuse(arg.unexpected()))?;
-        if given.contains(&opt.kind) {
-            return Err(usage(format!("--{} is given twice", opt.longs[0])));
-        }
-        given.push(opt.kind);
-        match opt.kind {
-            Kind::Help => return Ok(Invocation::Help),
-            Kind::Version => return Ok(Invocation::Version),
-            Kind::Quiet => args.quiet = true,
-            Kind::Verbose => args.verbose = true,
-            Kind::Sys => args.sys = true,
-            Kind::Dns => args.dns = true,
-            Kind::Pin => args.pin = Some(pin_name(value(&mut parser, opt)?)?),
-            Kind::Json => args.json = true,
-            Kind::Unpin | Kind::List | Kind::All | Kind::PinAll => {}
-            Kind::HostRoot => args.host_root = Some(value(&mut parser, opt)?),
-            target => {
-                let value = value(&mut parser, opt)?;
-                if let Some(first) = &args.target {
-                    return Err(second_target(first, target, &value));
+            let opt = find(&arg).ok_or_else(|| misuse(arg.unexpected()))?;
+            match opt.kind {
+                // These win over all else, be it wrong.
+                Kind::Help | Kind::Version => {
+                    self.args.action = if opt.kind == Kind::Help { Action::Help } else { Action::Version };
+                    return Ok(());
                 }
-                args.target = Some(option_target(target, value)?);
+                _ => self.option(&opt)?,
             }
         }
+        self.finish()
     }
-    if args.quiet && args.verbose {
-        return Err(usage("--quiet and --verbose contradict each other"));
+
+    fn has(&self, kind: Kind) -> bool {
+        self.given.has(kind as usize)
     }
-    invocation(&given, args)
+
+    fn remaining(&mut self) -> usize {
+        self.parser.try_raw_args().map_or(0, |raw| raw.as_slice().len())
+    }
+
+    fn after_dashes(&mut self) {
+        let after = self.remaining() - 1;
+        if !self.has(Kind::Unpin) {
+            self.args.command = (after > 0).then(|| self.count - after);
+        } else if let Some(mut raw) = self.parser.try_raw_args() {
+            raw.next();
+            self.args.unpin.extend(raw);
+        }
+    }
+
+    fn option(&mut self, opt: &Opt) -> Result<()> {
+        if !self.given.add(opt.kind as usize) {
+            return Err(usage(format!("{} is given twice", shown(opt.long))));
+        }
+        if opt.value.is_empty() || opt.kind == Kind::Unpin {
+            return Ok(());
+        }
+        let value = self.value(opt)?;
+        match opt.kind {
+            Kind::Pin => {
+                valid_name(value.as_bytes())?;
+                self.args.pin = Some(value);
+            }
+            Kind::HostRoot => self.args.host_root = Some(value),
+            _ => {
+                if let Some(first) = self.target {
+                    return Err(second_target(first, opt, &value));
+                }
+                self.target = Some((opt.long, keep(value.as_bytes())));
+                self.args.target = Some(option_target(opt.kind, value)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, opt: &Opt) -> Result<OsString> {
+        let value = self.parser.value().map_err(misuse)?;
+        let (fault, name) = match value.as_bytes() {
+            b"--" => (" needs a value, ", opt.value),
+            b"" => (" is given an empty value", &b""[..]),
+            _ => return Ok(value),
+        };
+        Err(usage(format!("{}{fault}{}", shown(opt.long), shown(name))))
+    }
+
+    fn bare_target(&mut self, word: OsString) -> Result<()> {
+        let target = match word.as_bytes() {
+            [] => return Err(usage("the target is empty")),
+            [b'/' | b'.', ..] => Target::File(word.clone()),
+            _ => Target::Name(word.clone()),
+        };
+        self.target = Some((b"", word.into_vec().leak()));
+        self.args.target = Some(target);
+        Ok(())
+    }
+
+    /// Finds out what is to be done, by the one option that says so, and whether that goes together with the others.
+    fn finish(&mut self) -> Result<()> {
+        for set in [&[Kind::Quiet, Kind::Verbose][..], &ACTIONS] {
+            let mut found = set.iter().filter(|kind| self.has(**kind));
+            if let (Some(one), Some(other)) = (found.next(), found.next()) {
+                let (one, other) = (one.name(), other.name());
+                return Err(usage(format!("{} and {} contradict each other", shown(one), shown(other))));
+            }
+        }
+        self.args.quiet = self.has(Kind::Quiet);
+        self.args.verbose = self.has(Kind::Verbose);
+        self.args.json = self.has(Kind::Json);
+        self.args.sys = self.has(Kind::Sys);
+        self.args.dns = self.has(Kind::Dns);
+        let kind = ACTIONS.into_iter().find(|kind| self.has(*kind)).unwrap_or(Kind::Pin);
+        self.args.action = match kind {
+            Kind::PinAll => Action::PinAll,
+            Kind::Unpin => Action::Unpin,
+            Kind::List => Action::List,
+            Kind::All => Action::All,
+            _ => Action::Enter,
+        };
+        self.check(kind)
+    }
+
+    /// Whether the action, that of `kind`, has what it takes and nothing else.
+    fn check(&self, kind: Kind) -> Result<()> {
+        let args = &*self.args;
+        let action = args.action;
+        let has_command = args.command.is_some();
+        if args.json && action != Action::List {
+            return Err(usage("--json is for --list"));
+        }
+        if matches!(action, Action::Unpin | Action::All | Action::PinAll)
+            && let Some(target) = self.target
+        {
+            return Err(usage(format!("{} takes no target: {}", shown(kind.name()), spelled(target))));
+        }
+        if matches!(action, Action::List | Action::PinAll) && has_command {
+            return Err(usage(format!("{} runs no COMMAND", shown(kind.name()))));
+        }
+        let runs = action == Action::All || action == Action::Enter && (has_command || args.pin.is_none());
+        if (args.sys || args.dns) && !runs {
+            return Err(usage("--sys and --dns are for a COMMAND, and none is run"));
+        }
+        match action {
+            Action::Unpin if args.unpin.is_empty() => Err(usage("--unpin needs a name")),
+            Action::All if !has_command => Err(usage("--all needs a COMMAND")),
+            Action::Enter if args.target.is_none() => Err(no_target(has_command)),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// What is to be done, by the one option that says so; to enter TARGET where none does.
-fn invocation(given: &[Kind], args: Args) -> Result<Invocation> {
-    let mut actions = MODIFIERS.iter().filter(|opt| given.contains(&opt.kind) && opt.kind.is_action());
-    let (action, other) = (actions.next(), actions.next());
-    let name = action.map_or("", |opt| opt.longs[0]);
-    if let Some(other) = other {
-        return Err(usage(format!("--{name} and --{} contradict each other", other.longs[0])));
-    }
-    let action = action.map(|opt| opt.kind);
-    if args.json && action != Some(Kind::List) {
-        return Err(usage("--json is for --list"));
-    }
-    if matches!(action, Some(Kind::Unpin | Kind::All | Kind::PinAll))
-        && let Some(target) = &args.target
-    {
-        return Err(usage(format!("--{name} takes no target: {}", spelled(target))));
-    }
-    if matches!(action, Some(Kind::List | Kind::PinAll)) && args.command.is_some() {
-        return Err(usage(format!("--{name} runs no COMMAND")));
-    }
-    let runs = match action {
-        None | Some(Kind::All) => true,
-        action => action == Some(Kind::Pin) && args.command.is_some(),
-    };
-    if (args.sys || args.dns) && !runs {
-        return Err(usage("--sys and --dns are for a COMMAND, and none is run"));
-    }
-    match action {
-        Some(Kind::Unpin) if args.unpin.is_empty() => Err(usage("--unpin needs a name")),
-        Some(Kind::Unpin) => Ok(Invocation::Unpin(args)),
-        Some(Kind::List) => Ok(Invocation::List(args)),
-        Some(Kind::PinAll) => Ok(Invocation::PinAll(args)),
-        Some(Kind::All) if args.command.is_none() => Err(usage("--all needs a COMMAND")),
-        Some(Kind::All) => Ok(Invocation::All(args)),
-        _ if args.target.is_none() => Err(no_target(args.command.is_some())),
-        _ => Ok(Invocation::Enter(args)),
-    }
-}
-
-impl Kind {
-    /// Whether it says what to do; no two of these go together.
-    fn is_action(self) -> bool {
-        matches!(self, Kind::Pin | Kind::PinAll | Kind::Unpin | Kind::List | Kind::All)
-    }
-}
-
-fn pin_name(name: OsString) -> Result<OsString> {
-    valid_name(name.as_bytes()).map(|()| name)
-}
-
-fn remaining(parser: &mut Parser) -> usize {
-    parser.try_raw_args().map_or(0, |raw| raw.as_slice().len())
-}
-
-fn find(arg: &Arg<'_>) -> Option<&'static Opt> {
-    let mut all = TARGETS.iter().chain(MODIFIERS);
-    match *arg {
-        Arg::Short(short) => all.find(|opt| opt.shorts.contains(&short)),
-        Arg::Long(long) => all.find(|opt| opt.longs.contains(&long)),
-        Arg::Value(_) => None,
-    }
-}
-
-fn value(parser: &mut Parser, opt: &Opt) -> Result<OsString> {
-    let value = parser.value().map_err(misuse)?;
-    if value == "--" {
-        return Err(usage(format!("--{} needs a value, {}", opt.longs[0], opt.value.unwrap_or_default())));
-    }
-    if value.is_empty() {
-        return Err(usage(format!("--{} is given an empty value", opt.longs[0])));
-    }
-    Ok(value)
-}
-
-fn bare_target(word: OsString) -> Result<Target> {
-    match word.as_bytes().first() {
-        None => Err(usage("the target is empty")),
-        Some(b'/' | b'.') => Ok(Target::File(word)),
-        Some(_) => Ok(Target::Name(word)),
-    }
+fn find(arg: &Arg<'_>) -> Option<Opt> {
+    options().find(|opt| match *arg {
+        // nsenter's spellings of --pid.
+        Arg::Short('t') | Arg::Long("target") => opt.kind == Kind::Pid,
+        Arg::Short(short) => opt.short[0] == b'-' && char::from(opt.short[1]) == short,
+        Arg::Long(long) => opt.long[2..] == *long.as_bytes(),
+        Arg::Value(_) => false,
+    })
 }
 
 fn option_target(kind: Kind, value: OsString) -> Result<Target> {
+    let text = value.as_bytes();
     Ok(match kind {
-        Kind::Pid => Target::Pid(parse_pid(value.as_bytes()).ok_or_else(|| bad_pid(&value))?),
-        Kind::Inode => Target::Inode(parse_inode(value.as_bytes()).ok_or_else(|| bad_inode(&value))?),
-        Kind::Addr => Target::Addr(parse_addr(value.as_bytes()).ok_or_else(|| bad_addr(&value))?),
+        Kind::Pid => Target::Pid(parse_pid(text).ok_or_else(|| bad_pid(text))?),
+        Kind::Inode => Target::Inode(parse_inode(text).ok_or_else(|| bad_inode(text))?),
+        Kind::Addr => Target::Addr(parse_addr(text).ok_or_else(|| bad_addr(text))?),
         Kind::Veth => Target::Veth(value),
         Kind::Container => Target::Container(value),
         Kind::Netns => Target::Netns(value),
-        Kind::File => Target::File(value),
         Kind::State => Target::State(value),
         Kind::Cgroup => Target::Cgroup(value),
-        _ => unreachable!("not a target"),
+        // The others have no target for a value.
+        _ => Target::File(value),
     })
 }
 
@@ -375,23 +477,34 @@ fn usage(message: impl Into<String>) -> Error {
     Error::new(message).remedy("for help: netns-enter --help")
 }
 
-fn misuse(error: lexopt::Error) -> Error {
-    usage(shown(&error.to_string()).to_string())
+fn misuse(error: Misuse) -> Error {
+    let (fault, option, value) = match error {
+        Misuse::UnexpectedOption(option) => ("invalid", option, String::new()),
+        Misuse::MissingValue { option } => ("missing argument for", option.unwrap_or_default(), String::new()),
+        Misuse::UnexpectedValue { option, value } => {
+            ("unexpected argument for", option, format!(": {}", quoted(&value)))
+        }
+        // The others are for callers that have lexopt parse values.
+        _ => ("invalid", String::new(), String::new()),
+    };
+    usage(format!("{fault} option '{}'{value}", shown(&option)))
 }
 
-fn bad_pid(value: &OsStr) -> Error {
-    let remedy = "a pid is a number from 1 to 4194304; for a container say -c NAME";
-    Error::new(format!("invalid pid {}", quoted(value))).remedy(remedy)
+fn bad_pid(value: &[u8]) -> Error {
+    invalid("pid", value, "a pid is a number from 1 to 4194304; for a container say -c NAME")
 }
 
-fn bad_inode(value: &OsStr) -> Error {
-    let remedy = "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it";
-    Error::new(format!("invalid inode {}", quoted(value))).remedy(remedy)
+fn bad_inode(value: &[u8]) -> Error {
+    invalid("inode", value, "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it")
 }
 
-fn bad_addr(value: &OsStr) -> Error {
+fn bad_addr(value: &[u8]) -> Error {
     let remedy = "an address is one as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
-    Error::new(format!("invalid address {}", quoted(value))).remedy(remedy)
+    invalid("address", value, remedy)
+}
+
+fn invalid(what: &str, value: &[u8], remedy: &str) -> Error {
+    Error::new(format!("invalid {what} {}", quoted(value))).remedy(remedy)
 }
 
 fn no_target(has_command: bool) -> Error {
@@ -401,70 +514,31 @@ fn no_target(has_command: bool) -> Error {
 }
 
 /// Two targets; the likely reason is a habit from nsenter, whose -n takes no value.
-fn second_target(first: &Target, kind: Kind, value: &OsStr) -> Error {
-    if kind == Kind::Netns {
-        return Error::new(format!("two targets: {} and -n {}", spelled(first), shown(value)))
-            .remedy("-n takes a name here; the network namespace is always meant");
-    }
-    let option = TARGETS.iter().find(|opt| opt.kind == kind).map_or("", |opt| opt.longs[0]);
-    Error::new(format!("two targets: {} and --{option} {}", spelled(first), shown(value)))
-        .remedy("options and the one TARGET stand before COMMAND; what follows -- is not interpreted")
-}
-
-fn spelled(target: &Target) -> String {
-    match target {
-        Target::Name(name) => quoted(name),
-        Target::Pid(pid) => format!("--pid {pid}"),
-        Target::Container(name) => format!("--container {}", shown(name)),
-        Target::Netns(name) => format!("--netns {}", shown(name)),
-        Target::File(path) => format!("--file {}", shown(path)),
-        Target::State(path) => format!("--state {}", shown(path)),
-        Target::Cgroup(path) => format!("--cgroup {}", shown(path)),
-        Target::Inode(inode) => format!("--inode {inode}"),
-        Target::Addr(ip) => format!("--addr {ip}"),
-        Target::Veth(name) => format!("--veth {}", shown(name)),
-    }
-}
-
-/// The text of `--help`.
-pub fn help() -> String {
-    let mut text = String::from(HEAD);
-    TARGETS.iter().for_each(|opt| text += &help_line(opt));
-    text += "\nOptions, before or after TARGET:\n";
-    MODIFIERS.iter().for_each(|opt| text += &help_line(opt));
-    text + TAIL
-}
-
-/// The text of `--version`.
-pub fn version() -> &'static str {
-    concat!("netns-enter ", env!("CARGO_PKG_VERSION"), "\n")
-}
-
-fn help_line(opt: &Opt) -> String {
-    let short = opt.shorts.first().map_or("    ".into(), |short| format!("-{short}, "));
-    let long = match opt.value {
-        Some(value) => format!("--{} {value}", opt.longs[0]),
-        None => format!("--{}", opt.longs[0]),
+fn second_target(first: (Bytes, Bytes), opt: &Opt, value: &OsStr) -> Error {
+    let (option, remedy) = match opt.kind {
+        Kind::Netns => (opt.short, "-n takes a name here; the network namespace is always meant"),
+        _ => (opt.long, "options and the one TARGET stand before COMMAND; what follows -- is not interpreted"),
     };
-    let spelling = format!("  {short}{long}");
-    // Two blanks at least part the columns; a spelling that is too long has a line of its own.
-    let gap = if spelling.len() > 25 { format!("\n{:27}", "") } else { " ".repeat(27 - spelling.len()) };
-    format!("{spelling}{gap}{}\n", opt.help)
+    Error::new(format!("two targets: {} and {} {}", spelled(first), shown(option), shown(value))).remedy(remedy)
+}
+
+fn spelled((option, value): (Bytes, Bytes)) -> String {
+    match option {
+        b"" => quoted(value),
+        _ => format!("{} {}", shown(option), shown(value)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(words: &[&str]) -> Result<(Args, Vec<String>)> {
-        match parse_words(words.iter().map(OsStr::new), words.len() + 1)? {
-            Invocation::Enter(args) => {
-                let command = args.command.map_or(&[][..], |at| &words[at - 1..]);
-                let command = command.iter().map(|w| w.to_string()).collect();
-                Ok((args, command))
-            }
-            other => panic!("{other:?}"),
-        }
+    fn parsed(words: &[&str]) -> Result<(Box<Args>, Vec<String>)> {
+        let args = parse_words(words.iter().map(OsStr::new), words.len() + 1)?;
+        assert_eq!(args.action, Action::Enter, "{args:?}");
+        let command = args.command.map_or(&[][..], |at| &words[at - 1..]);
+        let command = command.iter().map(|w| w.to_string()).collect();
+        Ok((args, command))
     }
 
     fn good(words: &[&str], target: Target, command: &[&str]) {
@@ -541,7 +615,7 @@ mod tests {
         }
         assert!(bad(&["--pin", "x"]).contains("no target"));
         let names = |words: &[&str]| match parse_words(words.iter().map(OsStr::new), words.len() + 1) {
-            Ok(Invocation::Unpin(args)) => args.unpin,
+            Ok(args) if args.action == Action::Unpin => args.unpin,
             other => panic!("{other:?}"),
         };
         assert_eq!(names(&["--unpin", "a", "-q", "b", "--", "-c", "--"]), ["a", "b", "-c", "--"]);
@@ -559,17 +633,20 @@ mod tests {
     fn one_action_and_what_it_takes() {
         let parse = |words: &[&str]| parse_words(words.iter().map(OsStr::new), words.len() + 1);
         for words in [&["--list"][..], &["-l", "--json"], &["--list", "web"], &["web", "-l"], &["-lqp", "5"]] {
-            assert!(matches!(parse(words), Ok(Invocation::List(_))), "{words:?}");
+            assert!(parse(words).is_ok_and(|args| args.action == Action::List), "{words:?}");
         }
         for (words, command) in [
             (&["--all", "ip", "a"][..], 2),
             (&["--all", "--", "ip"], 3),
             (&["-q", "--all", "--dns", "ip", "--list"], 4),
         ] {
-            let Ok(Invocation::All(args)) = parse(words) else { panic!("{words:?}") };
-            assert_eq!((args.command, args.target), (Some(command), None));
+            let Ok(args) = parse(words) else { panic!("{words:?}") };
+            assert_eq!((args.action, args.command, &args.target), (Action::All, Some(command), &None));
         }
-        assert!(matches!(parse(&["--pin-all", "-q"]), Ok(Invocation::PinAll(_))));
+        assert!(parse(&["--pin-all", "-q"]).is_ok_and(|args| args.action == Action::PinAll));
+        for (word, action) in [("-h", Action::Help), ("--version", Action::Version)] {
+            assert!(parse(&["--list", word, "--all"]).is_ok_and(|args| args.action == action));
+        }
         assert!(bad(&["--all"]).contains("COMMAND"));
         assert!(bad(&["--all", "--"]).contains("COMMAND"));
         assert!(bad(&["-p", "5", "--all", "ip"]).contains("no target"));
@@ -600,7 +677,8 @@ mod tests {
             let longer = sentences.iter().flat_map(|s| words.iter().map(move |w| [&s[..], &[*w]].concat()));
             let longer: Vec<_> = longer.collect();
             for sentence in &longer {
-                if let Ok(Invocation::Enter(args)) = parse_words(sentence.iter().map(OsStr::new), sentence.len() + 1) {
+                if let Ok(args) = parse_words(sentence.iter().map(OsStr::new), sentence.len() + 1) {
+                    assert_eq!(args.action, Action::Enter);
                     assert!(args.target.is_some());
                     assert!(args.command.is_none_or(|at| at > 1 && at <= sentence.len()), "{sentence:?}");
                 }
@@ -610,11 +688,36 @@ mod tests {
     }
 
     #[test]
-    fn help_is_narrow_and_complete() {
-        let help = help();
-        for opt in TARGETS.iter().chain(MODIFIERS) {
-            assert!(help.contains(&format!("--{}", opt.longs[0])));
+    fn help_is_narrow() {
+        assert!(HELP.lines().all(|line| line.chars().count() < 80), "{HELP}");
+    }
+
+    #[test]
+    fn every_line_of_an_option_is_understood() {
+        let table: Vec<Opt> = options().collect();
+        assert_eq!(table.len(), KINDS.len());
+        for (at, opt) in table.iter().enumerate() {
+            let name = str::from_utf8(opt.long).unwrap();
+            assert_eq!(opt.kind as usize, at);
+            assert_eq!(name.replace('-', ""), format!("{:?}", opt.kind).to_lowercase());
+            assert!(opt.short == b"  " || opt.short[0] == b'-' && opt.short[1].is_ascii_alphabetic(), "{opt:?}");
+            assert!(opt.value.iter().all(|b| b.is_ascii_uppercase() || b"|.".contains(b)), "{opt:?}");
         }
-        assert!(help.lines().all(|line| line.chars().count() < 80), "{help}");
+        let valued: Vec<Kind> = table.iter().filter(|opt| !opt.value.is_empty()).map(|opt| opt.kind).collect();
+        assert_eq!(valued[..9], KINDS[..9]);
+        assert_eq!(valued[9..], [Kind::Pin, Kind::Unpin, Kind::HostRoot]);
+    }
+
+    #[test]
+    fn every_spelling_is_found_and_no_other() {
+        for opt in options() {
+            let long = str::from_utf8(&opt.long[2..]).unwrap();
+            assert_eq!(find(&Arg::Long(long)).map(|found| found.kind), Some(opt.kind));
+            let short = char::from(opt.short[1]);
+            assert_eq!(find(&Arg::Short(short)).map(|found| found.kind), Some(opt.kind).filter(|_| short != ' '));
+        }
+        for arg in [Arg::Long(""), Arg::Long("pi"), Arg::Long("pid PID"), Arg::Short('-'), Arg::Short(',')] {
+            assert!(find(&arg).is_none(), "{arg:?}");
+        }
     }
 }

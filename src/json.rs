@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::decimal;
+use crate::set::Set;
 use hifijson::token::Lex as _;
 use hifijson::{Error as LexError, Expect, SliceLexer, num, str::LexAlloc as _};
 use std::borrow::Cow;
@@ -106,7 +107,7 @@ pub fn select<'a, const N: usize>(doc: &'a [u8], paths: [&[&str]; N]) -> Result<
 /// The body of [`select`], which is there once whatever N is.
 fn search<'a>(doc: &'a [u8], paths: &[&[&str]], found: &mut [Option<Value<'a>>]) -> Result<(), Refused> {
     let mut search = Search { paths, found };
-    whole(doc, &mut |next, lexer| search.value(next, lexer, 0, Paths(u32::MAX)))
+    whole(doc, &mut |next, lexer| search.value(next, lexer, 0, Set::ALL))
 }
 
 /// The elements of an array.
@@ -136,31 +137,14 @@ fn whole<'a>(doc: &'a [u8], parse: Reader<'_, 'a>) -> Result<(), Refused> {
     SliceLexer::new(doc).exactly_one(SliceLexer::ws_peek, parse)
 }
 
-/// A set of paths, by index.
-#[derive(Clone, Copy)]
-struct Paths(u32);
-
-impl Paths {
-    fn has(self, i: usize) -> bool {
-        self.0 & (1 << i) != 0
-    }
-
-    /// Adds a path; false where it was in already.
-    fn add(&mut self, i: usize) -> bool {
-        let new = !self.has(i);
-        self.0 |= 1 << i;
-        new
-    }
-}
-
 struct Search<'a, 's> {
     paths: &'s [&'s [&'s str]],
     found: &'s mut [Option<Value<'a>>],
 }
 
 impl<'a> Search<'a, '_> {
-    /// Reads the value at `depth` whose keys so far are those of the `live` paths.
-    fn value(&mut self, next: u8, lexer: &mut SliceLexer<'a>, depth: usize, live: Paths) -> Result<(), Refused> {
+    /// Reads the value at `depth` whose keys so far are those of the `live` paths, by their numbers.
+    fn value(&mut self, next: u8, lexer: &mut SliceLexer<'a>, depth: usize, live: Set) -> Result<(), Refused> {
         let leads_on = |i: usize| live.has(i) && self.paths[i].len() > depth;
         if next == b'{' && (0..self.paths.len()).any(leads_on) {
             return self.object(lexer, depth, live);
@@ -170,12 +154,12 @@ impl<'a> Search<'a, '_> {
         Ok(())
     }
 
-    fn object(&mut self, lexer: &mut SliceLexer<'a>, depth: usize, live: Paths) -> Result<(), Refused> {
+    fn object(&mut self, lexer: &mut SliceLexer<'a>, depth: usize, live: Set) -> Result<(), Refused> {
         let start = lexer.as_slice();
-        let mut seen = Paths(0);
+        let mut seen = Set::default();
         lexer.discarded().seq(b'}', SliceLexer::ws_peek, |next, lexer| {
             let (key, next) = key(next, lexer)?;
-            let mut below = Paths(0);
+            let mut below = Set::default();
             for (i, path) in self.paths.iter().enumerate() {
                 if live.has(i) && path.get(depth).is_some_and(|k| *k == key) {
                     if !seen.add(i) {
@@ -191,7 +175,7 @@ impl<'a> Search<'a, '_> {
     }
 
     /// Keeps a value for the paths that end at it.
-    fn store(&mut self, depth: usize, live: Paths, value: &Value<'a>) {
+    fn store(&mut self, depth: usize, live: Set, value: &Value<'a>) {
         for (i, path) in self.paths.iter().enumerate() {
             if live.has(i) && path.len() == depth {
                 self.found[i] = Some(value.clone());

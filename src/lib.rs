@@ -28,6 +28,7 @@ pub mod pinned;
 pub mod process;
 pub mod root;
 pub mod run;
+pub mod set;
 pub mod sys;
 pub mod target;
 pub mod text;

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::cli::{self, Args, Invocation};
+use crate::cli::{self, Action, Args};
 use crate::console::{self, Console};
 use crate::error::{Error, NOT_EXECUTABLE, NOT_FOUND, Result, describe};
 use crate::host::Host;
@@ -13,7 +13,7 @@ use crate::text::quoted;
 use crate::view::View;
 use crate::{all, list, pin_all};
 use rustix::io::Errno;
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Runs the program; returns its exit status, if it returns.
@@ -32,37 +32,38 @@ fn run(argv: Argv) -> Result<u8> {
         return Err(Error::new("refusing to run with more rights than the caller (set-user-ID or file capabilities)")
             .remedy("remove them with chmod u-s or setcap -r, and use sudo"));
     }
-    match cli::parse(argv)? {
-        Invocation::Help => console::print(cli::help().as_bytes())?,
-        Invocation::Version => console::print(cli::version().as_bytes())?,
-        Invocation::Enter(args) => enter(argv, &args)?,
-        Invocation::Unpin(args) => unpin(&args)?,
-        Invocation::List(args) => list(&args)?,
-        Invocation::PinAll(args) => return pin_all::pin_all(&host(&args)?),
-        Invocation::All(args) => {
-            let host = host(&args)?;
-            return all::all(&host, &|found| become_command_in(&host, argv, &args, found));
-        }
+    let args = cli::parse(argv)?;
+    match args.action {
+        Action::Help => console::print(cli::HELP.as_bytes())?,
+        Action::Version => console::print(cli::VERSION.as_bytes())?,
+        _ => return act(argv, &args),
     }
     Ok(0)
 }
 
-fn host(args: &Args) -> Result<Host> {
+/// Does what concerns a machine; returns the exit status, if it returns.
+fn act(argv: Argv, args: &Args) -> Result<u8> {
     let console = Console { quiet: args.quiet, verbose: args.verbose };
-    match &args.host_root {
-        Some(dir) => Host::mounted_at(dir, console),
-        None => Ok(Host::own(console)),
+    let host = match &args.host_root {
+        Some(dir) => Host::mounted_at(dir, console)?,
+        None => Host::own(console),
+    };
+    let found = args.target.as_ref().map(|target| target::resolve(&host, target)).transpose()?;
+    match args.action {
+        Action::Unpin => unpin(&host, &args.unpin)?,
+        Action::List => list::list(&host, found.as_ref(), args.json)?,
+        Action::PinAll => return pin_all::pin_all(&host),
+        Action::All => return all::all(&host, &|found| become_command_in(&host, argv, args, found)),
+        _ => enter(&host, argv, args, &found.ok_or_else(|| Error::new("no target"))?)?,
     }
+    Ok(0)
 }
 
-fn enter(argv: Argv, args: &Args) -> Result<()> {
-    let host = host(args)?;
-    let target = args.target.as_ref().ok_or_else(|| Error::new("no target"))?;
-    let found = target::resolve(&host, target)?;
-    if found.netns.is_hosts(&host) {
+fn enter(host: &Host, argv: Argv, args: &Args, found: &Found) -> Result<()> {
+    if found.netns.is_hosts(host) {
         host.console.note(format_args!("{} uses the host's network namespace", found.label));
     }
-    become_command_in(&host, argv, args, &found)
+    become_command_in(host, argv, args, found)
 }
 
 /// Pins and enters what was found, and execs COMMAND there. Returns on failure, or where there is only a pin to be made.
@@ -79,18 +80,11 @@ fn become_command_in(host: &Host, argv: Argv, args: &Args, found: &Found) -> Res
     Err(become_command(argv, args.command))
 }
 
-fn list(args: &Args) -> Result<()> {
-    let host = host(args)?;
-    let found = args.target.as_ref().map(|target| target::resolve(&host, target)).transpose()?;
-    list::list(&host, found.as_ref(), args.json)
-}
-
 /// Removes every pin that can be removed; the last failure is left to the caller to report.
-fn unpin(args: &Args) -> Result<()> {
-    let host = host(args)?;
+fn unpin(host: &Host, names: &[OsString]) -> Result<()> {
     let mut result = Ok(());
-    for name in &args.unpin {
-        if let Err(error) = pin::unpin(&host, name.as_bytes())
+    for name in names {
+        if let Err(error) = pin::unpin(host, name.as_bytes())
             && let Err(earlier) = std::mem::replace(&mut result, Err(error))
         {
             console::report(&earlier);

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use netns_enter::cli::{self, Invocation, Target};
+use netns_enter::cli::{self, Action, Target};
 use netns_enter::engine::{self, containerd, docker, k8s_name, kubernetes, machine, oci, sandbox, storage};
 use netns_enter::json::{self, Refused, Value};
 use netns_enter::netlink::{Address, Answer, Id};
@@ -202,7 +202,7 @@ pub fn command(line: &[u8]) {
     let words: Vec<&OsStr> = line.split(|b| *b == 0).take(24).map(OsStr::from_bytes).collect();
     let parse = |words: &[&OsStr]| cli::parse_words(words.iter().copied(), words.len() + 1);
     match parse(&words) {
-        Ok(Invocation::Enter(args)) => {
+        Ok(args) if args.action == Action::Enter => {
             let target = args.target.as_ref().expect("a target");
             match target {
                 Target::Pid(pid) => assert!((1..=MAX_PID).contains(pid)),
@@ -219,11 +219,11 @@ pub fn command(line: &[u8]) {
             let Some(first) = args.command else { return };
             // Index 0 is the program's own name.
             assert!(first >= 2 && first <= words.len(), "COMMAND is outside of the command line");
-            let Ok(Invocation::Enter(alone)) = parse(&words[..first - 1]) else {
+            let Ok(alone) = parse(&words[..first - 1]) else {
                 panic!("refused without its COMMAND");
             };
             assert_eq!(alone.command, None);
-            assert_eq!(format!("{alone:?}"), format!("{:?}", cli::Args { command: None, ..args }));
+            assert_eq!(format!("{alone:?}"), format!("{:?}", cli::Args { command: None, ..*args }));
         }
         Ok(_) => {}
         Err(error) => {

@@ -1,8 +1,8 @@
 //! Completion in the shells themselves: every option, live containers and pins, and nothing that a name says is ever run.
 
 use crate::lab::{runc_state, start_time};
-use crate::util::{NetnsProcess, Output, Scratch, binary, finish, lacks, run, unique};
-use netns_enter::cli::{MODIFIERS, TARGETS};
+use crate::util::{NetnsProcess, Output, Scratch, binary, finish, lacks, run, spellings, unique};
+use netns_enter::cli::options;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
@@ -110,22 +110,19 @@ fn every_option_is_offered_and_no_other() {
     let bin = fake(&[]);
     for shell in SHELLS {
         let offered = offers(shell, "netns-enter --", &bin);
-        for opt in TARGETS.iter().chain(MODIFIERS) {
-            for long in opt.longs {
-                assert!(offered.contains(&format!("--{long}")), "{shell} does not offer --{long} but {offered:?}");
-            }
+        let (longs, shorts): (Vec<String>, Vec<String>) =
+            spellings().into_iter().partition(|spelling| spelling.starts_with("--"));
+        for long in &longs {
+            assert!(offered.contains(long), "{shell} does not offer {long} but {offered:?}");
         }
         for word in &offered {
-            let name = word.trim_start_matches("--").trim_end_matches('=');
-            let known = TARGETS.iter().chain(MODIFIERS).any(|opt| opt.longs.contains(&name));
+            let known = longs.iter().any(|long| long == word.trim_end_matches('='));
             assert!(known, "{shell} offers {word}, which there is not");
         }
         // bash has only the long ones.
-        let short = offers(shell, "netns-enter -", &bin);
-        for opt in TARGETS.iter().chain(MODIFIERS).filter(|_| shell != "bash") {
-            for letter in opt.shorts {
-                assert!(short.contains(&format!("-{letter}")), "{shell} does not offer -{letter} but {short:?}");
-            }
+        let offered = offers(shell, "netns-enter -", &bin);
+        for short in shorts.iter().filter(|_| shell != "bash") {
+            assert!(offered.contains(short), "{shell} does not offer {short} but {offered:?}");
         }
     }
 }
@@ -141,8 +138,9 @@ fn values_of_options_are_offered() {
     let file = file.to_str().unwrap();
     let (part, whole) = (&file[..file.len() - 2], file.rsplit('/').next().unwrap());
     for shell in SHELLS {
-        for opt in TARGETS.iter().chain(MODIFIERS).filter(|opt| opt.value.is_some()) {
-            let (begin, wanted): (&str, &str) = match opt.longs[0] {
+        for opt in options().filter(|opt| !opt.value.is_empty()) {
+            let long = String::from_utf8_lossy(opt.long);
+            let (begin, wanted): (&str, &str) = match &long[2..] {
                 "pid" => (&me[..me.len() - 1], &me),
                 "container" => ("we", "web"),
                 "netns" | "unpin" => ("", "blue"),
@@ -157,8 +155,8 @@ fn values_of_options_are_offered() {
                 "pin" => continue,
                 other => panic!("what does --{other} take?"),
             };
-            let short = opt.shorts.first().map(|short| format!("-{short}"));
-            for spelling in [format!("--{}", opt.longs[0])].into_iter().chain(short) {
+            let short = String::from_utf8_lossy(opt.short);
+            for spelling in [&long, &short].into_iter().filter(|spelling| spelling.starts_with('-')) {
                 let offered = offers(shell, &format!("netns-enter {spelling} {begin}"), &bin);
                 let fits = |word: &String| word.trim_end_matches('/').rsplit('/').next() == Some(wanted);
                 assert!(offered.iter().any(fits), "{shell}: {spelling} {begin}: no {wanted} in {offered:?}");
@@ -220,7 +218,7 @@ fn names_are_never_evaluated() {
 /// The real binary, once it lists, and a container of runc's by its state.
 #[test]
 fn live_containers_of_the_real_binary_are_offered() {
-    if lacks(&["unshare", "bash", "zsh", "fish"]) || MODIFIERS.iter().all(|opt| opt.longs[0] != "json") {
+    if lacks(&["unshare", "bash", "zsh", "fish"]) {
         return;
     }
     let bin = Scratch::new();

@@ -1,5 +1,6 @@
 //! What the tests share: the binary under test, throwaway directories and namespaces, and skipping.
 
+use netns_enter::cli::{ALIASES, options};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
 use std::fs;
@@ -340,4 +341,10 @@ pub fn lacks(programs: &[&str]) -> bool {
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+/// Every spelling of every option.
+pub fn spellings() -> Vec<String> {
+    let own = options().flat_map(|opt| [opt.short, opt.long]).map(|spelling| String::from_utf8_lossy(spelling).into());
+    own.filter(|spelling: &String| spelling.starts_with('-')).chain(ALIASES.map(String::from)).collect()
 }
