@@ -5,6 +5,7 @@
 
 use crate::bytes::{Bytes, decimal, keep};
 use crate::error::{Error, Result};
+use crate::ip;
 use crate::pin::valid_name;
 use crate::process::parse_pid;
 use crate::set::Set;
@@ -468,7 +469,7 @@ fn parse_addr(text: &[u8]) -> Option<IpAddr> {
     let slash = text.iter().position(|b| *b == b'/');
     let (bare, prefix) = slash.map_or((text, &b"0"[..]), |slash| (&text[..slash], &text[slash + 1..]));
     let bare = bare.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(bare);
-    let ip: IpAddr = std::str::from_utf8(bare).ok()?.parse().ok()?;
+    let ip = ip::parse(bare)?;
     let longest = if ip.is_ipv4() { 32 } else { 128 };
     (decimal(prefix)? <= longest).then_some(ip)
 }

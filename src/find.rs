@@ -9,6 +9,7 @@ use crate::console;
 use crate::container::{self, Verdict};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::ip;
 use crate::namespaces::{self, Held, Namespace};
 use crate::netlink::{Interface, interfaces, nsid_of};
 use crate::netns::{NetNs, host_id, within};
@@ -45,13 +46,13 @@ pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
     }
     let unread = host.unread();
     let Some((netns, process)) = first else {
-        return Err(Error::new(format!("no network namespace has address {ip}{}", host.but_unread()))
+        return Err(Error::new(format!("no network namespace has address {}{}", ip::text(ip), host.but_unread()))
             .remedy("netns-enter --list shows all addresses"));
     };
     if let Some(unread) = unread {
-        host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
+        host.console.note(format_args!("not all of the host could be searched for {}: {unread}", ip::text(ip)));
     }
-    Ok(Found { netns, label: format!("the holder of {ip}"), process, pin: None })
+    Ok(Found { netns, label: format!("the holder of {}", ip::text(ip)), process, pin: None })
 }
 
 /// The namespace at the other end of a veth or netkit interface of our own namespace.
@@ -146,6 +147,6 @@ fn several(host: &Host, ip: IpAddr, holders: &[Namespace]) -> Error {
     if holders.len() > listed.len() {
         list.push(format!("and {} more", holders.len() - listed.len()));
     }
-    Error::new(format!("{} network namespaces have address {ip}: {}", holders.len(), list.join(", ")))
+    Error::new(format!("{} network namespaces have address {}: {}", holders.len(), ip::text(ip), list.join(", ")))
         .remedy(format!("say --inode {}, or another of these", holders[0].id.ino))
 }

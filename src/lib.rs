@@ -16,6 +16,7 @@ pub mod engine;
 pub mod error;
 pub mod find;
 pub mod host;
+pub mod ip;
 pub mod json;
 pub mod list;
 pub mod mounts;

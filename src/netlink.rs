@@ -8,6 +8,7 @@
 use crate::bytes::{Bytes, keep};
 use crate::content::Content;
 use crate::error::{Error, Result};
+use crate::ip;
 use crate::netns::own_id;
 use crate::sys::set_netlink_option;
 use crate::text::quoted;
@@ -142,7 +143,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.ip, self.prefix)
+        write!(f, "{}/{}", ip::text(self.ip), self.prefix)
     }
 }
 
@@ -243,7 +244,7 @@ fn hardware_address(kind: u16, bytes: &[u8]) -> String {
         _ => None,
     };
     if let Some(ip) = ip {
-        return ip.to_string();
+        return ip::text(ip);
     }
     let mut text = String::new();
     for byte in bytes {
