@@ -91,8 +91,13 @@ function __netns_enter_options
     and not contains -- -- (commandline -opc)
 end
 
+# Not by __fish_complete_subcommand, which counts no options when it skips words. What is completed is never run.
 function __netns_enter_command
-    __fish_complete_subcommand --fcs-skip=(math (__netns_enter_part) - 1)
+    set -l words (commandline -opc)
+    set -l part (__netns_enter_part)
+    set -l command
+    test $part -gt (count $words); or set command (string escape -- $words[$part..-1])
+    complete -C (string join -- ' ' $command (commandline -ct))
 end
 
 complete -c netns-enter -f

@@ -10,9 +10,10 @@ use std::process::Command;
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/completions");
 
-/// Words as readline parts them.
+/// Words as readline parts them, and bash-completion where COMMAND is netns-enter.
 const BASH: &str = r#"
 . "$1"/netns-enter.bash
+[[ ! $2 =~ netns-enter.*netns-enter ]] || _command_offset() { COMPREPLY=("${COMP_WORDS[*]:$1}"); }
 COMP_LINE=$2 COMP_POINT=${#2} COMPREPLY=()
 shift 2
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
@@ -189,6 +190,44 @@ fn targets_and_then_commands_are_offered() {
             assert!(offered.iter().any(|word| word == "tcpdump"), "{shell}: {line}: {offered:?}");
         }
     }
+}
+
+/// COMMAND is completed by its own rules, however many options of ours stand before it: here it is netns-enter once more.
+#[test]
+fn arguments_of_commands_are_offered() {
+    if lacks(&["unshare", "bash", "zsh", "fish"]) {
+        return;
+    }
+    let bin = fake(&[("docker", "web")]);
+    for begin in [
+        "web",
+        "web --",
+        "-q web",
+        "-q web --",
+        "-p 1",
+        "--pid=1 --",
+        "-qp 1 --",
+        "--pin x web",
+        "--all",
+        "-q --all --",
+    ] {
+        for shell in SHELLS {
+            let (words, wanted) = match shell {
+                // Where bash-completion is told that COMMAND begins.
+                "bash" => ("netns-enter --host", "netns-enter --host"),
+                _ => ("netns-enter -v --host", "--host-root"),
+            };
+            let offered = offers(shell, &format!("netns-enter {begin} {words}"), &bin);
+            let is_it = |word: &String| word.trim_end_matches('=') == wanted;
+            assert!(offered.iter().any(is_it), "{shell}: {begin}: no {wanted} in {offered:?}");
+        }
+    }
+    // What is completed is not run.
+    let mark = bin.join("ran");
+    for word in [format!("(touch {})", mark.display()), format!("\"x;touch {}\"", mark.display())] {
+        offers("fish", &format!("netns-enter -q web -- netns-enter {word} --host"), &bin);
+    }
+    assert!(!mark.exists(), "fish ran what it completes");
 }
 
 /// Names that would do something if a shell looked at them twice.
