@@ -133,7 +133,10 @@ fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Bytes> {
 }
 
 /// One member for each network namespace among the processes at or below `dirs`.
-pub fn members(host: &Host, dirs: &[Bytes]) -> Vec<Member> {
+///
+/// # Errors
+/// Where /proc is of another pid namespace.
+pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
     // Who owns the directory itself can put processes of theirs there, too.
     let owner = match owner_of(host, dirs) {
         0 => owner_above(host, dirs),
@@ -145,14 +148,14 @@ pub fn members(host: &Host, dirs: &[Bytes]) -> Vec<Member> {
 /// The init process of the container whose processes are at or below `dir`: pid 1 of a pid namespace of its own.
 ///
 /// # Errors
-/// Where several namespaces come into question.
+/// Where several namespaces come into question, or /proc is of another pid namespace.
 pub fn init_of(host: &Host, dir: Bytes) -> Result<Option<Member>> {
     let dirs = [dir];
     let owner = owner_above(host, &dirs);
     let outermost = |listed: &[u32], _: &[Member], new: &Member| {
         unless_gone(host, &new.process, new.process.stat()).is_some_and(|stat| !listed.contains(&stat.parent))
     };
-    the_init(host, held_members(host, &dirs, owner, &outermost), dir)
+    the_init(host, held_members(host, &dirs, owner, &outermost)?, dir)
 }
 
 /// Tells from the pids listed, the members found so far and a new one whether that is to be held, too.
@@ -161,7 +164,13 @@ type Wanted<'w> = &'w dyn Fn(&[u32], &[Member], &Member) -> bool;
 /// The wanted processes at or below `dirs`.
 ///
 /// The directories are read again after the processes are held: a pid listed twice, alive both times, is the same process.
-fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> Vec<Member> {
+fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> Result<Vec<Member>> {
+    // The kernel numbers them for us, and leaves out those that our pid namespace does not have.
+    if !host.has_our_pids() {
+        let error =
+            Error::new("the processes of a cgroup cannot be told: /proc is of another pid namespace than we are");
+        return Err(error.remedy("in a container say --pid=host or hostPID: true"));
+    }
     let listed = pids(host, dirs);
     let mut found = Vec::new();
     for pid in &listed {
@@ -175,7 +184,7 @@ fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> 
     found.retain(|member| {
         still.contains(&member.process.pid) && unless_gone(host, &member.process, member.process.stat()).is_some()
     });
-    found
+    Ok(found)
 }
 
 /// Whether a container inside another one counts. Whoever is root in the outer one chose the inner one's name.
@@ -190,7 +199,7 @@ pub enum Nested {
 /// The init process of the container that `id` names in the cgroup paths of all processes: as a component or as `…-ID.scope`.
 ///
 /// # Errors
-/// As [`init_of`].
+/// Where several namespaces come into question.
 pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Member>> {
     let its_path = |process: &Process| {
         let is_its = |path: &&[u8]| names_id(path, id) && (nested == Nested::Counts || !is_inside_another(path, id));

@@ -129,6 +129,15 @@ impl Host {
         stat.map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
     }
 
+    /// Whether /proc numbers processes as the kernel does elsewhere for us: it may be of another pid namespace.
+    pub fn has_our_pids(&self) -> bool {
+        let own = match &self.proc {
+            Some(proc) => readlinkat(proc, c"self", Vec::new()),
+            None => readlinkat(CWD, c"/proc/self", Vec::new()),
+        };
+        own.is_ok_and(|own| own.as_bytes() == std::process::id().to_string().as_bytes())
+    }
+
     /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
     pub fn in_time_namespace(&self) -> bool {
         const INITIAL: u64 = 0xefff_fffa; // PROC_TIME_INIT_INO, linux/proc_ns.h

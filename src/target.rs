@@ -137,7 +137,7 @@ fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
 fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
     let dirs = cgroup::directories(host, text)?;
     let label = format!("cgroup {}", quoted(text));
-    let mut members = cgroup::members(host, &dirs);
+    let mut members = cgroup::members(host, &dirs)?;
     if members.len() > 1 {
         return Err(cgroup::several(text, &members));
     }

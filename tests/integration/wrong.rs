@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use crate::lab::{Cgroup, Scratch, Sleeper, USER, enters, finish, own_ns, refuses, runc_state, told, tool};
+use crate::lab::{
+    Cgroup, Scratch, Sleeper, USER, command_refuses, enters, finish, own_ns, refuses, runc_state, told, tool,
+};
 use crate::util::{binary, lacks, skip, unique, until};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -392,6 +394,29 @@ fn cgroups_made_by_hand() {
     until("an empty cgroup", || fs::read_to_string(cgroup.0.join("cgroup.procs")).is_ok_and(|t| t.is_empty()));
     refuses(&["--cgroup", cgroup.path()], &[&name]);
     refuses(&["--cgroup", &format!("/{name}-absent")], &["absent"]);
+}
+
+/// A cgroup's processes are numbered for whoever reads them. Where /proc is of another pid namespace, those numbers are others' there.
+#[test]
+fn a_cgroup_read_in_another_pid_namespace() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let Some(cgroup) = Cgroup::new(&unique("cg")) else {
+        return skip("no cgroup hierarchy can be written");
+    };
+    if !std::path::Path::new("/proc/sys/kernel/ns_last_pid").exists() {
+        return skip("this kernel lets nobody choose a pid");
+    }
+    let victim = Sleeper::start();
+    // A process there with the victim's number, which is in the host's namespace.
+    let script = "pid=$1 procs=$2/cgroup.procs; shift 2
+        echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid; sleep 300 >/dev/null 2>&1 & [ $! = $pid ] && echo $pid >\"$procs\" || exit 9
+        \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", &victim.word(), cgroup.path()]);
+    command.arg(binary()).args(["--cgroup", cgroup.path()]);
+    command_refuses(command, &["/proc is of another pid namespace", "--pid=host"]);
 }
 
 #[test]
