@@ -359,13 +359,17 @@ impl Reading {
     }
 
     fn value(&mut self, opt: &Opt) -> Result<OsString> {
-        let value = self.parser.value().map_err(misuse)?;
+        let value = self.parser.value().unwrap_or_else(|_| "--".into());
+        // No pin has such a name: it is nsenter's -n, before another option or at the end.
+        let is_bare = opt.kind == Kind::Netns && value.as_bytes().starts_with(b"-");
         let (fault, name) = match value.as_bytes() {
+            _ if is_bare => (" needs a value, ", opt.value),
             b"--" => (" needs a value, ", opt.value),
             b"" => (" is given an empty value", &b""[..]),
             _ => return Ok(value),
         };
-        Err(usage(format!("{}{fault}{}", shown(opt.long), shown(name))))
+        let error = usage(format!("{}{fault}{}", shown(opt.long), shown(name)));
+        Err(if is_bare { error.remedy(NETNS) } else { error })
     }
 
     fn bare_target(&mut self, word: OsString) -> Result<()> {
@@ -514,10 +518,13 @@ fn no_target(has_command: bool) -> Error {
     error.remedy(remedy)
 }
 
+/// For the habit of nsenter, whose -n takes no value.
+const NETNS: &str = "-n takes a name here; the network namespace is always meant";
+
 /// Two targets; the likely reason is a habit from nsenter, whose -n takes no value.
 fn second_target(first: (Bytes, Bytes), opt: &Opt, value: &OsStr) -> Error {
     let (option, remedy) = match opt.kind {
-        Kind::Netns => (opt.short, "-n takes a name here; the network namespace is always meant"),
+        Kind::Netns => (opt.short, NETNS),
         _ => (opt.long, "options and the one TARGET stand before COMMAND; what follows -- is not interpreted"),
     };
     Error::new(format!("two targets: {} and {} {}", spelled(first), shown(option), shown(value))).remedy(remedy)
@@ -663,9 +670,17 @@ mod tests {
 
     #[test]
     fn fingers_used_to_nsenter_get_a_remedy() {
-        for words in [&["-t", "3456", "-n", "tcpdump"][..], &["-t", "3456", "-n", "tcpdump", "-i", "eth0"]] {
-            assert!(bad(words).contains("-n takes a name here; the network namespace is always meant"));
+        for words in [
+            &["-t", "3456", "-n", "tcpdump"][..],
+            &["-t", "3456", "-n", "tcpdump", "-i", "eth0"],
+            &["-t", "3456", "-n"],
+            &["-t", "3456", "-n", "--", "tcpdump"],
+            &["-n", "-t", "3456", "tcpdump"],
+        ] {
+            let said = bad(words);
+            assert!(said.contains("-n takes a name here; the network namespace is always meant"), "{words:?}: {said}");
         }
+        assert!(!bad(&["-t"]).contains("-n takes a name"));
     }
 
     /// After lexopt's own fuzzing: every sentence of up to four words from a nasty vocabulary ends, and COMMAND is a suffix.
