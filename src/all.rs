@@ -22,7 +22,9 @@ type Become<'b> = &'b dyn Fn(&Found) -> Result<()>;
 /// Where the namespaces cannot be listed, or no process can be made.
 pub fn all(host: &Host, become_command: Become<'_>) -> Result<u8> {
     let mut status = 0;
-    for row in &mut list::rows(host) {
+    let mut rows = list::rows(host);
+    host.note_unread();
+    for row in &mut rows {
         let title = title(host, row);
         if row.is_host {
             if !row.containers.is_empty() {

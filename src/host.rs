@@ -201,6 +201,13 @@ impl Host {
         self.unread().map_or(String::new(), |unread| format!("; not all of the host could be read: {unread}"))
     }
 
+    /// A note of what was denied so far, where anything was.
+    pub fn note_unread(&self) {
+        if let Some(unread) = self.unread() {
+            self.console.note(format_args!("not all of the host could be read: {unread}"));
+        }
+    }
+
     /// What was denied so far, the first with its reason, for "not all of the host could be read".
     pub fn unread(&self) -> Option<String> {
         let unread = self.unread.borrow();

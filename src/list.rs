@@ -95,9 +95,7 @@ pub fn list(host: &Host, target: Option<&Found>, as_json: bool) -> Result<()> {
     rootless::look(&look, &rows, &mut lines)?;
     let text = if as_json { json::text(&rows, &lines) } else { table::text(host, &rows, &lines) };
     console::print(&text)?;
-    if let Some(unread) = host.unread() {
-        host.console.note(format_args!("not all of the host could be read: {unread}"));
-    }
+    host.note_unread();
     Ok(())
 }
 

@@ -34,6 +34,7 @@ pub fn pin_all(host: &Host) -> Result<u8> {
             }
         }
     }
+    host.note_unread();
     Ok(status)
 }
 

@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use crate::machine::script;
+use crate::machine::{script, script_with};
+use crate::util::Scratch;
 
 /// Runs a script, or the test is over.
 macro_rules! machine {
@@ -253,4 +254,23 @@ grep -c '"docker-taken" holds another' /run/notes
 fn without_containers_there_is_nothing_to_do() {
     let output = machine!("\"$1\" --all echo ran; \"$1\" --pin-all; [ ! -e /run/netns ]");
     output.succeeds().prints("");
+}
+
+/// Who may not read the engines' state is told so, lest nothing done be taken for all done.
+#[test]
+fn what_may_not_be_read_is_one_note() {
+    let dir = Scratch::new();
+    let text = r#"
+user="setpriv --reuid=64533 --regid=64533 --clear-groups"
+chmod 700 /var/lib/docker
+ip netns del blue
+for action in --pin-all "--all true"; do
+    $user "$1" $action >/run/out 2>/run/notes
+    [ ! -s /run/out ] && [ "$(wc -l </run/notes)" = 1 ]
+    grep '^netns-enter: note: not all of the host could be read: ' /run/notes | grep -c '"/var/lib/docker'
+    $user "$1" -q $action 2>&1 | wc -c
+done
+"#;
+    let Some(output) = script_with(&with_hosts(text), &dir.copy_of_binary()) else { return };
+    output.succeeds().prints("1\n0\n1\n0");
 }
