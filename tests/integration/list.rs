@@ -380,6 +380,43 @@ while kill -0 "$web" 2>/dev/null || kill -0 "$plain" 2>/dev/null; do sleep 0.01;
     machine!(&text).succeeds();
 }
 
+/// A full ID costs the same however many containers there are; a name is looked for in each once; no engine is enumerated twice.
+#[test]
+fn no_more_is_read_than_needed() {
+    if lacks(&["strace"]) {
+        return;
+    }
+    let text = r#"
+web=$(ns)
+make() { # FROM TO
+    n=$1
+    while [ "$n" -le "$2" ]; do docker "web$n" "$web" "$(id "${n}a")"; n=$((n + 1)); done
+}
+traced() { strace -f -o /run/trace -e trace=%file,read,getdents64 "$@" >/run/out 2>/run/notes; }
+count() { grep -c "open.*$1\"" /run/trace || true; }
+look() {
+    traced "$1" -c "$(id 15a)" -- true
+    echo "ID: $(count config.v2.json) $(count docker/containers) $(grep -c . /run/trace)"
+    traced "$1" -c web15 -- true
+    echo "name: $(count config.v2.json) $(count docker/containers) $(count 'moby/.*state.json')"
+    for action in --list --pin-all "-q --all true"; do
+        traced "$1" $action
+        echo "all: $(count config.v2.json) $(count docker/containers)"
+    done
+}
+make 10 19
+look "$1" >/run/ten
+make 20 59
+look "$1" >/run/fifty
+[ "$(grep ID: /run/ten)" = "$(grep ID: /run/fifty)" ]
+grep -q '^ID: 0 0 ' /run/ten
+once=$(sed -n 's/^name: 10 \([0-9]*\) [0-9]*$/\1/p' /run/ten)
+[ "$(grep -cx "all: 10 $once" /run/ten)" = 3 ]
+[ "$(sed 's/ 10 / 50 /' /run/ten | grep -v ID:)" = "$(grep -v ID: /run/fifty)" ]
+"#;
+    machine!(text).succeeds();
+}
+
 /// Whatever the kernel refuses for want of memory or descriptors, no row and no name is missing from a list that succeeds.
 #[test]
 fn a_refused_call_never_shortens_the_list() {
