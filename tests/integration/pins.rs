@@ -305,6 +305,34 @@ fn a_hundred_at_once_beside_ip_netns() {
     }
 }
 
+/// Whoever holds the lock for ever delays each by 5 s, but loses no pin and has none mounted twice. (`ip netns add` waits for it, too.)
+#[test]
+fn a_hundred_at_once_while_the_lock_is_held() {
+    if lacks(&["ip", "unshare", "findmnt", "flock"]) {
+        return;
+    }
+    let body = r#"
+        holder; "$ne" -p $pid --pin first || fail first
+        flock -xF /run/netns sleep 100 >/dev/null 2>&1 & locker=$!; holders="$holders $locker"
+        while flock -n /run/netns true; do sleep 0.02; done
+        pin_one() { "$ne" -q -p $pid --pin own$1; }
+        pin_same() { "$ne" -q -p $pid --pin same; }
+        unpin_same() { "$ne" -q --unpin same 2>/dev/null || true; }
+        all pin_one & one=$!; all pin_same & same=$!; { wait $one && wait $same; } || fail pins
+        for i in $(seq 50); do [ "$(mounts /run/netns/own$i)" = 1 ] || fail own$i; done
+        [ "$(mounts /run/netns/same)" = 1 ] || fail same
+        [ "$(mounts /run/netns)" = 1 ] && [ "$(ls -A /run/netns | wc -l)" = 52 ] || fail strays
+        all unpin_one & one=$!; all unpin_same & same=$!; { wait $one && wait $same; } || fail unpins
+        kill $locker
+        while ! flock -n /run/netns true; do sleep 0.02; done
+        "$ne" --unpin first || fail first
+        # Unpinned by many at once without the lock: what is left at most is an empty file that the next one heals.
+        [ ! -e /run/netns/same ] || { "$ne" -p $pid --pin same && "$ne" --unpin same; } || fail same
+        [ -z "$(ls -A /run/netns)" ] && [ "$(findmnt -rno TARGET -R /run | grep -c /run/netns/)" = 0 ] || fail left
+        "#;
+    works("shared", &format!("{CROWD}{body}"));
+}
+
 /// Before 7.0 `ip netns` leaves the directory in the peer group of /run. While an entry of its own is there it has to stay so: its
 /// hidden twin could not be unmounted any more. Then our pins have twins, too, which go with them.
 #[test]
