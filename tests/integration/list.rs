@@ -11,7 +11,10 @@ use crate::engines::podman::Podman;
 use crate::engines::runc::Runc;
 use crate::lab::{Cgroup, container_id};
 use crate::machine::{script, script_with};
-use crate::util::{Scratch, binary, finish, inode_of, lacks, run, skip, tool, unique};
+use crate::net::{interface, ipv4};
+use crate::util::{Held, NetnsProcess, Scratch, binary, finish, inode_of, lacks, run, sh, skip, tool, unique, until};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 /// Runs a script, or the test is over.
@@ -467,10 +470,95 @@ fn listed(json: &std::path::Path, engine: &str, name: &str) -> (u64, u32) {
     (inode.parse().unwrap(), pid.parse().unwrap())
 }
 
-/// Live engines side by side: each container in one row, and what NAME shows can be typed.
+/// What ip and lsns say of the namespace of file `$3`, and then what the list in `$1` has in its row; `$2` is lsns's.
+const BESIDE_ORACLES: &str = r#"
+inode=$(stat -Lc %i "$3")
+procs=$(jq "[.namespaces[] | select((.ns | tonumber) == $inode).nprocs | tonumber] | add // 0" "$2")
+nsenter --net="$3" ip -j addr | jq -Sc "[$procs, map({name: .ifname, index: .ifindex, state: .operstate, mac: (.address // \"\"),
+    addresses: [.addr_info[] | \"\(.local)/\(.prefixlen)\"]})]"
+jq -Sc ".[] | select(.inode == $inode) | [.processes, (.interfaces | map(del(.peer)))]" "$1"
+"#;
+
+fn netns_of(pid: u32) -> String {
+    format!("/proc/{pid}/ns/net")
+}
+
+fn inode(file: &str) -> u64 {
+    fs::metadata(file).unwrap_or_else(|e| panic!("{file}: {e}")).ino()
+}
+
+/// A namespace that only `ip netns` made and holds.
+struct Left(String);
+
+impl Left {
+    fn new() -> Left {
+        let left = Left(unique("left"));
+        tool("ip", &["netns", "add", &left.0]).succeeds();
+        left
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        tool("ip", &["netns", "delete", &self.0]);
+    }
+}
+
+/// A process of which a thread is alone in a namespace, and that thread.
+fn thread_apart() -> (Held, u32) {
+    let script = "
+import ctypes, threading, time
+def away():
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0
+    time.sleep(300)
+threading.Thread(target=away).start()
+time.sleep(300)";
+    let mut command = Command::new("python3");
+    command.args(["-c", script]);
+    let held = Held::start(command);
+    let apart = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", held.pid())).into_iter().flatten().flatten();
+        let mut tids = tasks.filter_map(|task| task.file_name().to_str()?.parse::<u32>().ok());
+        tids.find(|tid| inode_of(*tid).is_some_and(|inode| Some(inode) != inode_of(std::process::id())))
+    };
+    until("a thread is in another namespace", || apart().is_some());
+    let tid = apart().expect("a thread");
+    (held, tid)
+}
+
+/// A pair of interfaces into a namespace, `ne-probe` with an address being the other end. That goes with ours.
+struct Probe(String);
+
+impl Probe {
+    /// Makes one and has it lead there, by the address and by the pair.
+    #[track_caller]
+    fn enters(file: &str) -> Probe {
+        let (probe, address) = (Probe(interface()), ipv4());
+        let script = r#"
+            ip link add "$1" type veth peer name ne-probe$$ && nsenter --net="$2" sleep 60 & inside=$!
+            until [ "$(stat -Lc %i /proc/$inside/ns/net 2>/dev/null)" = "$(stat -Lc %i "$2")" ]; do sleep 0.01; done
+            ip link set ne-probe$$ netns $inside name ne-probe; code=$?
+            kill $inside; wait $inside 2>/dev/null; [ $code = 0 ] || exit 1
+            nsenter --net="$2" ip addr add "$3/24" dev ne-probe"#;
+        sh(script, &[&probe.0, file, &address]).succeeds();
+        for target in [["--addr", &address], ["--veth", &probe.0]] {
+            let found = run(&["-q", target[0], target[1], "--", "stat", "-Lc", "%i", "/proc/self/ns/net"]);
+            found.succeeds().prints(&inode(file).to_string());
+        }
+        probe
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        tool("ip", &["link", "del", &self.0]);
+    }
+}
+
+/// Live engines side by side: each container in one row, as ip and lsns have it, and what NAME shows can be typed.
 #[test]
 fn containers_of_live_engines_are_named() {
-    if lacks(&["jq"]) {
+    if lacks(&["jq", "ip", "nsenter", "lsns", "unshare", "python3"]) {
         return;
     }
     let _alone = alone_with_daemons();
@@ -518,9 +606,28 @@ fn containers_of_live_engines_are_named() {
     expected.extend(podman.iter().map(|podman| ("podman", podman.name.clone(), podman.pid)));
     expected.extend(runc.iter().map(|runc| ("runc", runc.name.clone(), runc.pid)));
     expected.extend(lxc.iter().map(|lxc| ("lxc", lxc.name.clone(), lxc.pid)));
+    // Beside them what is no container: a name without a process, a process, and a thread alone.
+    let left = Left::new();
+    let (plain, thread) = (NetnsProcess::new(), thread_apart());
+    let own = inode_of(std::process::id());
+    let mut files: Vec<String> =
+        expected.iter().map(|(.., pid)| *pid).chain([plain.pid(), thread.1]).map(netns_of).collect();
+    files.push(format!("/run/netns/{}", left.0));
+    files.retain(|file| Some(inode(file)) != own);
+    files.sort_by_key(|file| inode(file));
+    files.dedup_by_key(|file| inode(file));
+    let _probes: Vec<Probe> = files.iter().map(|file| Probe::enters(file)).collect();
+
+    let lsns = tool("lsns", &["-t", "net", "-J", "-o", "NS,NPROCS"]);
     let output = run(&["--list", "--json"]);
     let dir = Scratch::new();
     let json = dir.write("list", &output.succeeds().stdout);
+    let lsns = dir.write("lsns", &lsns.succeeds().stdout);
+    for file in &files {
+        let both = sh(BESIDE_ORACLES, &[json.to_str().unwrap(), lsns.to_str().unwrap(), file]);
+        let lines: Vec<&str> = both.succeeds().stdout.lines().collect();
+        assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].contains("ne-probe"), "{}", both.dump());
+    }
     for (engine, name, pid) in &expected {
         let inode = inode_of(*pid).expect("a live process");
         assert_eq!(listed(&json, engine, name), (inode, *pid), "{engine}:{name}");
@@ -531,7 +638,7 @@ fn containers_of_live_engines_are_named() {
         let table = run(&["--list", &web]);
         let address = address.expect("its address");
         let row = table.succeeds().stdout.lines().nth(1).unwrap_or_default().to_owned();
-        assert!(row.contains("  eth0@veth") && row.ends_with(&format!(" {address}")), "{}", table.dump());
+        assert!(row.contains("  eth0@veth") && row.contains(&format!(" {address} ")), "{}", table.dump());
     }
 }
 

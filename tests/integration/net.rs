@@ -21,7 +21,7 @@ fn number() -> u32 {
 }
 
 /// Addresses of ranges for tests and documentation: RFC 2544, RFC 3849.
-fn ipv4() -> String {
+pub fn ipv4() -> String {
     let [.., high, low] = number().to_be_bytes();
     format!("198.18.{high}.{low}")
 }
@@ -32,7 +32,7 @@ fn ipv6() -> String {
 }
 
 /// A name for an interface: at most 15 bytes.
-fn interface() -> String {
+pub fn interface() -> String {
     format!("ne{:x}", number())
 }
 
