@@ -1,7 +1,8 @@
 //! The shipped file itself: what it is built like, how little it does, and whether its manual tells the truth.
 
 use crate::util::{NetnsProcess, Output, Scratch, binary, lacks, run, skip, spellings, tool};
-use netns_enter::cli::options;
+use netns_enter::cli::{self, options};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
@@ -93,6 +94,34 @@ fn the_manual_and_the_help_have_every_option() {
         let heads = manual.lines().filter(|line| line.starts_with(".It")).collect::<Vec<_>>().join("\n");
         assert!(heads.contains(&long[1..]), "{long} has no entry of its own in\n{heads}");
         assert!(help.stdout.contains(&*long), "{}", help.dump());
+    }
+}
+
+/// Each `netns-enter WORD...` in the code of a text, up to where the shell or a remark goes on.
+fn examples(text: &str) -> Vec<Vec<&str>> {
+    let code = text.lines().filter(|line| ["    ", ".Dl ", "netns-enter "].iter().any(|begin| line.starts_with(begin)));
+    let calls = code.flat_map(|line| line.match_indices("netns-enter ").map(move |(at, _)| (&line[..at], &line[at..])));
+    let ours = calls.filter(|(before, _)| before.is_empty() || before.ends_with([' ', '\'']));
+    let words = ours.filter(|(before, _)| !before.contains("scp")).map(|(_, call)| {
+        let ends = |word: &&str| ["#", "|", "&&"].contains(word) || word.starts_with('>') || word.ends_with('\'');
+        let first = call.split_whitespace().skip(1).collect::<Vec<_>>();
+        let end = first.iter().position(ends).map_or(first.len(), |at| at + usize::from(first[at].ends_with('\'')));
+        first[..end].iter().map(|word| word.trim_end_matches('\'')).collect()
+    });
+    words.collect()
+}
+
+/// What the README and the manual tell people to type is what the program takes.
+#[test]
+fn examples_are_command_lines() {
+    for (page, least) in [("README.md", 18), ("src/netns-enter.8", 12)] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+        let examples = examples(&text);
+        assert!(examples.len() >= least, "{page}: {examples:?}");
+        for words in examples {
+            let parsed = cli::parse_words(words.iter().map(OsStr::new), words.len() + 1);
+            assert!(parsed.is_ok(), "{page}: {words:?}: {}", parsed.err().map_or(String::new(), |e| e.message.clone()));
+        }
     }
 }
 
