@@ -119,7 +119,7 @@ fn copied_to_a_host_and_run_there() {
     let other = NetnsProcess::new();
 
     let mut scp = sshd.client("scp");
-    scp.arg(binary()).arg(format!("{}@127.0.0.1:", operator.name));
+    scp.arg(binary()).arg(format!("{}@127.0.0.1:netns-enter", operator.name));
     finish(scp).succeeds();
     // Nothing but the home can be written to, which is the very thing that an installation would need.
     sshd.ssh(&operator, &["test -w . && ! test -w .. && ! test -w /usr/local/bin"]).succeeds();

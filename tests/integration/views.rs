@@ -183,6 +183,12 @@ const EVIL: &[Evil] = &[
         |root| (make(&["mknod", "-m", "666"], root, "dev/zero"), link("/dev/zero", root)).1,
         &["is a device"],
     ),
+    // To open this fails, and to open others has effects: only what was never opened is called by its kind.
+    (
+        "device without a driver",
+        |root| drop(tool("mknod", &[root.join("etc/resolv.conf").to_str().unwrap(), "c", "4000", "1"])),
+        &["is a device"],
+    ),
     ("socket", |root| drop(UnixListener::bind(root.join("etc/resolv.conf")).unwrap()), &["is a socket"]),
     ("directory", |root| fs::create_dir(root.join("etc/resolv.conf")).unwrap(), &["is a directory"]),
     (
