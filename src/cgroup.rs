@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::netns::NetNs;
 use crate::process::{Process, all_pids, cgroup_paths, is_dead, is_gone, parse_pid};
 use crate::root::{Links, reopen};
-use crate::text::quoted;
+use crate::text::{append, quoted};
 use rustix::fs::{OFlags, fstat, fstatfs};
 use rustix::io::Errno;
 
@@ -257,13 +257,14 @@ fn the_init(host: &Host, mut candidates: Vec<Member>, of: &[u8]) -> Result<Optio
 
 /// The refusal of a group whose processes are in several network namespaces.
 pub fn several(of: &[u8], members: &[Member]) -> Error {
-    let mut list: Vec<String> = Vec::new();
+    let (mut list, mut count) = (String::new(), 0);
     for (at, member) in members.iter().enumerate() {
         if members[..at].iter().all(|earlier| earlier.netns.id != member.netns.id) {
-            list.push(format!("{} pid {}", member.netns.id.ino, member.process.pid));
+            append(&mut list, ", ", &format!("{} pid {}", member.netns.id.ino, member.process.pid));
+            count += 1;
         }
     }
-    Error::new(format!("the processes of {} are in {} network namespaces: {}", quoted(of), list.len(), list.join(", ")))
+    Error::new(format!("the processes of {} are in {count} network namespaces: {list}", quoted(of)))
         .remedy(format!("say --pid {}", members[0].process.pid))
 }
 

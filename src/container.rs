@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::{NetNs, NsId};
 use crate::process::{Process, diagnose, is_dead, is_gone};
-use crate::text::{quoted, shown};
+use crate::text::{append, quoted, shown};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -149,11 +149,10 @@ fn needle(text: &[u8]) -> &[u8] {
 
 /// Whether `text` is the container's name, or for Kubernetes `NAMESPACE/POD` or `POD` of it.
 fn is_named(container: &Container, text: &[u8]) -> bool {
-    if container.name == text {
-        return true;
-    }
-    let parts: Vec<&[u8]> = container.name.split(|b| *b == b'/').collect();
-    container.engine == "k8s" && parts.len() >= 2 && (parts[1] == text || parts[..2].join(&b'/') == text)
+    let pod = pod_or_name(container);
+    let slash = pod.iter().position(|b| *b == b'/');
+    let is_pod = || pod == text || slash.is_some_and(|at| &pod[at + 1..] == text);
+    container.name == text || (container.engine == "k8s" && is_pod())
 }
 
 fn is_full_id(text: &[u8]) -> bool {
@@ -211,22 +210,22 @@ fn decide(host: &Host, word: &[u8], mut hits: Hits) -> Result<Outcome> {
         }
     }
     // The old attempts of a pod's container, or of anything else of one engine, give way to the one that runs.
-    stopped.retain(|(s, _)| !running.iter().any(|r| r.container.engine == s.engine && r.container.name == s.name));
-    let Some(first) = running.first() else {
-        let (container, reason) = &stopped[0];
-        if stopped.iter().any(|(c, _)| c.engine != container.engine || c.name != container.name) {
-            return Err(ambiguous(word, &running, &stopped));
-        }
-        return Ok(Outcome::Stopped(Error::new(format!("{} is not running{reason}", label(container)))));
-    };
-    let id = first.netns.id;
-    if running.iter().any(|r| r.netns.id != id) || !stopped.is_empty() {
+    let same_name = |a: &Container, b: &Container| a.engine == b.engine && a.name == b.name;
+    stopped.retain(|(s, _)| !running.iter().any(|r| same_name(r.container, s)));
+    let is_clear = match running.first() {
+        None => stopped.iter().all(|(s, _)| same_name(s, stopped[0].0)),
         // A pod's sandbox has often exited or never existed while its containers run.
-        let same_pod =
-            stopped.iter().all(|(s, _)| s.engine == "k8s" && running.iter().all(|r| pod(r.container) == pod(s)));
-        if running.iter().any(|r| r.netns.id != id) || !same_pod {
-            return Err(ambiguous(word, &running, &stopped));
-        }
+        Some(first) => running.iter().all(|r| {
+            let of_pod = |s: &Container| s.engine == "k8s" && pod_or_name(r.container) == pod_or_name(s);
+            r.netns.id == first.netns.id && stopped.iter().all(|(s, _)| of_pod(s))
+        }),
+    };
+    if !is_clear {
+        return Err(ambiguous(word, &running, &stopped));
+    }
+    if running.is_empty() {
+        let (container, reason) = &stopped[0];
+        return Ok(Outcome::Stopped(Error::new(format!("{} is not running{reason}", label(container)))));
     }
     let found = running.swap_remove(0);
     if let Evidence::Init(Init { sandbox: Some(sandbox), .. }) = found.container.evidence {
@@ -251,29 +250,27 @@ pub fn pod_or_name(container: &Container) -> Bytes {
     }
 }
 
-fn pod(container: &Container) -> Vec<&[u8]> {
-    container.name.split(|b| *b == b'/').take(2).collect()
+fn ambiguous(word: &[u8], running: &[Running], stopped: &[(&Container, String)]) -> Error {
+    let alive = running.iter().map(|r| (r.container, format!("pid {}", r.process.pid)));
+    let candidates: Vec<_> = alive.chain(stopped.iter().map(|(c, _)| (*c, "not running".to_owned()))).collect();
+    let (mut list, mut remedy, mut is_distinct) = (String::new(), String::new(), true);
+    for (at, (container, state)) in candidates.iter().enumerate() {
+        let name = spelled(container);
+        is_distinct &= candidates[..at].iter().all(|(other, _)| spelled(other) != name);
+        append(&mut remedy, " or ", &name);
+        let short = shown(&container.id[..container.id.len().min(12)]);
+        append(&mut list, ", ", &format!("{name} {short} {state}"));
+    }
+    let remedy = match running.first() {
+        Some(first) if !is_distinct => format!("say more of the ID, or --pid {}", first.process.pid),
+        _ => format!("say {remedy}"),
+    };
+    Error::new(format!("{} is ambiguous: {list}", quoted(word))).remedy(remedy)
 }
 
-fn ambiguous(word: &[u8], running: &[Running], stopped: &[(&Container, String)]) -> Error {
-    let spelled = |c: &Container| format!("{}:{}", c.engine, shown(&c.name));
-    let short = |c: &Container| shown(&c.id[..c.id.len().min(12)]).to_string();
-    let mut list: Vec<String> = Vec::new();
-    let mut remedies: Vec<String> = Vec::new();
-    for r in running {
-        list.push(format!("{} {} pid {}", spelled(r.container), short(r.container), r.process.pid));
-        remedies.push(spelled(r.container));
-    }
-    for (c, _) in stopped {
-        list.push(format!("{} {} not running", spelled(c), short(c)));
-        remedies.push(spelled(c));
-    }
-    let distinct = remedies.iter().enumerate().all(|(i, r)| !remedies[..i].contains(r));
-    let remedy = match (distinct, running.first()) {
-        (false, Some(first)) => format!("say more of the ID, or --pid {}", first.process.pid),
-        _ => format!("say {}", remedies.join(" or ")),
-    };
-    Error::new(format!("{} is ambiguous: {}", quoted(word), list.join(", "))).remedy(remedy)
+/// How a container is named on a command line.
+pub fn spelled(container: &Container) -> String {
+    format!("{}:{}", container.engine, shown(container.name))
 }
 
 /// How messages call a container.
@@ -505,68 +502,6 @@ fn note_owner(host: &Host, said_by: Option<u32>, label: &str) {
     }
 }
 
-/// The failure of a word that no engine knows, nor `pins`, with what it may have been meant to be; `what` as in "container or pin".
-pub fn unknown(host: &Host, what: &str, word: &[u8], pins: &[Bytes]) -> Error {
-    let known = all(host, None);
-    let text = wanted(word).text;
-    let near = known.iter().filter(|c| is_near(c.name, text)).map(|c| format!("{}:{}", c.engine, shown(&c.name)));
-    let error = not_found(host, what, word, near.chain(near_pins(word, pins)).collect());
-    let all_digits = word.iter().all(u8::is_ascii_digit);
-    if all_digits { error.remedy(format!("for a process say --pid {}", shown(word))) } else { error }
-}
-
-/// The failure of a word that is no pin.
-pub fn unknown_pin(host: &Host, word: &[u8], pins: &[Bytes]) -> Error {
-    not_found(host, "pin", word, near_pins(word, pins).collect())
-}
-
-fn near_pins<'a>(word: &'a [u8], pins: &'a [Bytes]) -> impl Iterator<Item = String> + 'a {
-    pins.iter().filter(|pin| is_near(pin, word)).map(|pin| format!("pin {}", shown(pin)))
-}
-
-fn not_found(host: &Host, what: &str, word: &[u8], mut near: Vec<String>) -> Error {
-    if let Some(unread) = host.unread() {
-        let message = format!("{what} {} not found; not all of the host could be read: {unread}", quoted(word));
-        return Error::new(message).remedy("needs root");
-    }
-    near.dedup();
-    near.truncate(5);
-    match near.is_empty() {
-        true => Error::new(format!("no {what} {}", quoted(word))),
-        false => Error::new(format!("no {what} {}; did you mean {}?", quoted(word), near.join(", "))),
-    }
-}
-
-/// Whether a name may have been meant: two edits away or less, or one contains the other.
-fn is_near(name: &[u8], word: &[u8]) -> bool {
-    const LEAST: usize = 3;
-    let contains = |a: &[u8], b: &[u8]| b.len() >= LEAST && a.windows(b.len()).any(|part| part == b);
-    let last = name.rsplit(|b| *b == b'/').next().unwrap_or(name);
-    contains(name, word) || contains(word, name) || is_close(name, word) || is_close(last, word)
-}
-
-fn is_close(a: &[u8], b: &[u8]) -> bool {
-    distance(a, b) <= 2.min(a.len().min(b.len()).saturating_sub(1))
-}
-
-/// Levenshtein distance; as good as infinite for long words, where it would be slow and of no use.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    const LONG: usize = 128;
-    if a.len() > LONG || b.len() > LONG || a.len().abs_diff(b.len()) > 2 || a.len().min(b.len()) < 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -605,18 +540,5 @@ mod tests {
         assert_eq!(pod_or_name(&c), b"shop/cart");
         assert_eq!(pod_or_name(&container("k8s", "shop/cart")), b"shop/cart");
         assert_eq!(pod_or_name(&container("runc", "a/b/c")), b"a/b/c");
-    }
-
-    #[test]
-    fn near_names() {
-        for (name, word, near) in [
-            ("web", "wbe", true),
-            ("web-1", "web", true),
-            ("shop/cart", "crat", true),
-            ("db", "web", false),
-            ("a", "b", false),
-        ] {
-            assert_eq!(is_near(name.as_bytes(), word.as_bytes()), near, "{name} {word}");
-        }
     }
 }

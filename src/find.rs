@@ -6,7 +6,7 @@
 
 use crate::child;
 use crate::console;
-use crate::container::{self, Verdict};
+use crate::container;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::ip;
@@ -14,7 +14,7 @@ use crate::namespaces::{self, Held, Namespace};
 use crate::netlink::{Interface, interfaces, nsid_of};
 use crate::netns::{NetNs, host_id, within};
 use crate::target::Found;
-use crate::text::{quoted, shown};
+use crate::text::{append, quoted};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use std::net::IpAddr;
@@ -29,8 +29,9 @@ const MOST_LISTED: usize = 10;
 pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
     let home = NetNs::own()?;
     let mut first: Option<Held> = None;
-    let mut holders: Vec<Namespace> = Vec::new();
-    for namespace in namespaces::all(host) {
+    let all = namespaces::all(host);
+    let mut holders: Vec<&Namespace> = Vec::new();
+    for namespace in &all {
         let Some(held) = namespace.hold(host) else { continue };
         match has_address(&held.0, &home, ip)? {
             Some(true) => {
@@ -123,30 +124,26 @@ fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
 }
 
 /// The refusal of an address that several namespaces have.
-fn several(host: &Host, ip: IpAddr, holders: &[Namespace]) -> Error {
-    let mut list: Vec<String> = Vec::new();
-    let listed = &holders[..holders.len().min(MOST_LISTED)];
-    for holder in listed {
-        let mark = if host_id(host) == Some(holder.id) { " (host)" } else { "" };
-        list.push(format!("{}{mark}", holder.id.ino));
-    }
+fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Error {
     // Names are a help here: what cannot be proven has none.
-    for container in container::all(host, None) {
-        let Ok(Verdict::Running(running)) = container::check(host, container) else { continue };
-        for (holder, text) in listed.iter().zip(&mut list) {
-            if running.iter().any(|running| running.netns.id == holder.id) {
-                *text += &format!(" {}:{}", container.engine, shown(&container.name));
-            }
+    let containers = container::running(host);
+    let mut list = String::new();
+    for holder in &holders[..holders.len().min(MOST_LISTED)] {
+        let mut item = holder.id.ino.to_string();
+        if host_id(host) == Some(holder.id) {
+            item += " (host)";
         }
-    }
-    for (holder, text) in listed.iter().zip(&mut list) {
+        for seen in containers.iter().filter(|seen| seen.netns == holder.id) {
+            append(&mut item, " ", &container::spelled(seen.container));
+        }
         if let Some(pid) = holder.pid.or(holder.thread) {
-            *text += &format!(" pid {pid}");
+            append(&mut item, " ", &format!("pid {pid}"));
         }
+        append(&mut list, ", ", &item);
     }
-    if holders.len() > listed.len() {
-        list.push(format!("and {} more", holders.len() - listed.len()));
+    if holders.len() > MOST_LISTED {
+        append(&mut list, ", ", &format!("and {} more", holders.len() - MOST_LISTED));
     }
-    Error::new(format!("{} network namespaces have address {}: {}", holders.len(), ip::text(ip), list.join(", ")))
+    Error::new(format!("{} network namespaces have address {ip}: {list}", holders.len()))
         .remedy(format!("say --inode {}, or another of these", holders[0].id.ino))
 }

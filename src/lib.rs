@@ -30,6 +30,7 @@ pub mod process;
 pub mod root;
 pub mod run;
 pub mod set;
+pub mod suggest;
 pub mod sys;
 pub mod target;
 pub mod text;

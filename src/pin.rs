@@ -7,13 +7,13 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, join};
-use crate::container::unknown_pin;
 use crate::error::{Error, Result, is_denied};
 use crate::host::Host;
 use crate::mounts::{self, mount_id};
 use crate::netns::{NetNs, id_of};
 use crate::pinned;
 use crate::root::{ITSELF, Links, c_string, create_at, fd_path, open_at, open_directory, type_name};
+use crate::suggest::unknown;
 use crate::text::{quoted, shown};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
@@ -75,7 +75,7 @@ pub fn unpin(host: &Host, name: &[u8]) -> Result<()> {
     {
         return Ok(());
     }
-    Err(unknown_pin(host, name, &pinned::names(host)))
+    Err(unknown(host, "pin", name, &[], &pinned::names(host)))
 }
 
 /// The directory of pins, locked if that was possible.

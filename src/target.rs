@@ -15,6 +15,7 @@ use crate::netns::NetNs;
 use crate::pinned;
 use crate::process::{Process, diagnose};
 use crate::root::Links;
+use crate::suggest::unknown;
 use crate::text::{quoted, shown};
 use rustix::fs::OFlags;
 use std::os::unix::ffi::OsStrExt;
@@ -90,7 +91,9 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
         (_, Ok(Some(netns))) => Ok(of_pin(netns, name)),
         (_, Err(error)) => Err(error),
         (Outcome::Stopped(error), Ok(None)) => Err(error),
-        (Outcome::Unknown, Ok(None)) => Err(container::unknown(host, "container or pin", name, &pinned::names(host))),
+        (Outcome::Unknown, Ok(None)) => {
+            Err(unknown(host, "container or pin", name, &container::all(host, None), &pinned::names(host)))
+        }
     }
 }
 
@@ -98,7 +101,7 @@ fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
     match container::find(host, name)? {
         Outcome::Running(running) => Ok(of_running(running)),
         Outcome::Stopped(error) => Err(error),
-        Outcome::Unknown => Err(container::unknown(host, "container", name, &[])),
+        Outcome::Unknown => Err(unknown(host, "container", name, &container::all(host, None), &[])),
     }
 }
 
@@ -110,7 +113,7 @@ fn of_running(running: container::Running) -> Found {
 fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
     match pinned::open(host, name)? {
         Some(netns) => Ok(of_pin(netns, name)),
-        None => Err(container::unknown_pin(host, name, &pinned::names(host))),
+        None => Err(unknown(host, "pin", name, &[], &pinned::names(host))),
     }
 }
 

@@ -85,6 +85,14 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Appends an item to a list in words.
+pub fn append(list: &mut String, separator: &str, item: &str) {
+    if !list.is_empty() {
+        list.push_str(separator);
+    }
+    list.push_str(item);
+}
+
 /// Appends `bytes` as a JSON string. Bytes that are no UTF-8 become the text `\xNN`, control characters JSON's own escapes.
 pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
     let hex = |out: &mut Vec<u8>, prefix: &[u8], byte: u8| {
