@@ -81,7 +81,7 @@ pub fn below(mounts: &[Mount], dir: BorrowedFd<'_>) -> Result<Vec<Bytes>, Errno>
 /// # Errors
 /// The errno of reading it; ENOSYS where the kernel does not tell.
 pub fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
-    let info = open_at(CWD, own_path("fdinfo", fd).to_bytes(), OFlags::RDONLY)?;
+    let info = open_at(CWD, own_path(b"/proc/self/fdinfo/", fd).to_bytes(), OFlags::RDONLY)?;
     let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
     line_after(&text, b"mnt_id:").and_then(|id| decimal(id.trim_ascii())).ok_or(Errno::NOSYS)
 }

@@ -105,7 +105,11 @@ impl Process {
     /// # Errors
     /// As [`Process::open`].
     pub fn cgroups(&self) -> Result<Vec<Bytes>, Errno> {
-        Ok(cgroup_paths(&self.read("cgroup")?).map(keep).collect())
+        let mut paths = Vec::new();
+        for path in cgroup_paths(&self.read("cgroup")?) {
+            paths.push(keep(path));
+        }
+        Ok(paths)
     }
 
     /// Its pids from the namespace of /proc down to its own: NSpid of proc_pid_status(5), Linux 4.1. Empty before that.
@@ -201,7 +205,11 @@ fn after_colon(text: &[u8]) -> Option<&[u8]> {
 
 /// The pids in the line `NSpid:` of /proc/PID/status, the outermost first; none where there is no such line.
 pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
-    split(line_after(status, b"NSpid:").unwrap_or_default(), b'\t').filter_map(parse_pid).collect()
+    let mut pids = Vec::new();
+    for pid in split(line_after(status, b"NSpid:").unwrap_or_default(), b'\t') {
+        pids.extend(parse_pid(pid));
+    }
+    pids
 }
 
 /// The pids of a machine, in the order of its /proc.

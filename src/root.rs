@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, keep, split};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
@@ -37,11 +37,11 @@ impl Root {
         match self {
             Root::Own => open_at(CWD, path, flags),
             Root::Directory(root) => {
-                let flags = flags | OFlags::CLOEXEC;
+                let (name, flags) = (c_string(&[path]), flags | OFlags::CLOEXEC);
                 // EAGAIN: a rename or mount somewhere on the host raced with `..`; openat2(2) says to try again.
                 for _ in 0..100 {
                     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-                    match openat2(root, path, flags, Mode::empty(), inside) {
+                    match openat2(root, name, flags, Mode::empty(), inside) {
                         Err(Errno::AGAIN) => {}
                         Err(Errno::NOSYS | Errno::PERM) => return walk(root.as_fd(), path, links),
                         result => return result,
@@ -56,18 +56,18 @@ impl Root {
 /// What openat2 does, one component at a time, refusing every symlink and `..` on the way.
 fn walk(root: BorrowedFd<'_>, path: &[u8], links: Links) -> Result<OwnedFd, Errno> {
     let mut at = open_at(root, b".", ITSELF)?;
-    let mut components = path.split(|b| *b == b'/').filter(|c| !c.is_empty() && c != b".").peekable();
-    while let Some(component) = components.next() {
-        if component == b".." {
+    let mut is_link = false;
+    for component in split(path, b'/') {
+        if matches!(component, b"" | b".") {
+            continue;
+        }
+        if is_link || component == b".." {
             return Err(Errno::LOOP);
         }
         at = open_at(at.as_fd(), component, ITSELF)?;
-        let keep = links == Links::Keep && components.peek().is_none();
-        if !keep && file_type(&at)? == FileType::Symlink {
-            return Err(Errno::LOOP);
-        }
+        is_link = file_type(&at)? == FileType::Symlink;
     }
-    Ok(at)
+    if is_link && links == Links::Follow { Err(Errno::LOOP) } else { Ok(at) }
 }
 
 /// Holds a directory's entry itself, be it a symlink, without opening it in the sense of a device or FIFO.
@@ -86,6 +86,7 @@ pub fn open_at(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> Result<OwnedF
 /// # Errors
 /// As [`open_at`].
 pub fn create_at(dir: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    let path = c_string(&[path]);
     retry_on_intr(|| openat(dir, path, flags | OFlags::CLOEXEC, mode))
 }
 
@@ -107,18 +108,19 @@ pub fn open_directory(located: &OwnedFd) -> Result<OwnedFd, Errno> {
 
 /// `/proc/self/fd/N`: the path that means an open file whatever happens to its names.
 pub fn fd_path(fd: impl AsFd) -> &'static CStr {
-    own_path("fd", fd)
+    own_path(b"/proc/self/fd/", fd.as_fd())
 }
 
-/// `/proc/self/DIR/N` of an open file.
-pub fn own_path(dir: &str, fd: impl AsFd) -> &'static CStr {
-    let number = fd.as_fd().as_raw_fd().to_string();
-    c_string(&[b"/proc/self/", dir.as_bytes(), b"/", number.as_bytes()])
+/// `DIR/N` of an open file, where DIR, in /proc/self, ends with a slash.
+pub fn own_path(dir: &[u8], fd: BorrowedFd<'_>) -> &'static CStr {
+    c_string(&[dir, fd.as_raw_fd().to_string().as_bytes()])
 }
 
 /// The parts one after the other, for the kernel. A path with a NUL, which no file has, is an empty one.
 pub fn c_string(parts: &[&[u8]]) -> &'static CStr {
-    CStr::from_bytes_with_nul(join(&[join(parts), b"\0"])).unwrap_or_default()
+    let mut path = parts.concat();
+    path.push(0);
+    CStr::from_bytes_with_nul(path.leak()).unwrap_or_default()
 }
 
 /// What an open file is called now; its label, where it is a namespace.
