@@ -11,13 +11,11 @@ use crate::bytes::{Bytes, join, keep};
 use crate::console::{Console, give_up};
 use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
-use crate::netns::NsId;
-use crate::root::{Links, Root, fd_path, file_type, reopen, type_name};
+use crate::netns::{NsId, id_at};
+use crate::root::{Links, Root, file_type, name_of, open_at, open_directory, read_link, reopen, type_name};
 use crate::text::quoted;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs, openat, readlinkat, stat, statat,
-};
+use rustix::fs::{CWD, FileType, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -57,15 +55,15 @@ impl Host {
     /// # Errors
     /// Where `dir` is no directory or `dir/proc` no procfs.
     pub fn mounted_at(dir: &OsStr, console: Console) -> Result<Host> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = openat(CWD, dir, flags, Mode::empty())
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let root = open_at(CWD, dir.as_encoded_bytes(), flags)
             .map_err(|e| Error::cannot(format_args!("open {}", quoted(dir)), e))?;
         let no_proc = |cause: &str| {
             let proc = join(&[dir.as_encoded_bytes(), b"/proc"]);
             Error::new(format!("{} is not a mounted procfs: {cause}", quoted(&proc)))
                 .remedy("mount the host's / recursively: its /proc is needed")
         };
-        let proc = openat(&root, c"proc", flags, Mode::empty()).map_err(|e| no_proc(describe(e)))?;
+        let proc = open_at(root.as_fd(), b"proc", flags).map_err(|e| no_proc(describe(e)))?;
         if fstatfs(&proc).map_err(|e| no_proc(describe(e)))?.f_type as u64 != PROC_SUPER_MAGIC as u64 {
             return Err(no_proc("another file system"));
         }
@@ -88,8 +86,8 @@ impl Host {
     /// The errno of readlink(2).
     pub fn called<'a>(&self, path: &'a [u8]) -> std::result::Result<Option<&'a [u8]>, Errno> {
         let Root::Directory(root) = &self.root else { return Ok(Some(path)) };
-        let top = readlinkat(CWD, fd_path(root), Vec::new())?;
-        let top = top.as_bytes().strip_suffix(b"/").unwrap_or(top.as_bytes());
+        let top = name_of(root)?;
+        let top = top.strip_suffix(b"/").unwrap_or(top);
         Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))
     }
 
@@ -110,10 +108,9 @@ impl Host {
     /// # Errors
     /// The errno of openat(2).
     pub fn open_proc(&self, path: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
-        let flags = flags | OFlags::CLOEXEC;
         match &self.proc {
-            Some(proc) => openat(proc, path, flags, Mode::empty()),
-            None => openat(CWD, format!("/proc/{path}"), flags, Mode::empty()),
+            Some(proc) => open_at(proc.as_fd(), path.as_bytes(), flags),
+            None => open_at(CWD, join(&[b"/proc/", path.as_bytes()]), flags),
         }
     }
 
@@ -122,26 +119,25 @@ impl Host {
     /// # Errors
     /// The errno of stat(2).
     pub fn stat_proc(&self, path: &str) -> std::result::Result<NsId, Errno> {
-        let stat = match &self.proc {
-            Some(proc) => statat(proc, path, AtFlags::empty()),
-            None => stat(format!("/proc/{path}")),
-        };
-        stat.map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+        match &self.proc {
+            Some(proc) => id_at(proc.as_fd(), path.as_bytes()),
+            None => id_at(CWD, join(&[b"/proc/", path.as_bytes()])),
+        }
     }
 
     /// Whether /proc numbers processes as the kernel does elsewhere for us: it may be of another pid namespace.
     pub fn has_our_pids(&self) -> bool {
         let own = match &self.proc {
-            Some(proc) => readlinkat(proc, c"self", Vec::new()),
-            None => readlinkat(CWD, c"/proc/self", Vec::new()),
+            Some(proc) => read_link(proc.as_fd(), c"self"),
+            None => read_link(CWD, c"/proc/self"),
         };
-        own.is_ok_and(|own| own.as_bytes() == std::process::id().to_string().as_bytes())
+        own.is_ok_and(|own| own == std::process::id().to_string().as_bytes())
     }
 
     /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
     pub fn in_time_namespace(&self) -> bool {
         const INITIAL: u64 = 0xefff_fffa; // PROC_TIME_INIT_INO, linux/proc_ns.h
-        stat(c"/proc/self/ns/time").is_ok_and(|time| time.st_ino != INITIAL)
+        id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
     }
 
     /// A file that may be there: None where it is absent, may not be read (remembered) or is no file of an engine's (a note).
@@ -169,9 +165,7 @@ impl Host {
 
     /// The names in a directory, without `.` and `..`; none where it is absent or may not be read (remembered).
     pub fn entries(&self, path: &[u8]) -> Vec<Bytes> {
-        let names = self.locate(path, Links::Follow).and_then(|located| {
-            names_in(openat(&located, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
-        });
+        let names = self.locate(path, Links::Follow).and_then(|located| names_in(open_directory(&located)?));
         self.unless(path, names).unwrap_or_default()
     }
 

@@ -11,11 +11,11 @@ use crate::console::give_up;
 use crate::error::{Error, is_denied};
 use crate::host::{Host, each_name};
 use crate::mounts;
-use crate::netns::{NetNs, NsId};
+use crate::netns::{NetNs, NsId, id_at};
 use crate::process::{Process, is_gone, parse_pid};
-use crate::root::Links;
+use crate::root::{Links, c_string, open_at};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
+use rustix::fs::{AtFlags, OFlags, fstat, statat};
 use rustix::io::Errno;
 
 /// A network namespace, and what held it when we looked.
@@ -203,14 +203,14 @@ impl Walk<'_> {
 
     /// Shows the threads that are elsewhere than their process.
     fn threads(&mut self, proc: &OwnedFd, pid: u32, own: Option<NsId>, show: Visitor<'_>) -> bool {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let mut ended = false;
-        let listed = statat(proc, self.path(pid, b"task"), AtFlags::empty()).and_then(|stat| {
+        let listed = statat(proc, c_string(&[self.path(pid, b"task")]), AtFlags::empty()).and_then(|stat| {
             // The directory is linked twice, and once for each thread: usually there is one.
             if stat.st_nlink <= 3 {
                 return Ok(());
             }
-            let tasks = openat(proc, &self.path[..], flags, Mode::empty())?;
+            let tasks = open_at(proc.as_fd(), &self.path, flags)?;
             each_name(tasks.as_fd(), &mut |name, _| {
                 let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) else { return true };
                 ended = match self.look(&tasks, tid) {
@@ -235,7 +235,7 @@ impl Walk<'_> {
 
     /// The network namespace of a task whose directory is in `dir`.
     fn look(&mut self, dir: &OwnedFd, pid: u32) -> Result<NsId, Errno> {
-        statat(dir, self.path(pid, b"ns/net"), AtFlags::empty()).map(|stat| NsId { ino: stat.st_ino, dev: stat.st_dev })
+        id_at(dir.as_fd(), self.path(pid, b"ns/net"))
     }
 
     fn path(&mut self, pid: u32, rest: &[u8]) -> &[u8] {

@@ -8,17 +8,16 @@ use crate::bytes::contains;
 use crate::console::give_up;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::root::{file_type, name_of, open_at, reopen, type_name};
+use crate::root::{c_string, file_type, name_of, open_at, reopen, type_name};
 use crate::sys;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, stat};
+use rustix::fs::{AtFlags, CWD, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{
     CapabilitySet, LinkNameSpaceType, capabilities, configure_capability_in_ambient_set, move_into_link_name_space,
     set_capabilities,
 };
-use std::ffi::CStr;
 
 /// NSFS_MAGIC, linux/magic.h: what holds namespaces since Linux 3.19. Before, procfs did.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -141,7 +140,7 @@ impl NetNs {
             cannot_enter(whose, Errno::PERM).remedy(format!("needs root, or the same user as the container ({who})"))
         };
         let cannot = |e| cannot_enter(whose, e);
-        let own = id_at(c"/proc/self/ns/user").map_err(cannot)?.ino;
+        let own = id_at(CWD, b"/proc/self/ns/user").map_err(cannot)?.ino;
         let userns = match sys::owning_userns(&self.fd) {
             Ok(userns) => userns,
             Err(Errno::NOTTY) => return Err(refused("without root this needs Linux 4.9")),
@@ -235,7 +234,7 @@ fn come_back(netns: &NetNs, home: &NetNs) {
 /// # Errors
 /// The errno of stat(2).
 pub fn own_id() -> std::result::Result<NsId, Errno> {
-    id_at(c"/proc/self/ns/net")
+    id_at(CWD, b"/proc/self/ns/net")
 }
 
 /// The namespace of pid 1 on `host`, or our own where pid 1 may not be read.
@@ -289,8 +288,8 @@ pub fn id_of(fd: BorrowedFd<'_>) -> std::result::Result<NsId, Errno> {
 ///
 /// # Errors
 /// The errno of stat(2).
-pub fn id_at(path: &CStr) -> std::result::Result<NsId, Errno> {
-    stat(path).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+pub fn id_at(dir: BorrowedFd<'_>, path: &[u8]) -> std::result::Result<NsId, Errno> {
+    statat(dir, c_string(&[path]), AtFlags::empty()).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
 }
 
 fn cannot_enter(whose: &str, errno: Errno) -> Error {

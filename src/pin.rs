@@ -10,15 +10,13 @@ use crate::bytes::{Bytes, join};
 use crate::error::{Error, Result, is_denied};
 use crate::host::Host;
 use crate::mounts::{self, mount_id};
-use crate::netns::{NetNs, id_of};
+use crate::netns::{NetNs, id_at, id_of};
 use crate::pinned;
 use crate::root::{ITSELF, Links, c_string, create_at, fd_path, open_at, open_directory, type_name};
 use crate::suggest::unknown;
 use crate::text::{quoted, shown};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, stat, unlinkat,
-};
+use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -430,8 +428,8 @@ fn same_file(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
 
 /// Whether our mount namespace is the host's; true where that cannot be told.
 fn in_hosts_mounts(host: &Host) -> bool {
-    match (stat(c"/proc/self/ns/mnt"), host.stat_proc("1/ns/mnt")) {
-        (Ok(own), Ok(hosts)) => own.st_ino == hosts.ino,
+    match (id_at(CWD, b"/proc/self/ns/mnt"), host.stat_proc("1/ns/mnt")) {
+        (Ok(own), Ok(hosts)) => own.ino == hosts.ino,
         _ => true,
     }
 }

@@ -21,6 +21,7 @@ use crate::sys;
 use crate::target::Found;
 use crate::text::{quoted, shown};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::CWD;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
 use rustix::process::{chdir, getcwd};
@@ -104,7 +105,7 @@ impl View {
 /// covered already; and it may not be one that we may go.
 fn working_directory() -> Called<Option<CString>> {
     let same = |path: CString| {
-        let (by_path, itself) = (id_at(&path)?, id_at(c".")?);
+        let (by_path, itself) = (id_at(CWD, path.to_bytes())?, id_at(CWD, b".")?);
         Ok((by_path == itself).then_some(path))
     };
     match getcwd(Vec::new()).and_then(same) {
