@@ -47,10 +47,16 @@ pub fn valid_name(name: &[u8]) -> Result<()> {
         [b'-', ..] => "begins with -",
         _ if name.contains(&b'/') => "has a /",
         _ if name.len() > 255 => "is longer than 255 bytes",
-        _ if name.utf8_chunks().any(|chunk| chunk.valid().contains(char::is_control)) => "has a control character",
+        _ if has_control(name) => "has a control character",
         _ => return Ok(()),
     };
     Err(Error::new(format!("pin name {} {fault}", quoted(name))))
+}
+
+/// Whether a character of UTF-8 that is a control character is in `name`, whatever else is.
+fn has_control(name: &[u8]) -> bool {
+    // Those beyond ASCII are U+0080 to U+009F, and 0xc2 begins a character wherever it stands.
+    name.iter().any(u8::is_ascii_control) || name.windows(2).any(|two| matches!(two, [0xc2, 0x80..=0x9f]))
 }
 
 /// Gives `netns` the name `name`; tells whether it did not have it yet.

@@ -26,7 +26,7 @@ pub fn pin_all(host: &Host) -> Result<u8> {
         };
         let name = name_for(seen);
         match pin(host, pins, seen, name) {
-            Ok(true) => console::print(&[name, b"\n"].concat())?,
+            Ok(true) => console::print(join(&[name, b"\n"]))?,
             Ok(false) => {}
             Err(error) => {
                 host.console.note(format_args!("{}", error.message));
@@ -53,7 +53,11 @@ fn pin(host: &Host, pins: &Pins<'_>, seen: &Seen, name: Bytes) -> Result<bool> {
 fn name_for(seen: &Seen) -> Bytes {
     let mut name = join(&[seen.container.engine.as_bytes(), b"-", pod_or_name(seen.container)]).to_vec();
     if seen.container.engine == "k8s" {
-        name.iter_mut().filter(|b| **b == b'/').for_each(|b| *b = b'_');
+        for byte in &mut name {
+            if *byte == b'/' {
+                *byte = b'_';
+            }
+        }
     }
     name.leak()
 }

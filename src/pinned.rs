@@ -2,15 +2,18 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, join};
+use crate::bytes::{Bytes, decimal, join, line_after};
+use crate::console::give_up;
+use crate::content::read_all;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
-use crate::process::{Process, is_dead, parse_pid};
-use crate::root::{Links, file_type};
+use crate::process::{Process, is_dead, is_gone, parse_pid};
+use crate::root::{Links, file_type, read_link};
 use crate::text::quoted;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, OFlags, fstat, readlinkat};
+use rustix::fs::{FileType, OFlags, fstat};
+use rustix::io::Errno;
 
 /// /run/netns, which /var/run/netns usually is; where /var/run is a directory of its own, `ip netns` uses that.
 pub fn directory(host: &Host) -> &'static [u8] {
@@ -38,40 +41,40 @@ pub fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     }
     let path = join(&[directory(host), b"/", name]);
     let Some(located) = host.unless(path, host.locate(path, Links::Keep)) else { return Ok(None) };
-    let cannot = |e| Error::cannot(format_args!("open {}", quoted(&path)), e);
-    if file_type(&located).map_err(cannot)? == FileType::Symlink {
-        return follow(host, located, path).map(Some);
+    match file_type(&located) {
+        Ok(FileType::Symlink) => follow(host, &located, path).map(Some),
+        Ok(_) => NetNs::of_file(&located, path).map(Some),
+        Err(e) => Err(Error::cannot_at("open", path, e)),
     }
-    NetNs::of_file(&located, path).map(Some)
 }
 
-/// Follows a symlink. One into /proc must not be older than the process, or its pid was reused since.
-fn follow(host: &Host, link: OwnedFd, path: &[u8]) -> Result<NetNs> {
-    let cannot = |e| Error::cannot(format_args!("follow the symbolic link {}", quoted(path)), e);
-    let leads_to = readlinkat(link.as_fd(), c"", Vec::new()).map_err(cannot)?.into_bytes();
-    let dangling = || {
-        Error::new(format!("{} is a dangling symbolic link to {}", quoted(path), quoted(&leads_to)))
-            .remedy("its process has exited; remove the link")
+/// Follows a symlink.
+fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
+    let cannot = |e| Error::cannot_at("follow the symbolic link", path, e);
+    let leads_to = read_link(link.as_fd(), c"").map_err(cannot)?;
+    match end_of(host, link, path, leads_to) {
+        Ok(netns) => netns,
+        Err(e) if is_gone(e) => Err(Error::of(path, &format!("is a dangling symbolic link to {}", quoted(leads_to)))
+            .remedy("its process has exited; remove the link")),
+        Err(e) => Err(cannot(e)),
+    }
+}
+
+/// What is at the end of a symlink. One into /proc must not be older than the process, or its pid was reused since.
+fn end_of(host: &Host, link: &OwnedFd, path: &[u8], leads_to: &[u8]) -> std::result::Result<Result<NetNs>, Errno> {
+    let Some(pid) = process_of(leads_to) else {
+        return Ok(NetNs::of_file(&host.locate(path, Links::Follow)?, path));
     };
-    let Some(pid) = process_of(&leads_to) else {
-        let located = host.locate(path, Links::Follow).map_err(|e| match e {
-            rustix::io::Errno::NOENT => dangling(),
-            e => cannot(e),
-        })?;
-        return NetNs::of_file(&located, path);
-    };
-    let process = Process::hold(host, pid).map_err(cannot)?.ok_or_else(dangling)?;
-    let stat = process.stat().map_err(|_| dangling())?;
+    let process = Process::hold(host, pid)?.ok_or(Errno::SRCH)?;
+    let stat = process.stat()?;
     if is_dead(stat.state) {
-        return Err(dangling());
+        return Err(Errno::SRCH);
     }
-    let made = fstat(&link).map_err(cannot)?.st_mtime;
-    if started(host, stat.start)? > made + SLACK_SECONDS {
-        let message =
-            format!("{} is a symbolic link to process {pid}, which is younger: the pid was reused", quoted(path));
-        return Err(Error::new(message).remedy("remove the link"));
+    if started(host, stat.start) > fstat(link)?.st_mtime + SLACK_SECONDS {
+        let fault = format!("is a symbolic link to process {pid}, which is younger: the pid was reused");
+        return Ok(Err(Error::of(path, &fault).remedy("remove the link")));
     }
-    process.netns().map_err(cannot)
+    process.netns().map(Ok)
 }
 
 /// What clocks of a second's and a tick's resolution may differ by.
@@ -83,15 +86,16 @@ pub fn process_of(path: &[u8]) -> Option<u32> {
 }
 
 /// Seconds since 1970 at which a process of this start time began: by btime of proc_stat(5).
-fn started(host: &Host, ticks: u64) -> Result<i64> {
+fn started(host: &Host, ticks: u64) -> i64 {
     // USER_HZ, which is 100 wherever Linux containers run.
     const TICKS_PER_SECOND: u64 = 100;
-    let read = host.open_proc("stat", OFlags::RDONLY).and_then(|fd| crate::content::read_all(fd, 4095, 1 << 24));
-    let text = read.map_err(|e| Error::cannot(format_args!("read /proc/stat"), e))?.unwrap_or_default();
-    let boot = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"btime "));
-    let boot: Option<i64> = boot.and_then(|digits| decimal(digits)?.try_into().ok());
-    let boot = boot.ok_or_else(|| Error::new("/proc/stat has no btime"))?;
-    Ok(boot + (ticks / TICKS_PER_SECOND) as i64)
+    let read = host.open_proc("stat", OFlags::RDONLY).and_then(|fd| read_all(fd, 4095, 1 << 24));
+    let boot = read.map(|text| decimal(line_after(&text.unwrap_or_default(), b"btime ")?));
+    match boot {
+        Ok(Some(boot)) => (boot + ticks / TICKS_PER_SECOND) as i64,
+        Ok(None) => give_up(&Error::new("/proc/stat has no btime")),
+        Err(e) => give_up(&Error::cannot(format_args!("read /proc/stat"), e)),
+    }
 }
 
 #[cfg(test)]
@@ -110,7 +114,7 @@ mod tests {
     fn a_process_started_in_the_past() {
         let host = Host::own(Default::default());
         let own = Process::hold(&host, std::process::id()).unwrap().unwrap();
-        let started = started(&host, own.stat().unwrap().start).unwrap();
+        let started = started(&host, own.stat().unwrap().start);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
         assert!(started <= now + SLACK_SECONDS && now - started < 24 * 3600);
     }
