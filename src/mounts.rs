@@ -30,7 +30,7 @@ pub struct Mount {
 }
 
 /// The mounts of our mount namespace, in the order they were made.
-pub fn all(host: &Host) -> Vec<Mount> {
+pub fn all(host: &Host) -> Vec<&'static Mount> {
     read(host).unwrap_or_else(|e| give_up(&Error::cannot(format_args!("read /proc/self/mountinfo"), e)))
 }
 
@@ -38,10 +38,16 @@ pub fn all(host: &Host) -> Vec<Mount> {
 ///
 /// # Errors
 /// That one.
-pub fn read(host: &Host) -> Result<Vec<Mount>, Errno> {
+pub fn read(host: &Host) -> Result<Vec<&'static Mount>, Errno> {
     const MOST: usize = 256 << 20;
     let text = read_all(host.open_proc("self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?.unwrap_or_default();
-    Ok(split(&text, b'\n').filter_map(parse).collect())
+    let mut mounts = Vec::new();
+    for line in split(&text, b'\n') {
+        if let Some(mount) = parse(line) {
+            mounts.push(mount);
+        }
+    }
+    Ok(mounts)
 }
 
 /// The inode of each network namespace that is mounted somewhere, and where, as `host` calls it.
@@ -62,7 +68,7 @@ pub fn nsfs(host: &Host) -> Vec<(u64, Bytes)> {
 ///
 /// # Errors
 /// As [`mount_id`].
-pub fn below(mounts: &[Mount], dir: BorrowedFd<'_>) -> Result<Vec<Bytes>, Errno> {
+pub fn below(mounts: &[&Mount], dir: BorrowedFd<'_>) -> Result<Vec<Bytes>, Errno> {
     let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
     let here = name_of(dir)?;
@@ -87,7 +93,7 @@ pub fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
 }
 
 /// Parses a line. Optional fields of any number end with a lone `-`.
-pub fn parse(line: &[u8]) -> Option<Mount> {
+pub fn parse(line: &[u8]) -> Option<&'static Mount> {
     let mut fields = split(line, b' ');
     let id = decimal(fields.next()?)?;
     let parent = decimal(fields.next()?)?;
@@ -99,28 +105,27 @@ pub fn parse(line: &[u8]) -> Option<Mount> {
         group = group.or_else(|| decimal(field.strip_prefix(b"shared:")?));
     }
     let kind = keep(fields.next()?);
-    Some(Mount { id, parent, root, point, group, kind })
+    Some(Box::leak(Box::new(Mount { id, parent, root, point, group, kind })))
 }
 
 /// Resolves the octal escapes of blanks, newlines and backslashes.
 fn unescape(field: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(field.len());
     let mut rest = field;
-    while let [first, tail @ ..] = rest {
-        let code = tail.get(..3).filter(|digits| *first == b'\\' && digits.iter().all(|d| (b'0'..=b'7').contains(d)));
-        let value = code.map(|digits| digits.iter().fold(0u32, |n, d| n * 8 + u32::from(d - b'0')));
-        match value.and_then(|value| u8::try_from(value).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                rest = &tail[3..];
-            }
-            None => {
-                out.push(*first);
+    loop {
+        let byte = match rest {
+            [b'\\', high @ b'0'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7', tail @ ..] => {
                 rest = tail;
+                (high & 7) << 6 | (middle & 7) << 3 | low & 7
             }
-        }
+            [byte, tail @ ..] => {
+                rest = tail;
+                *byte
+            }
+            [] => return out.leak(),
+        };
+        out.push(byte);
     }
-    keep(out)
 }
 
 #[cfg(test)]

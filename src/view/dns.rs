@@ -84,7 +84,7 @@ fn of_pin(host: &Host, pin: &[u8], files: &mut Vec<File>) -> Result<bool> {
             && let Some(text) = source.content(path)?
         {
             // `ip netns exec` goes on without a place to mount on, too.
-            let optional = !matches!(name, b"resolv.conf" | b"hosts" | b"nsswitch.conf");
+            let optional = ![&b"resolv.conf"[..], b"hosts", NSSWITCH].contains(&name);
             files.push(File { name, text, optional });
         }
     }
