@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, join, keep, split};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
@@ -278,7 +278,7 @@ pub fn names_id(path: &[u8], id: &[u8]) -> bool {
             || scope.is_some_and(|prefix| prefix.is_empty() || prefix.ends_with(b"-"))
             || component.strip_suffix(id).is_some_and(|prefix| prefix == b"libpod-" || prefix == b"crio-")
     };
-    !id.is_empty() && path.split(|b| *b == b'/').any(|component| is_id(component) && !is_monitor(component))
+    !id.is_empty() && split(path, b'/').any(|component| is_id(component) && !is_monitor(component))
 }
 
 /// The systemd unit that a cgroup path is of: its innermost service or scope.
@@ -293,7 +293,7 @@ pub fn is_container(component: &[u8]) -> bool {
 }
 
 fn is_inside_another(path: &[u8], id: &[u8]) -> bool {
-    path.split(|b| *b == b'/').take_while(|component| !names_id(component, id)).any(is_container)
+    split(path, b'/').take_while(|component| !names_id(component, id)).any(is_container)
 }
 
 /// A living process and its namespace; None where it has gone meanwhile.

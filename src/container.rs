@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, keep};
+use crate::bytes::{Bytes, keep, split};
 use crate::cgroup;
 use crate::cgroup::Member;
 use crate::engine::{self, Base, Container, Containers, ENGINES, Evidence, Init};
@@ -144,7 +144,7 @@ fn wanted(word: &[u8]) -> Wanted<'_> {
 
 /// What a file that mentions the container must contain: the longest part, as files hold a pod's namespace and name apart.
 fn needle(text: &[u8]) -> &[u8] {
-    text.split(|b| *b == b'/').max_by_key(|part| part.len()).unwrap_or(text)
+    split(text, b'/').max_by_key(|part| part.len()).unwrap_or(text)
 }
 
 /// Whether `text` is the container's name, or for Kubernetes `NAMESPACE/POD` or `POD` of it.

@@ -4,7 +4,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Containers, Evidence, Init, k8s_name};
-use crate::bytes::{Bytes, contains, join, keep};
+use crate::bytes::{Bytes, contains, join, keep, split};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
@@ -55,7 +55,7 @@ pub fn name_in(text: &[u8], id: &[u8]) -> Result<Option<Bytes>, Refused> {
 
 fn is_mapping(name: &[u8]) -> bool {
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    let mut parts = name.split(|b| *b == b'.');
+    let mut parts = split(name, b'.');
     matches!((parts.next(), parts.next(), parts.next()), (Some(uid), Some(gid), None) if is_number(uid) && is_number(gid))
 }
 

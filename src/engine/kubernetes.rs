@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Containers, Evidence};
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, join, keep, split};
 use crate::host::Host;
 use crate::root::Links;
 use rustix::fs::fstat;
@@ -27,7 +27,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
 
 /// `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.
 pub fn parse(log: &[u8]) -> Option<(Bytes, Bytes)> {
-    let mut fields = log.strip_suffix(b".log")?.split(|b| *b == b'_');
+    let mut fields = split(log.strip_suffix(b".log")?, b'_');
     let (pod, namespace, rest) = (fields.next()?, fields.next()?, fields.next()?);
     let dash = rest.iter().rposition(|b| *b == b'-')?;
     let (container, id) = (&rest[..dash], &rest[dash + 1..]);

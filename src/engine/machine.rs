@@ -4,7 +4,7 @@
 
 use super::oci;
 use super::{Base, Containers, Evidence, Init};
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, join, keep, split};
 use crate::cgroup;
 use crate::host::Host;
 use crate::process::parse_pid;
@@ -53,7 +53,7 @@ fn group(host: &Host, unit: &[u8]) -> Option<Bytes> {
 
 /// The value of `KEY=` in an environment file, without quotes and C escapes.
 pub fn value(text: &[u8], key: &str) -> Option<Bytes> {
-    let line = text.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b"="))?;
+    let line = split(text, b'\n').find_map(|line| line.strip_prefix(key.as_bytes())?.strip_prefix(b"="))?;
     let line = line.trim_ascii();
     let line = line.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(line);
     let mut out = Vec::with_capacity(line.len());

@@ -16,7 +16,7 @@ pub mod runtimes;
 pub mod sandbox;
 pub mod storage;
 
-use crate::bytes::{Bytes, decimal, keep};
+use crate::bytes::{Bytes, decimal, keep, split};
 use crate::host::Host;
 use crate::sys::variable;
 use rustix::process::geteuid;
@@ -212,8 +212,8 @@ pub fn bases(host: &Host) -> Vec<Base> {
 /// The home directory of `uid`, by passwd(5).
 pub fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
     let uid = uid.to_string();
-    passwd.split(|b| *b == b'\n').find_map(|line| {
-        let fields: Vec<&[u8]> = line.split(|b| *b == b':').collect();
+    split(passwd, b'\n').find_map(|line| {
+        let fields: Vec<&[u8]> = split(line, b':').collect();
         (fields.len() >= 7 && fields[2] == uid.as_bytes() && fields[5].starts_with(b"/")).then(|| keep(fields[5]))
     })
 }

@@ -5,7 +5,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Containers, Evidence, Init, k8s_name};
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, join, keep, split};
 use crate::host::Host;
 use crate::json::{Refused, Value, elements, select};
 
@@ -87,7 +87,7 @@ fn configured(host: &Host) -> Option<Bytes> {
 
 /// The value of a line `graphroot = "…"`.
 pub fn graphroot(text: &[u8]) -> Option<&[u8]> {
-    text.split(|b| *b == b'\n').find_map(|line| {
+    split(text, b'\n').find_map(|line| {
         let value =
             line.trim_ascii().strip_prefix(b"graphroot")?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
         let end = value.get(1..)?.iter().position(|b| *b == value[0])?;
