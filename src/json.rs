@@ -8,31 +8,31 @@
 
 use crate::bytes::decimal;
 use crate::set::Set;
+use hifijson::str::{Error as StringError, LexWrite as _};
 use hifijson::token::Lex as _;
-use hifijson::{Error as LexError, Expect, SliceLexer, num, str::LexAlloc as _};
-use std::borrow::Cow;
+use hifijson::{Expect, Read as _, SliceLexer, escape, num};
 
 /// Nesting beyond this is refused: no engine writes it, and the skipper recurses.
 const MAX_DEPTH: usize = 64;
 
 /// One value of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     /// null
     Null,
     /// true or false
     Bool(bool),
     /// A number, as it is spelled.
-    Number(&'a str),
+    Number(&'a [u8]),
     /// A string with its escapes resolved.
-    String(Cow<'a, str>),
+    String(&'a [u8]),
     /// An array or object, as text for [`select`] or [`elements`].
     Nested(&'a [u8]),
 }
 
 impl<'a> Value<'a> {
     /// The string, if it is one.
-    pub fn string(self) -> Option<Cow<'a, str>> {
+    pub fn string(self) -> Option<&'a [u8]> {
         match self {
             Value::String(s) => Some(s),
             _ => None,
@@ -41,12 +41,10 @@ impl<'a> Value<'a> {
 
     /// An unsigned integer; also one in a string, as runc before 1.0-rc4 and CRI-O write start times.
     pub fn integer(&self) -> Option<u64> {
-        let digits = match self {
-            Value::Number(n) => n,
-            Value::String(s) => s.as_ref(),
-            _ => return None,
-        };
-        decimal(digits.as_bytes())
+        match self {
+            Value::Number(digits) | Value::String(digits) => decimal(digits),
+            _ => None,
+        }
     }
 
     /// The text of an array or object.
@@ -79,12 +77,9 @@ impl std::fmt::Display for Refused {
     }
 }
 
-impl From<LexError> for Refused {
-    fn from(error: LexError) -> Refused {
-        match error {
-            LexError::Depth => Refused::TooDeep,
-            _ => Refused::Malformed,
-        }
+impl From<StringError> for Refused {
+    fn from(_: StringError) -> Refused {
+        Refused::Malformed
     }
 }
 
@@ -120,7 +115,7 @@ pub fn elements(doc: &[u8]) -> Result<Vec<Value<'_>>, Refused> {
         if next != b'[' {
             return Err(Refused::Malformed);
         }
-        lexer.discarded().seq(b']', SliceLexer::ws_peek, |next, lexer| {
+        items(next, lexer, &mut |next, lexer| {
             found.push(scalar_or_text(next, lexer, 1)?);
             Ok(())
         })
@@ -137,6 +132,12 @@ fn whole<'a>(doc: &'a [u8], parse: Reader<'_, 'a>) -> Result<(), Refused> {
     SliceLexer::new(doc).exactly_one(SliceLexer::ws_peek, parse)
 }
 
+/// Runs `parse` over what is in the array or object that `bracket` opens.
+fn items<'a>(bracket: u8, lexer: &mut SliceLexer<'a>, parse: Reader<'_, 'a>) -> Result<(), Refused> {
+    // In ASCII each closes the one two places before it.
+    lexer.discarded().seq(bracket + 2, SliceLexer::ws_peek, parse)
+}
+
 struct Search<'a, 's> {
     paths: &'s [&'s [&'s str]],
     found: &'s mut [Option<Value<'a>>],
@@ -150,35 +151,36 @@ impl<'a> Search<'a, '_> {
             return self.object(lexer, depth, live);
         }
         let value = scalar_or_text(next, lexer, depth)?;
-        self.store(depth, live, &value);
+        self.store(depth, live, value);
         Ok(())
     }
 
     fn object(&mut self, lexer: &mut SliceLexer<'a>, depth: usize, live: Set) -> Result<(), Refused> {
         let start = lexer.as_slice();
         let mut seen = Set::default();
-        lexer.discarded().seq(b'}', SliceLexer::ws_peek, |next, lexer| {
-            let (key, next) = key(next, lexer)?;
+        items(b'{', lexer, &mut |next, lexer| {
+            let key = key(next, lexer)?;
             let mut below = Set::default();
             for (i, path) in self.paths.iter().enumerate() {
-                if live.has(i) && path.get(depth).is_some_and(|k| *k == key) {
+                if live.has(i) && path.get(depth).is_some_and(|k| k.as_bytes() == key) {
                     if !seen.add(i) {
                         return Err(Refused::Duplicate);
                     }
                     below.add(i);
                 }
             }
+            let next = lexer.ws_peek().ok_or(Expect::Value)?;
             self.value(next, lexer, depth + 1, below)
         })?;
-        self.store(depth, live, &Value::Nested(&start[..start.len() - lexer.as_slice().len()]));
+        self.store(depth, live, Value::Nested(before(start, lexer)));
         Ok(())
     }
 
     /// Keeps a value for the paths that end at it.
-    fn store(&mut self, depth: usize, live: Set, value: &Value<'a>) {
+    fn store(&mut self, depth: usize, live: Set, value: Value<'a>) {
         for (i, path) in self.paths.iter().enumerate() {
             if live.has(i) && path.len() == depth {
-                self.found[i] = Some(value.clone());
+                self.found[i] = Some(value);
             }
         }
     }
@@ -187,18 +189,55 @@ impl<'a> Search<'a, '_> {
 /// A scalar, or the text of an array or object.
 fn scalar_or_text<'a>(next: u8, lexer: &mut SliceLexer<'a>, depth: usize) -> Result<Value<'a>, Refused> {
     match next {
-        b'"' => Ok(Value::String(lexer.discarded().str_string().map_err(LexError::Str)?)),
+        b'"' => Ok(Value::String(string(lexer)?)),
         b'a'..=b'z' => Ok(lexer.null_or_bool().ok_or(Refused::Malformed)?.map_or(Value::Null, Value::Bool)),
         _ => {
             let start = lexer.as_slice();
             skip(next, lexer, depth)?;
-            let text = &start[..start.len() - lexer.as_slice().len()];
-            match next {
-                b'[' | b'{' => Ok(Value::Nested(text)),
-                _ => Ok(Value::Number(std::str::from_utf8(text).map_err(|_| Refused::Malformed)?)),
-            }
+            let text = before(start, lexer);
+            Ok(if matches!(next, b'[' | b'{') { Value::Nested(text) } else { Value::Number(text) })
         }
     }
+}
+
+/// What of `start` has been read by now.
+fn before<'a>(start: &'a [u8], lexer: &SliceLexer<'a>) -> &'a [u8] {
+    &start[..start.len() - lexer.as_slice().len()]
+}
+
+/// As [`before`], without the last byte.
+fn before_last<'a>(start: &'a [u8], lexer: &SliceLexer<'a>) -> &'a [u8] {
+    before(start, lexer).split_last().map_or(b"", |(_, text)| text)
+}
+
+/// A string with its escapes resolved: part of the document, unless it has some.
+fn string<'a>(lexer: &mut SliceLexer<'a>) -> Result<&'a [u8], Refused> {
+    let start = lexer.discarded().as_slice();
+    let mut resolved = Vec::new();
+    lexer.str_fold(
+        &mut resolved,
+        |bytes, resolved| {
+            if !resolved.is_empty() {
+                resolved.extend_from_slice(bytes);
+            }
+            Ok::<(), Refused>(())
+        },
+        |lexer, resolved| {
+            if resolved.is_empty() {
+                // All up to the backslash.
+                resolved.extend_from_slice(before_last(start, lexer));
+            }
+            let kind = lexer.take_next().ok_or(Refused::Malformed)?;
+            let c = escape::Lex::escape(lexer, kind).map_err(|_| Refused::Malformed)?;
+            resolved.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            Ok(())
+        },
+    )?;
+    if resolved.is_empty() {
+        // All up to the closing quote.
+        return Ok(before_last(start, lexer));
+    }
+    Ok(resolved.leak())
 }
 
 /// Checks and discards a value.
@@ -207,13 +246,15 @@ fn skip(next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Result<(), Refuse
         return Err(Refused::TooDeep);
     }
     match next {
-        b'[' => lexer.discarded().seq(b']', SliceLexer::ws_peek, |next, lexer| skip(next, lexer, depth + 1)),
-        b'{' => lexer.discarded().seq(b'}', SliceLexer::ws_peek, |next, lexer| {
-            let (_, next) = key(next, lexer)?;
-            skip(next, lexer, depth + 1)
+        b'[' | b'{' => items(next, lexer, &mut |mut first, lexer| {
+            if next == b'{' {
+                key(first, lexer)?;
+                first = lexer.ws_peek().ok_or(Expect::Value)?;
+            }
+            skip(first, lexer, depth + 1)
         }),
         b'0'..=b'9' | b'-' => {
-            num::Lex::num_ignore(lexer).validate().map_err(LexError::Num)?;
+            num::Lex::num_ignore(lexer).validate().map_err(|_| Refused::Malformed)?;
             Ok(())
         }
         b'"' | b'a'..=b'z' => scalar_or_text(next, lexer, depth).map(|_| ()),
@@ -221,15 +262,14 @@ fn skip(next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Result<(), Refuse
     }
 }
 
-/// An object's key and the first byte of its value.
-fn key<'a>(next: u8, lexer: &mut SliceLexer<'a>) -> Result<(Cow<'a, str>, u8), Refused> {
+/// An object's key, with the colon after it.
+fn key<'a>(next: u8, lexer: &mut SliceLexer<'a>) -> Result<&'a [u8], Refused> {
     if next != b'"' {
         return Err(Refused::Malformed);
     }
-    let key = lexer.discarded().str_string().map_err(LexError::Str)?;
+    let key = string(lexer)?;
     lexer.expect(SliceLexer::ws_peek, b':').ok_or(Expect::Colon)?;
-    let next = lexer.ws_peek().ok_or(Expect::Value)?;
-    Ok((key, next))
+    Ok(key)
 }
 
 #[cfg(test)]
@@ -253,6 +293,20 @@ mod tests {
     fn escaped_keys_are_the_same_keys() {
         assert_eq!(pid(r#"{"St\u0061te":{"Pid":5}}"#), Ok(Some(5)));
         assert_eq!(pid(r#"{"State":{"Pid":5,"P\u0069d":6}}"#), Err(Refused::Duplicate));
+    }
+
+    #[test]
+    fn escapes_are_resolved_and_the_rest_is_left() {
+        for (text, meaning) in [
+            (r#""""#, ""),
+            (r#""web é""#, "web é"),
+            (r#""\n""#, "\n"),
+            (r#""a\\b\"c\u00e9 d""#, "a\\b\"cé d"),
+            (r#""\ud83d\ude00x\/""#, "😀x/"),
+        ] {
+            let text = format!("[{text}, 1]");
+            assert_eq!(elements(text.as_bytes()).unwrap(), [Value::String(meaning.as_bytes()), Value::Number(b"1")]);
+        }
     }
 
     #[test]
@@ -300,9 +354,9 @@ mod tests {
         let doc = br#" {"a" : [ "x", {"k": [1]}, 2 ] , "b": {"c": 1} } "#;
         let [a, b] = select(doc, [&["a"], &["b"]]).unwrap();
         let items = elements(a.unwrap().nested().unwrap()).unwrap();
-        assert_eq!(items[0], Value::String("x".into()));
+        assert_eq!(items[0], Value::String(b"x"));
         assert_eq!(items[1], Value::Nested(br#"{"k": [1]}"#));
-        assert_eq!(items[2], Value::Number("2"));
+        assert_eq!(items[2], Value::Number(b"2"));
         assert_eq!(b, Some(Value::Nested(br#"{"c": 1}"#)));
         assert_eq!(elements(b"{}"), Err(Refused::Malformed));
     }
@@ -311,6 +365,6 @@ mod tests {
     fn one_path_may_lead_through_another() {
         let [outer, inner] = select(br#"{"State":{"Pid":1}}"#, [&["State"], &["State", "Pid"]]).unwrap();
         assert_eq!(outer, Some(Value::Nested(br#"{"Pid":1}"#)));
-        assert_eq!(inner, Some(Value::Number("1")));
+        assert_eq!(inner, Some(Value::Number(b"1")));
     }
 }

@@ -76,7 +76,7 @@ fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> By
     let options = join(&[bundle, b"/options.json"]);
     let told = parsed(host, options, |text| {
         let [root] = select(text, [&["root"]])?;
-        Ok(root.and_then(Value::string).map(|root| keep(root.as_bytes())))
+        Ok(root.and_then(Value::string).map(keep))
     });
     let root = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/")).unwrap_or(keep(DEFAULT_ROOT));
     // A rootless containerd sees its own directory at this path.
@@ -126,15 +126,13 @@ pub fn name_in(text: &[u8]) -> Result<Option<(&'static str, Bytes)>, Refused> {
     )?;
     let [namespace, pod, kind, container, nerdctl] = found.map(|value| value.and_then(Value::string));
     let pod = match (namespace, pod, container) {
-        (Some(namespace), Some(pod), None) => Some(format!("{namespace}/{pod}")),
-        (Some(namespace), Some(pod), Some(_)) if kind.as_deref() == Some("sandbox") => {
-            Some(format!("{namespace}/{pod}"))
-        }
-        (Some(namespace), Some(pod), Some(container)) => Some(format!("{namespace}/{pod}/{container}")),
+        (Some(namespace), Some(pod), None) => Some(join(&[namespace, b"/", pod])),
+        (Some(namespace), Some(pod), Some(_)) if kind == Some(b"sandbox") => Some(join(&[namespace, b"/", pod])),
+        (Some(namespace), Some(pod), Some(container)) => Some(join(&[namespace, b"/", pod, b"/", container])),
         _ => None,
     };
-    let nerdctl = nerdctl.map(|name| ("nerdctl", keep(name.as_bytes())));
-    Ok(pod.map(|pod| ("k8s", keep(pod))).or(nerdctl))
+    let nerdctl = nerdctl.map(|name| ("nerdctl", keep(name)));
+    Ok(pod.map(|pod| ("k8s", pod)).or(nerdctl))
 }
 
 #[cfg(test)]

@@ -48,9 +48,9 @@ fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Op
 /// Where the text is no JSON, or has a key twice.
 pub fn name_in(text: &[u8], id: &[u8]) -> Result<Option<Bytes>, Refused> {
     let [found_id, name] = select(text, [&["ID"], &["Name"]])?;
-    let matches = found_id.and_then(Value::string).is_some_and(|found| found.as_bytes() == id);
+    let matches = found_id.and_then(Value::string).is_some_and(|found| found == id);
     let name = name.and_then(Value::string).filter(|_| matches);
-    Ok(name.map(|name| keep(name.strip_prefix('/').unwrap_or(&name).as_bytes())))
+    Ok(name.map(|name| keep(name.strip_prefix(b"/").unwrap_or(name))))
 }
 
 fn is_mapping(name: &[u8]) -> bool {
@@ -93,7 +93,7 @@ impl Places {
     fn add_configured(&mut self, host: &Host, config: &[u8]) {
         let read = parsed(host, config, |text| {
             let found = select(text, [&["data-root"], &["graph"], &["exec-root"]])?;
-            Ok(found.map(|value| value.and_then(Value::string).map(|path| keep(path.as_bytes()))))
+            Ok(found.map(|value| value.and_then(Value::string).map(keep)))
         });
         let Some(([data, graph, exec], _)) = read else { return };
         self.data.extend(data.into_iter().chain(graph).filter(|path| path.starts_with(b"/")));

@@ -38,11 +38,11 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
             &["id"],
         ],
     )?;
-    let id = id.and_then(Value::string).map(|id| keep(id.as_bytes()));
+    let id = id.and_then(Value::string).map(keep);
     let (pid, start) = match (runc_pid, crio_pid, pid) {
         (Some(pid), _, _) => (pid, runc_start),
         // CRI-O keeps initPid after the end; its pid is 0 then.
-        (None, Some(_), Some(Value::Number("0"))) => return Ok(None),
+        (None, Some(_), Some(Value::Number(b"0"))) => return Ok(None),
         (None, Some(pid), _) => (pid, crio_start),
         (None, None, Some(pid)) => (pid, crun_start),
         (None, None, None) => return Ok(None),

@@ -51,7 +51,7 @@ pub fn names_in(text: &[u8]) -> Result<Vec<Named>, Refused> {
         let Some(id) = id.and_then(Value::string) else { continue };
         let Some(names) = names.and_then(|names| names.nested()) else { continue };
         let names = elements(names)?.into_iter().filter_map(Value::string);
-        found.extend(names.map(|name| (keep(id.as_bytes()), keep(name.as_bytes()))));
+        found.extend(names.map(|name| (keep(id), keep(name))));
     }
     Ok(found)
 }

@@ -87,8 +87,8 @@ fn meaning(ours: &Value<'_>) -> serde_json::Value {
     match ours {
         Value::Null => serde_json::Value::Null,
         Value::Bool(bool) => (*bool).into(),
-        Value::String(string) => string.as_ref().into(),
-        Value::Number(spelled) => from_str(spelled).expect("a number"),
+        Value::String(string) => str::from_utf8(string).expect("UTF-8").into(),
+        Value::Number(spelled) => from_slice(spelled).expect("a number"),
         Value::Nested(text) => from_slice(text).expect("JSON inside of JSON"),
     }
 }
