@@ -18,7 +18,16 @@ pub fn shown<B: AsBytes + ?Sized>(bytes: &B) -> Shown<'_> {
 
 /// `bytes`, escaped and in double quotes.
 pub fn quoted<B: AsBytes + ?Sized>(bytes: &B) -> String {
+    quote(bytes.as_bytes())
+}
+
+fn quote(bytes: &[u8]) -> String {
     format!("\"{}\"", shown(bytes))
+}
+
+/// The two hexadecimal digits of a byte.
+pub fn hex(byte: u8) -> [u8; 2] {
+    [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
 }
 
 /// What can be shown.
@@ -95,11 +104,9 @@ pub fn append(list: &mut String, separator: &str, item: &str) {
 
 /// Appends `bytes` as a JSON string. Bytes that are no UTF-8 become the text `\xNN`, control characters JSON's own escapes.
 pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
-    let hex = |out: &mut Vec<u8>, prefix: &[u8], byte: u8| {
+    let escaped = |out: &mut Vec<u8>, prefix: &[u8], byte: u8| {
         out.extend_from_slice(prefix);
-        for digit in [byte >> 4, byte & 15] {
-            out.push(b"0123456789abcdef"[usize::from(digit)]);
-        }
+        out.extend_from_slice(&hex(byte));
     };
     out.push(b'"');
     for chunk in bytes.utf8_chunks() {
@@ -107,19 +114,25 @@ pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
             match c {
                 '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
                 // Those above 0x7f end at 0x9f.
-                c if c.is_control() => hex(out, b"\\u00", c as u8),
+                c if c.is_control() => escaped(out, b"\\u00", c as u8),
                 c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
         for byte in chunk.invalid() {
-            hex(out, b"\\\\x", *byte);
+            escaped(out, b"\\\\x", *byte);
         }
     }
     out.push(b'"');
 }
 
 fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|b| write!(f, "\\x{b:02x}"))
+    for byte in bytes {
+        f.write_str("\\x")?;
+        for digit in hex(*byte) {
+            fmt::Write::write_char(f, char::from(digit))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

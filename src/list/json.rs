@@ -11,98 +11,100 @@ use crate::text;
 /// The array.
 pub fn text(rows: &[Row], lines: &[Line]) -> Vec<u8> {
     let mut out = vec![b'['];
-    for (n, line) in lines.iter().enumerate() {
+    for line in lines {
         let row = &rows[line.row];
-        put(&mut out, if n == 0 { "\n{\"inode\":" } else { ",\n{\"inode\":" });
-        number(&mut out, Some(row.namespace.id.ino));
-        put(&mut out, ",\"pid\":");
-        number(&mut out, line.pid.map(u64::from));
-        put(&mut out, ",\"processes\":");
-        number(&mut out, Some(u64::from(row.namespace.processes)));
-        put(&mut out, if row.is_host { ",\"host\":true" } else { ",\"host\":false" });
-        put(&mut out, ",\"containers\":[");
-        for (n, seen) in row.containers.iter().enumerate() {
-            put(&mut out, if n == 0 { "{\"engine\":" } else { ",{\"engine\":" });
-            string(&mut out, Some(seen.container.engine.as_bytes()));
-            put(&mut out, ",\"name\":");
-            string(&mut out, Some(seen.container.name));
-            put(&mut out, ",\"id\":");
-            string(&mut out, Some(seen.container.id));
-            put(&mut out, ",\"pid\":");
-            number(&mut out, Some(u64::from(seen.pid)));
-            put(&mut out, "}");
+        open(&mut out, b"\n{");
+        number(&mut out, "inode", Some(row.namespace.id.ino));
+        number(&mut out, "pid", line.pid.map(u64::from));
+        number(&mut out, "processes", Some(u64::from(row.namespace.processes)));
+        raw(&mut out, "host", if row.is_host { b"true" } else { b"false" });
+        raw(&mut out, "containers", b"[");
+        for seen in &row.containers {
+            open(&mut out, b"{");
+            string(&mut out, "engine", Some(seen.container.engine.as_bytes()));
+            string(&mut out, "name", Some(seen.container.name));
+            string(&mut out, "id", Some(seen.container.id));
+            number(&mut out, "pid", Some(u64::from(seen.pid)));
+            out.push(b'}');
         }
-        put(&mut out, "],\"unit\":");
-        string(&mut out, line.unit);
-        put(&mut out, ",\"command\":");
-        string(&mut out, line.command);
-        put(&mut out, ",\"pins\":");
-        strings(&mut out, &row.namespace.mounts);
-        put(&mut out, ",\"interfaces\":[");
+        out.push(b']');
+        string(&mut out, "unit", line.unit);
+        string(&mut out, "command", line.command);
+        raw(&mut out, "pins", b"[");
+        for path in &row.namespace.mounts {
+            item(&mut out, path);
+        }
+        out.push(b']');
+        raw(&mut out, "interfaces", b"[");
         out.extend_from_slice(line.interfaces.unwrap_or_default());
-        put(&mut out, "]}");
+        out.extend_from_slice(b"]}");
     }
-    put(&mut out, "\n]\n");
+    out.extend_from_slice(b"\n]\n");
     out
 }
 
 /// Adds an object to a list of them; with the peer go its namespace and its name, where they are known.
 pub fn interface(out: &mut Vec<u8>, interface: &Interface, peer: Option<(Peer, Option<NsId>, Option<Bytes>)>) {
-    put(out, if out.is_empty() { "{\"name\":" } else { ",{\"name\":" });
-    string(out, Some(interface.name));
-    put(out, ",\"index\":");
-    number(out, Some(u64::from(interface.index)));
-    put(out, ",\"state\":");
-    string(out, Some(interface.state.as_bytes()));
-    put(out, ",\"mac\":");
-    string(out, Some(interface.mac.as_bytes()));
-    put(out, ",\"addresses\":[");
-    for (n, address) in interface.addresses.iter().enumerate() {
-        put(out, if n == 0 { "" } else { "," });
-        string(out, Some(address.to_string().as_bytes()));
+    open(out, b"{");
+    string(out, "name", Some(interface.name));
+    number(out, "index", Some(u64::from(interface.index)));
+    string(out, "state", Some(interface.state.as_bytes()));
+    string(out, "mac", Some(interface.mac.as_bytes()));
+    raw(out, "addresses", b"[");
+    for address in &interface.addresses {
+        item(out, address.to_string().as_bytes());
     }
-    put(out, "],\"peer\":");
+    out.push(b']');
     match peer {
-        None => put(out, "null"),
+        None => raw(out, "peer", b"null"),
         Some((peer, place, name)) => {
-            put(out, "{\"inode\":");
-            number(out, place.map(|id| id.ino));
-            put(out, ",\"index\":");
-            number(out, Some(u64::from(peer.index)));
-            put(out, ",\"name\":");
-            string(out, name);
-            put(out, "}");
+            raw(out, "peer", b"{");
+            number(out, "inode", place.map(|id| id.ino));
+            number(out, "index", Some(u64::from(peer.index)));
+            string(out, "name", name);
+            out.push(b'}');
         }
     }
-    put(out, "}");
+    out.push(b'}');
+}
+
+/// Begins something, with a comma unless it is the first of its list or comes after its key.
+fn open(out: &mut Vec<u8>, text: &[u8]) {
+    if !matches!(out.last(), None | Some(b'[' | b'{' | b':')) {
+        out.push(b',');
+    }
+    out.extend_from_slice(text);
+}
+
+/// An element of an array of strings.
+fn item(out: &mut Vec<u8>, bytes: &[u8]) {
+    open(out, b"");
+    text::json(out, bytes);
+}
+
+/// A field whose value is, or begins with, this.
+#[inline(never)]
+fn raw(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    item(out, key.as_bytes());
+    out.push(b':');
+    out.extend_from_slice(value);
 }
 
 #[inline(never)]
-fn put(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(text.as_bytes());
-}
-
-#[inline(never)]
-fn number(out: &mut Vec<u8>, number: Option<u64>) {
+fn number(out: &mut Vec<u8>, key: &str, number: Option<u64>) {
     match number {
-        Some(number) => put(out, &number.to_string()),
-        None => put(out, "null"),
+        Some(number) => raw(out, key, number.to_string().as_bytes()),
+        None => raw(out, key, b"null"),
     }
 }
 
 #[inline(never)]
-fn string(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+fn string(out: &mut Vec<u8>, key: &str, bytes: Option<&[u8]>) {
     match bytes {
-        Some(bytes) => text::json(out, bytes),
-        None => put(out, "null"),
+        Some(bytes) => {
+            raw(out, key, b"");
+            item(out, bytes);
+        }
+        None => raw(out, key, b"null"),
     }
-}
-
-fn strings(out: &mut Vec<u8>, list: &[Bytes]) {
-    put(out, "[");
-    for (n, bytes) in list.iter().enumerate() {
-        put(out, if n == 0 { "" } else { "," });
-        string(out, Some(bytes));
-    }
-    put(out, "]");
 }

@@ -12,40 +12,70 @@ const GAP: usize = 2;
 
 /// The table.
 pub fn text(host: &Host, rows: &[Row], lines: &[Line]) -> Vec<u8> {
-    let mut table = vec![HEAD.map(String::from)];
+    let mut table = Table::default();
+    for name in HEAD {
+        table.add(name.into());
+    }
     for line in lines {
         let row = &rows[line.row];
-        table.push([
-            row.namespace.id.ino.to_string(),
-            line.pid.map_or_else(String::new, |pid| pid.to_string()),
-            row.namespace.processes.to_string(),
-            name(row, line),
-            // A name may have blanks, this column none.
-            listed(&row.pins(host), ",").replace(' ', "\\x20"),
-            // Where they could not be read, nothing is claimed of them.
-            line.interfaces.map_or_else(|| "?".into(), |text| shown(text).to_string()),
-        ]);
+        table.add(decimal(row.namespace.id.ino));
+        table.add(line.pid.map_or_else(String::new, |pid| decimal(pid.into())));
+        table.add(decimal(row.namespace.processes.into()));
+        table.add(name(row, line));
+        table.add(without_blanks(&listed(&row.pins(host), ",")));
+        // Where they could not be read, nothing is claimed of them.
+        table.add(shown(line.interfaces.unwrap_or(b"?")).to_string());
     }
-    let mut widths = [0; HEAD.len()];
-    for row in &mut table {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            if cell.is_empty() {
-                cell.push('-');
-            }
-            *width = width_of(cell).max(*width);
+    table.text()
+}
+
+/// Cells, row by row.
+#[derive(Default)]
+struct Table {
+    cells: Vec<String>,
+    widths: [usize; HEAD.len()],
+}
+
+impl Table {
+    #[inline(never)]
+    fn add(&mut self, mut cell: String) {
+        if cell.is_empty() {
+            cell.push('-');
         }
+        let width = &mut self.widths[self.cells.len() % HEAD.len()];
+        *width = width_of(&cell).max(*width);
+        self.cells.push(cell);
     }
-    let mut text = Vec::new();
-    for row in &table {
-        let mut padding = 0;
-        for (cell, width) in row.iter().zip(widths) {
-            text.resize(text.len() + padding, b' ');
+
+    fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        for (n, cell) in self.cells.iter().enumerate() {
             text.extend_from_slice(cell.as_bytes());
-            padding = width + GAP - width_of(cell);
+            let column = n % HEAD.len();
+            if column + 1 == HEAD.len() {
+                text.push(b'\n');
+            } else {
+                text.resize(text.len() + self.widths[column] + GAP - width_of(cell), b' ');
+            }
         }
-        text.push(b'\n');
+        text
     }
-    text
+}
+
+fn decimal(number: u64) -> String {
+    number.to_string()
+}
+
+/// A name may have blanks, its column none.
+fn without_blanks(text: &str) -> String {
+    let mut cell = String::new();
+    for c in text.chars() {
+        match c {
+            ' ' => cell += "\\x20",
+            c => cell.push(c),
+        }
+    }
+    cell
 }
 
 #[inline(never)]
