@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::ip;
 use crate::netns::own_id;
 use crate::sys::set_netlink_option;
-use crate::text::quoted;
+use crate::text::{hex, quoted};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::netlink::SocketAddrNetlink;
@@ -154,13 +154,14 @@ impl fmt::Display for Address {
 /// # Errors
 /// Where the kernel refuses.
 pub fn interfaces() -> Result<Vec<Interface>> {
-    let mut links = [0; IFINFOMSG + ATTRIBUTE];
-    links[IFINFOMSG..].copy_from_slice(&attribute(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS));
-    match converse(&[(RTM_GETLINK, NLM_F_DUMP, &links), (RTM_GETADDR, NLM_F_DUMP, &[0; IFADDRMSG])]) {
-        Ok(answer) => Ok(answer.interfaces),
-        Err(fault) => {
+    let links = Request { kind: RTM_GETLINK, flags: NLM_F_DUMP, head: IFINFOMSG, attribute: WITHOUT_STATS };
+    let addresses = Request { kind: RTM_GETADDR, flags: NLM_F_DUMP, head: IFADDRMSG, attribute: NONE };
+    let mut answer = Answer::default();
+    match converse(&[links, addresses], &mut answer) {
+        Ok(()) => Ok(answer.interfaces),
+        Err(errno) => {
             let inode = own_id().map_or(0, |id| id.ino);
-            Err(fault.while_trying(&format!("list the interfaces of network namespace {inode}")))
+            Err(answer.cannot(&format!("list the interfaces of network namespace {inode}"), errno))
         }
     }
 }
@@ -170,12 +171,12 @@ pub fn interfaces() -> Result<Vec<Interface>> {
 /// # Errors
 /// Where the kernel refuses; one before Linux 4.0 has no such numbers, which is no error.
 pub fn nsid_of(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
-    let mut body = [0; RTGENMSG + ATTRIBUTE];
-    body[RTGENMSG..].copy_from_slice(&attribute(NETNSA_FD, fd.as_raw_fd() as u32));
-    match converse(&[(RTM_GETNSID, 0, &body)]) {
-        Ok(answer) => Ok(answer.nsid),
-        Err(Fault { errno: Errno::OPNOTSUPP, .. }) => Ok(None),
-        Err(fault) => Err(fault.while_trying("ask for the number of a network namespace")),
+    let attribute = (NETNSA_FD, fd.as_raw_fd() as u32);
+    let mut answer = Answer::default();
+    match converse(&[Request { kind: RTM_GETNSID, flags: 0, head: RTGENMSG, attribute }], &mut answer) {
+        Ok(()) => Ok(answer.nsid),
+        Err(Errno::OPNOTSUPP) => Ok(None),
+        Err(errno) => Err(answer.cannot("ask for the number of a network namespace", errno)),
     }
 }
 
@@ -251,8 +252,8 @@ fn hardware_address(kind: u16, bytes: &[u8]) -> String {
         if !text.is_empty() {
             text.push(':');
         }
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+        for digit in hex(*byte) {
+            text.push(char::from(digit));
         }
     }
     text
@@ -265,6 +266,9 @@ fn ipv4(bytes: &[u8]) -> Option<IpAddr> {
 fn ipv6(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
 }
+
+/// What the kernel said, or why not.
+type Said<T> = std::result::Result<T, Errno>;
 
 /// One message of a datagram.
 struct Message<'a> {
@@ -333,38 +337,23 @@ pub struct Answer {
     pub nsid: Option<i32>,
     /// Whether something changed meanwhile, so that some of it may be missing.
     pub interrupted: bool,
-}
-
-/// A refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Why.
-    pub errno: Errno,
-    /// The kernel's words for it, if it has any.
-    pub text: Bytes,
-}
-
-impl From<Errno> for Fault {
-    fn from(errno: Errno) -> Fault {
-        Fault { errno, text: b"" }
-    }
-}
-
-impl Fault {
-    fn while_trying(self, action: &str) -> Error {
-        match self.text {
-            b"" => Error::cannot(format_args!("{action}"), self.errno),
-            text => Error::cannot(format_args!("{action} ({})", quoted(text)), self.errno),
-        }
-    }
+    /// The kernel's words for a refusal, if it has any.
+    pub words: Bytes,
 }
 
 impl Answer {
+    fn cannot(&self, action: &str, errno: Errno) -> Error {
+        match self.words {
+            b"" => Error::cannot(format_args!("{action}"), errno),
+            words => Error::cannot(format_args!("{action} ({})", quoted(words)), errno),
+        }
+    }
+
     /// Takes one datagram of the answer to `question`; tells whether it was the last.
     ///
     /// # Errors
     /// What the kernel says, or EBADMSG for what it would never say.
-    pub fn take(&mut self, mut datagram: &[u8], question: Id) -> std::result::Result<bool, Fault> {
+    pub fn take(&mut self, mut datagram: &[u8], question: Id) -> Said<bool> {
         while !datagram.is_empty() {
             let message = take_message(&mut datagram).ok_or(Errno::BADMSG)?;
             if message.id != question {
@@ -373,8 +362,8 @@ impl Answer {
             self.interrupted |= message.flags & NLM_F_DUMP_INTR != 0;
             match message.kind {
                 NLMSG_NOOP => continue,
-                NLMSG_OVERRUN => return Err(Errno::OVERFLOW.into()),
-                NLMSG_ERROR | NLMSG_DONE => return verdict(&message).map(|()| true),
+                NLMSG_OVERRUN => return Err(Errno::OVERFLOW),
+                NLMSG_ERROR | NLMSG_DONE => return self.verdict(&message).map(|()| true),
                 RTM_NEWLINK => add_link(&mut self.interfaces, message.body).unwrap_or_default(),
                 RTM_NEWADDR => add_address(&mut self.interfaces, message.body).unwrap_or_default(),
                 RTM_NEWNSID => self.nsid = nsid(message.body),
@@ -386,17 +375,27 @@ impl Answer {
         }
         Ok(false)
     }
+
+    /// The verdict in a message of type NLMSG_ERROR or NLMSG_DONE; the latter has one since Linux 4.14 or so.
+    fn verdict(&mut self, message: &Message<'_>) -> Said<()> {
+        let code = match u32_at(message.body, 0) {
+            Some(code) => code as i32,
+            None if message.kind == NLMSG_DONE => 0,
+            None => return Err(Errno::BADMSG),
+        };
+        if code == 0 {
+            return Ok(());
+        }
+        self.words = keep(until_nul(words(message).unwrap_or_default()));
+        // The kernel's numbers are from -4095 to -1.
+        Err(if (-4095..0).contains(&code) { Errno::from_raw_os_error(-code) } else { Errno::BADMSG })
+    }
 }
 
-/// The verdict in a message of type NLMSG_ERROR or NLMSG_DONE; the latter has one since Linux 4.14 or so.
-fn verdict(message: &Message<'_>) -> std::result::Result<(), Fault> {
-    let code = match u32_at(message.body, 0) {
-        Some(code) => code as i32,
-        None if message.kind == NLMSG_DONE => 0,
-        None => return Err(Errno::BADMSG.into()),
-    };
-    if code == 0 {
-        return Ok(());
+/// The kernel's words in a message of type NLMSG_ERROR or NLMSG_DONE, if there are some.
+fn words<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
+    if message.flags & NLM_F_ACK_TLVS == 0 {
+        return None;
     }
     // An error repeats the question, of which NLM_F_CAPPED leaves only the header.
     let question = match (message.kind, message.flags & NLM_F_CAPPED) {
@@ -404,48 +403,74 @@ fn verdict(message: &Message<'_>) -> std::result::Result<(), Fault> {
         (_, 0) => u32_at(message.body, 4).map_or(HEADER, |len| align(len.min(u32::from(u16::MAX)) as usize)),
         _ => HEADER,
     };
-    let attributes = message.body.get(4 + question..).filter(|_| message.flags & NLM_F_ACK_TLVS != 0);
-    let text = attributes.and_then(|attributes| find(attributes, NLMSGERR_ATTR_MSG)).unwrap_or_default();
-    // The kernel's numbers are from -4095 to -1.
-    let errno = if (-4095..0).contains(&code) { Errno::from_raw_os_error(-code) } else { Errno::BADMSG };
-    Err(Fault { errno, text: keep(until_nul(text)) })
+    find(message.body.get(4 + question..)?, NLMSGERR_ATTR_MSG)
 }
 
-/// Type, flags and body of a question.
-type Request<'a> = (u16, u16, &'a [u8]);
+/// A question.
+struct Request {
+    kind: u16,
+    flags: u16,
+    /// The size of what its kind has before attributes, all of it zeros.
+    head: usize,
+    /// The kind and value of its one attribute, or [`NONE`].
+    attribute: (u16, u32),
+}
 
+const NONE: (u16, u32) = (0, 0);
+const WITHOUT_STATS: (u16, u32) = (IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+
+impl Request {
+    fn text(&self, sequence: u32) -> Vec<u8> {
+        let attribute = if self.attribute == NONE { 0 } else { ATTRIBUTE };
+        let mut text = Vec::new();
+        put(&mut text, (HEADER + self.head + attribute) as u32);
+        put(&mut text, pair(self.kind, self.flags | NLM_F_REQUEST));
+        put(&mut text, sequence);
+        text.resize(HEADER + self.head, 0);
+        if attribute > 0 {
+            put(&mut text, pair(ATTRIBUTE as u16, self.attribute.0));
+            put(&mut text, self.attribute.1);
+        }
+        text
+    }
+}
+
+/// The size of an attribute with a value of 32 bits.
 const ATTRIBUTE: usize = 8;
 
-fn attribute(kind: u16, value: u32) -> [u8; ATTRIBUTE] {
-    let mut bytes = [0; ATTRIBUTE];
-    bytes[..2].copy_from_slice(&(ATTRIBUTE as u16).to_ne_bytes());
-    bytes[2..4].copy_from_slice(&kind.to_ne_bytes());
-    bytes[4..].copy_from_slice(&value.to_ne_bytes());
-    bytes
+#[inline(never)]
+fn put(text: &mut Vec<u8>, word: u32) {
+    text.extend_from_slice(&word.to_ne_bytes());
 }
 
-/// The answer to `requests`, asked again while it is interrupted or does not fit.
-fn converse(requests: &[Request<'_>]) -> std::result::Result<Answer, Fault> {
+/// Two numbers beside each other in one word.
+fn pair(first: u16, second: u16) -> u32 {
+    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    u32::from_ne_bytes([a, b, c, d])
+}
+
+/// Gets the answer to `requests`, asked again while it is interrupted or does not fit.
+fn converse(requests: &[Request], answer: &mut Answer) -> Said<()> {
     let mut buffer = Content::with_room(BUFFER);
     for left in (0..ATTEMPTS).rev() {
-        let mut answer = Answer::default();
-        let needed = ask(requests, buffer.room(), &mut answer)?;
+        *answer = Answer::default();
+        let needed = ask(requests, buffer.room(), answer)?;
         if needed > buffer.room().len() {
             buffer = Content::with_room(needed);
         } else if !answer.interrupted || left == 0 {
-            return Ok(answer);
+            return Ok(());
         }
     }
-    Err(Errno::MSGSIZE.into())
+    Err(Errno::MSGSIZE)
 }
 
 /// Asks once, by a socket of its own, since an answer given up is still under way. Returns the size of the largest datagram; one that
 /// does not fit ends the conversation.
-fn ask(requests: &[Request<'_>], buffer: &mut [u8], answer: &mut Answer) -> std::result::Result<usize, Fault> {
+fn ask(requests: &[Request], buffer: &mut [u8], answer: &mut Answer) -> Said<usize> {
     let (socket, port) = open()?;
-    for (sequence, (kind, flags, body)) in (1..).zip(requests) {
+    for (sequence, request) in (1..).zip(requests) {
         let question = Id { sequence, port };
-        let request = request(*kind, *flags, sequence, body);
+        let request = request.text(sequence);
         retry_on_intr(|| send(&socket, &request, SendFlags::empty()))?;
         loop {
             let (_, size) = retry_on_intr(|| recv(&socket, &mut *buffer, RecvFlags::TRUNC))?;
@@ -459,7 +484,7 @@ fn ask(requests: &[Request<'_>], buffer: &mut [u8], answer: &mut Answer) -> std:
 }
 
 /// A socket in the namespace we are in, and its address.
-fn open() -> std::result::Result<(OwnedFd, u32), Errno> {
+fn open() -> Said<(OwnedFd, u32)> {
     // No protocol is NETLINK_ROUTE.
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     for option in OPTIONS {
@@ -472,12 +497,6 @@ fn open() -> std::result::Result<(OwnedFd, u32), Errno> {
     Ok((socket, port))
 }
 
-fn request(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
-    let len = (HEADER + body.len()) as u32;
-    let kind_and_flags = [kind.to_ne_bytes(), (flags | NLM_F_REQUEST).to_ne_bytes()].concat();
-    [&len.to_ne_bytes(), &kind_and_flags[..], &sequence.to_ne_bytes(), &[0; 4], body].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -485,8 +504,11 @@ mod tests {
     const QUESTION: Id = Id { sequence: 7, port: 4242 };
 
     fn message(kind: u16, flags: u16, id: Id, body: &[u8]) -> Vec<u8> {
-        let mut bytes = request(kind, flags, id.sequence, body);
-        bytes[12..16].copy_from_slice(&id.port.to_ne_bytes());
+        let mut bytes = Vec::new();
+        for word in [(HEADER + body.len()) as u32, super::pair(kind, flags), id.sequence, id.port] {
+            put(&mut bytes, word);
+        }
+        bytes.extend_from_slice(body);
         bytes.resize(align(bytes.len()), 0);
         bytes
     }
@@ -619,11 +641,11 @@ mod tests {
         assert_eq!(take(NLMSG_DONE, NLM_F_DUMP_INTR, &[0; 4]), (Ok(true), true));
         assert_eq!(take(RTM_NEWLINK, NLM_F_MULTI | NLM_F_DUMP_INTR, &[]), (Ok(false), true));
         assert_eq!(take(NLMSG_NOOP, 0, &[]), (Ok(false), false));
-        assert_eq!(take(NLMSG_OVERRUN, 0, &[]), (Err(Errno::OVERFLOW.into()), false));
+        assert_eq!(take(NLMSG_OVERRUN, 0, &[]), (Err(Errno::OVERFLOW), false));
         for odd in [1, -4096, i32::MIN] {
-            assert_eq!(take(NLMSG_ERROR, 0, &odd.to_ne_bytes()).0, Err(Errno::BADMSG.into()));
+            assert_eq!(take(NLMSG_ERROR, 0, &odd.to_ne_bytes()).0, Err(Errno::BADMSG));
         }
-        assert_eq!(take(NLMSG_ERROR, 0, &[]).0, Err(Errno::BADMSG.into()));
+        assert_eq!(take(NLMSG_ERROR, 0, &[]).0, Err(Errno::BADMSG));
     }
 
     #[test]
@@ -632,18 +654,21 @@ mod tests {
         let code = (-Errno::INVAL.raw_os_error()).to_ne_bytes();
         let question = message(RTM_GETLINK, 0, QUESTION, &[0; 10]);
         let fault = |kind, flags, parts: &[&[u8]]| {
-            Answer::default().take(&message(kind, flags, QUESTION, &parts.concat()), QUESTION).unwrap_err()
+            let mut answer = Answer::default();
+            let taken = answer.take(&message(kind, flags, QUESTION, &parts.concat()), QUESTION);
+            (taken.unwrap_err(), answer.words)
         };
-        let expected = Fault { errno: Errno::INVAL, text: b"no such thing" };
+        let expected = (Errno::INVAL, &b"no such thing"[..]);
+        let wordless = (Errno::INVAL, &b""[..]);
         let (capped, tlvs) = (NLM_F_CAPPED, NLM_F_ACK_TLVS);
         assert_eq!(fault(NLMSG_ERROR, capped | tlvs, &[&code, &question[..HEADER], &words]), expected);
         assert_eq!(fault(NLMSG_ERROR, tlvs, &[&code, &question, &words]), expected);
         assert_eq!(fault(NLMSG_DONE, tlvs, &[&code, &words]), expected);
-        assert_eq!(fault(NLMSG_ERROR, capped, &[&code, &question[..HEADER], &words]), Errno::INVAL.into());
+        assert_eq!(fault(NLMSG_ERROR, capped, &[&code, &question[..HEADER], &words]), wordless);
         // A length that leads out of the message.
         let mut lie = question.clone();
         lie[..4].fill(0xff);
-        assert_eq!(fault(NLMSG_ERROR, tlvs, &[&code, &lie, &words]), Errno::INVAL.into());
+        assert_eq!(fault(NLMSG_ERROR, tlvs, &[&code, &lie, &words]), wordless);
     }
 
     /// Every cut and every changed byte of a datagram gives some answer.
@@ -665,7 +690,17 @@ mod tests {
                 let _ = answer.take(&changed, QUESTION);
             }
         }
-        assert_eq!(Answer::default().take(&whole[..20], QUESTION), Err(Errno::BADMSG.into()));
+        assert_eq!(Answer::default().take(&whole[..20], QUESTION), Err(Errno::BADMSG));
+    }
+
+    #[test]
+    fn a_question_is_what_the_kernel_reads() {
+        let request = Request { kind: RTM_GETNSID, flags: NLM_F_DUMP, head: RTGENMSG, attribute: (NETNSA_FD, 9) };
+        let body = [&[0; RTGENMSG][..], &number(NETNSA_FD, 9)].concat();
+        let id = Id { sequence: 3, port: 0 };
+        assert_eq!(request.text(3), message(RTM_GETNSID, NLM_F_DUMP | NLM_F_REQUEST, id, &body));
+        let bare = Request { head: IFADDRMSG, attribute: NONE, ..request };
+        assert_eq!(bare.text(3), message(RTM_GETNSID, NLM_F_DUMP | NLM_F_REQUEST, id, &[0; IFADDRMSG]));
     }
 
     #[test]
