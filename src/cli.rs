@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, keep};
+use crate::bytes::{Bytes, decimal, keep, split};
 use crate::error::{Error, Result};
 use crate::ip;
 use crate::pin::valid_name;
@@ -158,7 +158,7 @@ impl Iterator for Options {
             let line = &self.rest[..end];
             self.rest = &self.rest[end + 1..];
             if let Some(spelling) = line.get(6..).filter(|spelling| spelling.starts_with(b"--")) {
-                let mut words = spelling.split(|b| *b == b' ');
+                let mut words = split(spelling, b' ');
                 let kind = *KINDS.get(self.count)?;
                 self.count += 1;
                 return Some(Opt { short: &line[2..4], long: words.next()?, value: words.next()?, kind });

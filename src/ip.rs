@@ -2,20 +2,20 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::decimal;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use crate::bytes::{decimal, split};
+use std::net::IpAddr;
 
 /// The address that this is the text of.
 pub fn parse(text: &[u8]) -> Option<IpAddr> {
     match parse_v4(text) {
-        Some(octets) => Some(Ipv4Addr::from(octets).into()),
-        None => parse_v6(text).map(|groups| Ipv6Addr::from(groups).into()),
+        Some(octets) => Some(IpAddr::from(octets)),
+        None => parse_v6(text).map(IpAddr::from),
     }
 }
 
 fn parse_v4(text: &[u8]) -> Option<[u8; 4]> {
     let mut octets = [0; 4];
-    let mut parts = text.split(|b| *b == b'.');
+    let mut parts = split(text, b'.');
     for octet in &mut octets {
         let digits = parts.next()?;
         // One more digit could mean an octal number.
@@ -25,7 +25,7 @@ fn parse_v4(text: &[u8]) -> Option<[u8; 4]> {
     parts.next().is_none().then_some(octets)
 }
 
-fn parse_v6(text: &[u8]) -> Option<[u16; 8]> {
+fn parse_v6(text: &[u8]) -> Option<[u8; 16]> {
     // Only the last part can be an IPv4 address.
     let last = text.iter().rposition(|b| *b == b':')?;
     if text[..last].contains(&b'.') {
@@ -40,25 +40,25 @@ fn parse_v6(text: &[u8]) -> Option<[u16; 8]> {
             parse_groups(&text[at + 2..], &mut after)?;
         }
     }
-    let zeros = 8_usize.checked_sub(before.len() + after.len())?;
+    let mut octets = [0; 16];
+    let zeros = octets.len().checked_sub(before.len() + after.len())?;
     // The gap stands for one group of zeros at least.
     if gap.is_some() != (zeros > 0) {
         return None;
     }
-    before.resize(8 - after.len(), 0);
-    before.append(&mut after);
-    before.try_into().ok()
+    octets[..before.len()].copy_from_slice(&before);
+    octets[before.len() + zeros..].copy_from_slice(&after);
+    Some(octets)
 }
 
-/// Adds what is on one side of a gap.
-fn parse_groups(text: &[u8], groups: &mut Vec<u16>) -> Option<()> {
+/// Adds the octets of what is on one side of a gap.
+fn parse_groups(text: &[u8], octets: &mut Vec<u8>) -> Option<()> {
     if text.is_empty() {
         return Some(());
     }
-    for part in text.split(|b| *b == b':') {
-        if let Some([a, b, c, d]) = parse_v4(part) {
-            groups.push(u16::from_be_bytes([a, b]));
-            groups.push(u16::from_be_bytes([c, d]));
+    for part in split(text, b':') {
+        if let Some(last) = parse_v4(part) {
+            octets.extend_from_slice(&last);
             continue;
         }
         if !(1..=4).contains(&part.len()) {
@@ -68,7 +68,7 @@ fn parse_groups(text: &[u8], groups: &mut Vec<u16>) -> Option<()> {
         for digit in part {
             group = group << 4 | char::from(*digit).to_digit(16)?;
         }
-        groups.push(group as u16);
+        octets.extend_from_slice(&(group as u16).to_be_bytes());
     }
     Some(())
 }
@@ -77,50 +77,49 @@ fn parse_groups(text: &[u8], groups: &mut Vec<u16>) -> Option<()> {
 pub fn text(ip: IpAddr) -> String {
     let mut text = String::new();
     match ip {
-        IpAddr::V4(ip) => put_v4(&mut text, ip),
-        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
-            Some(mapped) => {
+        IpAddr::V4(ip) => put_v4(&mut text, &ip.octets()),
+        IpAddr::V6(ip) => match ip.octets() {
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, mapped @ ..] => {
                 text += "::ffff:";
-                put_v4(&mut text, mapped);
+                put_v4(&mut text, &mapped);
             }
-            None => put_v6(&mut text, ip.segments()),
+            octets => put_v6(&mut text, &octets),
         },
     }
     text
 }
 
-fn put_v4(text: &mut String, ip: Ipv4Addr) {
-    for (n, octet) in ip.octets().into_iter().enumerate() {
-        if n > 0 {
+fn put_v4(text: &mut String, octets: &[u8]) {
+    for octet in octets {
+        if text.as_bytes().last().is_some_and(u8::is_ascii_digit) {
             text.push('.');
         }
-        *text += &u64::from(octet).to_string();
+        *text += &u64::from(*octet).to_string();
     }
 }
 
-fn put_v6(text: &mut String, groups: [u16; 8]) {
+fn put_v6(text: &mut String, octets: &[u8; 16]) {
+    let group = |at: usize| u16::from_be_bytes([octets[2 * at], octets[2 * at + 1]]);
     // The first of the longest runs of zeros is left out, unless it is but one.
-    let (mut gap, mut run) = (0..1, 0..0);
-    for (at, group) in groups.into_iter().enumerate() {
-        run.end = at + 1;
-        if group != 0 {
-            run.start = run.end;
-        } else if run.len() > gap.len() {
-            gap = run.clone();
+    let (mut gap, mut longest, mut run) = (0, 1, 0);
+    for at in 0..8 {
+        run = if group(at) == 0 { run + 1 } else { 0 };
+        if run > longest {
+            (gap, longest) = (at + 1 - run, run);
         }
     }
-    let has_gap = gap.len() > 1;
-    for (at, group) in groups.into_iter().enumerate() {
-        if has_gap && gap.contains(&at) {
-            if at == gap.start {
-                *text += "::";
-            }
+    let mut at = 0;
+    while at < 8 {
+        if at == gap && longest > 1 {
+            *text += "::";
+            at += longest;
             continue;
         }
-        if at > 0 && !(has_gap && at == gap.end) {
+        if text.as_bytes().last().is_some_and(|b| *b != b':') {
             text.push(':');
         }
-        put_hex(text, group);
+        put_hex(text, group(at));
+        at += 1;
     }
 }
 
