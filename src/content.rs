@@ -23,6 +23,8 @@ pub struct Content {
 impl Deref for Content {
     type Target = [u8];
 
+    // Not inlined: every place that looks at a content would have the check of its length.
+    #[inline(never)]
     fn deref(&self) -> &[u8] {
         &self.buffer[..self.len]
     }

@@ -48,13 +48,16 @@ fn act(argv: Argv, args: &Args) -> Result<u8> {
         Some(dir) => Host::mounted_at(dir, console)?,
         None => Host::own(console),
     };
-    let found = args.target.as_ref().map(|target| target::resolve(&host, target)).transpose()?;
+    let found = match &args.target {
+        Some(target) => Some(target::resolve(&host, target)?),
+        None => None,
+    };
     match args.action {
         Action::Unpin => unpin(&host, &args.unpin)?,
         Action::List => list::list(&host, found.as_ref(), args.json)?,
         Action::PinAll => return pin_all::pin_all(&host),
         Action::All => return all::all(&host, &|found| become_command_in(&host, argv, args, found)),
-        _ => enter(&host, argv, args, &found.ok_or_else(|| Error::new("no target"))?)?,
+        _ => enter(&host, argv, args, found.as_ref().ok_or_else(|| Error::new("no target"))?)?,
     }
     Ok(0)
 }
