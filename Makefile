@@ -35,11 +35,12 @@ SYSROOT = $(shell rustc --print sysroot 2>/dev/null)
 
 # The linker optimizes all crates together, from the code as rustc first made it: only so does it find out that freeing memory is no work
 # (src/sys.rs) before it decides what to inline. The passes of link-time optimization run twice, as each run makes small functions that
-# the next one inlines. Relative relocations are packed, equal functions folded.
+# the next one inlines. Relative relocations are packed, equal functions folded. What keeps values in registers around a loop costs more
 LTO := lto-pre-link<Oz>,lto<Oz>
 SMALL_LTO = -Cno-prepopulate-passes -Clinker-plugin-lto -C link-arg=--lto-newpm-passes=$(LTO),$(LTO) \
 	-C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all \
-	-C link-arg=-mllvm -C link-arg=-min-jump-table-entries=1000 -C link-arg=-mllvm -C link-arg=-split-spill-mode=size
+	-C link-arg=-mllvm -C link-arg=-min-jump-table-entries=1000 -C link-arg=-mllvm -C link-arg=-split-spill-mode=size \
+	-C link-arg=-mllvm -C link-arg=-disable-machine-licm -C link-arg=-mllvm -C link-arg=-disable-lsr
 
 # RUSTFLAGS takes the place of what .cargo/config.toml says, so that is said again.
 SMALL_FLAGS = -C target-feature=+crt-static -C linker=rust-lld -C relocation-model=pie \
