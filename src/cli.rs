@@ -262,13 +262,8 @@ pub fn parse(argv: Argv) -> Result<Box<Args>> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Result<Box<Args>> {
-    let mut reading = Reading {
-        parser: Parser::from_args(words),
-        count,
-        args: Box::default(),
-        given: Set::default(),
-        target: None,
-    };
+    let mut reading =
+        Reading { parser: Parser::from_args(words), count, args: Box::default(), given: Set::default(), target: None };
     reading.parser.set_short_equals(false);
     reading.read()?;
     Ok(reading.args)
