@@ -7,9 +7,12 @@ use crate::engines::crun::Crun;
 use crate::engines::docker::Docker;
 use crate::engines::lxc::Lxc;
 use crate::engines::podman::Podman;
+use crate::engines::rootless::Rootless;
 use crate::engines::runc::Runc;
 use crate::engines::{Hung, alone_with_daemons};
-use crate::lab::{container_id, enters, finish, ns_of, own_ns, program, refuses, told, tool};
+use crate::lab::{
+    USER, command_enters, command_refuses, container_id, enters, finish, ns_of, own_ns, program, refuses, told, tool,
+};
 use crate::util::{Held, has, skip, until};
 use std::fs;
 use std::process::Command;
@@ -207,6 +210,45 @@ fn podman() {
     for spelling in [podman.name.as_str(), &podman.id] {
         refuses(&["-c", spelling], &["podman", "is not running"]);
     }
+}
+
+/// A user's own container: for its owner without a note, for root with one, for nobody else.
+#[test]
+fn podman_rootless() {
+    let podman = engine!(Rootless::start());
+    let ns = private_ns(podman.pid);
+    let dir = crate::util::Scratch::new();
+    let copy = dir.copy_of_binary();
+    let copy = copy.to_str().unwrap();
+    let full = format!("podman:{}", podman.name);
+    for spelling in [podman.name.as_str(), &full, &podman.id, &podman.id[..12]] {
+        assert_eq!(command_enters(podman.command(&[copy, "-c", spelling]), &ns), "");
+        let said = enters(&["-c", spelling], &ns);
+        assert!(said.contains(&format!("is what uid {} says", podman.uid)), "{said}");
+    }
+    // All of its namespace is the owner's: capabilities, and the row with its one address and name.
+    let up = ["-c", &podman.name, "--", "ip", "addr", "add", "192.0.2.9/24", "dev", "lo"];
+    let output = finish(&mut podman.command(&[&[copy], &up[..]].concat()));
+    assert!(output.status.success(), "{}", told(&output));
+    let output = finish(&mut podman.command(&[copy, "--list"]));
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let inode = ns.trim_start_matches("net:[").trim_end_matches(']');
+    let rows: Vec<&str> = out.lines().filter(|line| line.starts_with(inode)).collect();
+    assert!(output.status.success() && err.lines().count() == 1, "{}", told(&output));
+    let wanted = format!(" {full} ");
+    assert!(rows.len() == 1 && rows[0].contains(&wanted) && rows[0].ends_with(" lo 192.0.2.9/24"), "{}", told(&output));
+    command_refuses(as_stranger(&[copy, &podman.name]), &["not found", "not all of the host could be read"]);
+    command_refuses(as_stranger(&[copy, "--pid", &podman.pid.to_string()]), &["needs root, or the same user"]);
+    podman.stop().expect("stop");
+    command_refuses(podman.command(&[copy, &podman.name]), &["is not running"]);
+    refuses(&[&podman.name], &["is not running"]);
+}
+
+fn as_stranger(words: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={USER}"), format!("--regid={USER}")]).arg("--clear-groups").args(words);
+    command.current_dir("/");
+    command
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod crun;
 pub mod docker;
 pub mod lxc;
 pub mod podman;
+pub mod rootless;
 pub mod runc;
 
 use crate::lab::{Scratch, tool};
