@@ -60,6 +60,16 @@ pod() {
     state "$5" "$4" /run/containerd/runc/k8s.io
 }
 
+# stopped_at CALL COMMAND...: starts it; when it has made its first such call it stops, as $stopped, until go_on, which returns its status.
+stopped_at() {
+    call=$1; shift
+    strace -o /run/trace -e trace=$call -e inject=$call:signal=STOP:when=1 "$@" &
+    tracer=$!
+    until grep -qs '^--- stopped by SIGSTOP' /run/trace; do sleep 0.01; done
+    stopped=$(pgrep -P $tracer)
+}
+go_on() { kill -CONT $stopped; wait $tracer; }
+
 # Whether jq finds $2 to be true of the file $1.
 holds() {
     jq -e "$2" "$1" >/dev/null || { echo "not so: $2" >&2; cat "$1" >&2; exit 1; }

@@ -443,6 +443,64 @@ fn without_root_ones_own_namespaces_are_searched() {
     crate::lab::command_refuses(as_user(USER, &[binary, "--addr", &address]), &["2 network namespaces have address"]);
 }
 
+/// The other end goes to another namespace between the question where it is and the search for that.
+#[test]
+fn an_end_that_moves_meanwhile_is_refused() {
+    if lacks(&["strace", "pgrep"]) {
+        return;
+    }
+    let text = r#"
+one=$(ns)
+other=$(ns)
+ip link add here type veth peer name there netns "$one"
+stopped_at getdents64 "$1" --veth here -- touch /run/ran
+nsenter -t "$one" -n ip link set there netns "$other"
+status=0
+go_on || status=$?
+[ ! -e /run/ran ] && echo $status
+"$1" --veth here -- readlink /proc/self/ns/net | grep -c "$(inode "$other")"
+"#;
+    let Some(output) = crate::machine::script(text) else { return };
+    output.succeeds().prints("125\n1").says(&["has moved while it was looked for"]);
+}
+
+/// A dump that the kernel calls interrupted may lack something, so it is asked for once more.
+#[test]
+fn an_interrupted_dump_is_asked_for_again() {
+    if lacks(&["strace", "unshare"]) {
+        return;
+    }
+    let sleeper = Sleeper::start();
+    let address = ipv4();
+    inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
+    let scratch = Scratch::new();
+    let log = scratch.join("log");
+    let traced = |inject: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-qq", "-o"]).arg(&log).args(["-e", "trace=socket,recvfrom"]).args(inject);
+        command.arg(crate::util::binary()).args(["--addr", &address]);
+        command_enters(command, &sleeper.ns());
+        fs::read_to_string(&log).unwrap()
+    };
+    let sockets = |log: &str| log.lines().filter(|line| line.starts_with("socket(")).count();
+    let plain = traced(&[]);
+    // The head of the first message with NLM_F_DUMP_INTR: its length, RTM_NEWLINK, the flags.
+    let length = plain.split("nlmsg_len=").nth(1).and_then(|rest| rest.split(',').next()?.parse::<u32>().ok());
+    let head = [&length.expect("a message").to_ne_bytes()[..], &16u16.to_ne_bytes(), &0x12u16.to_ne_bytes()].concat();
+    let head: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
+    let poke = format!("inject=recvfrom:poke_exit=@arg2={head}:when=1");
+    if !finish_probe(&poke) {
+        return skip("this strace cannot change what a call returns");
+    }
+    let interrupted = traced(&["-e", &poke]);
+    assert_eq!(sockets(&interrupted), sockets(&plain) + 1, "{interrupted}");
+}
+
+/// Whether strace understands this.
+fn finish_probe(inject: &str) -> bool {
+    tool("strace", &["-qq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", inject, "true"]).status.success()
+}
+
 /// Namespaces that appear and vanish all the time change nothing.
 #[test]
 fn a_storm_of_namespaces_changes_nothing() {

@@ -355,6 +355,30 @@ fn pins_among_entries_that_ip_netns_has_mounted_twice_leave_nothing() {
     }
 }
 
+/// Somebody mounts another namespace over the name as soon as ours is there: COMMAND runs in neither.
+#[test]
+fn a_pin_that_is_covered_at_once_is_no_success() {
+    if lacks(&["strace", "ip", "pgrep"]) {
+        return;
+    }
+    let text = r#"
+web=$(ns)
+other=$(ns)
+"$1" -p "$web" --pin first
+stopped_at mount "$1" -p "$web" --pin a -- touch /run/ran
+[ "$(stat -Lc %i /run/netns/a)" = "$(inode "$web")" ]
+mount --bind "/proc/$other/ns/net" /run/netns/a
+status=0
+go_on || status=$?
+[ ! -e /run/ran ] && echo $status
+"$1" --unpin first
+[ ! -e /run/netns/a ] || "$1" --unpin a
+ls -A /run/netns
+"#;
+    let Some(output) = crate::machine::script(text) else { return };
+    output.succeeds().prints("125").says(&["pin \"a\" holds another namespace"]);
+}
+
 #[test]
 fn a_pin_that_only_this_mount_namespace_sees_is_noted() {
     if lacks(&["unshare", "findmnt"]) {
