@@ -250,17 +250,18 @@ fn a_process_that_moves_on_lends_its_row_nothing() {
 ip netns add blue
 ip -n blue addr add 10.7.0.2/24 dev lo
 movers=
-for n in 1 2 3; do
+for n in 1 2 3 4; do
     unshare -n sh -c 'until [ -e /run/go ]; do sleep 0.01; done; exec nsenter --net=/run/netns/blue sleep 300' &
     until [ "$(readlink /proc/$!/ns/net)" != "$own" ]; do sleep 0.01; done
     movers="$movers $!"
+    [ $n -le 2 ] || docker mover$n $! "$(id a$n)"
 done
 # It has looked at one by then, and knows of all.
 stopped_at setns "$1" --list --json >/run/json
 touch /run/go
 for pid in $movers; do until [ "$(inode $pid)" = "$(stat -Lc %i /run/netns/blue)" ]; do sleep 0.01; done; done
 go_on
-holds /run/json "[.[] | select(.interfaces[].addresses | index(\"10.7.0.2/24\"))] | length == 1 and .[0].inode == $(stat -Lc %i /run/netns/blue)"
+holds /run/json "[.[] | select(any(.interfaces[].addresses[]; . == \"10.7.0.2/24\"))] | length == 1 and .[0].inode == $(stat -Lc %i /run/netns/blue) and .[0].containers == []"
 "#;
     machine!(text).succeeds();
 }

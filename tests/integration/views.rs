@@ -493,6 +493,47 @@ fn nobody_else_sees_a_mount_and_nothing_is_left() {
     });
 }
 
+/// What the host mounts later is there for COMMAND, too: only the other way nothing passes.
+#[test]
+fn what_is_mounted_later_still_appears() {
+    if cannot_run(&[]) {
+        return;
+    }
+    apart(|| {
+        let container = Container::usual();
+        fs::create_dir("/run/later").unwrap();
+        let script = "touch /run/ready; n=0; until [ -e /run/later/it ] || [ $n = 500 ]; do sleep 0.02; n=$((n + 1)); done; ls /run/later";
+        let command = thread::spawn(move || container.run(&["--sys", "--dns"], script));
+        crate::util::until("COMMAND runs", || Path::new("/run/ready").exists());
+        lab::tool(&["mount", "-t", "tmpfs", "none", "/run/later"]).unwrap();
+        fs::write("/run/later/it", "").unwrap();
+        command.join().unwrap().succeeds().prints("it");
+    });
+}
+
+/// A process that has gone to another namespace, as another process of its number would be, has nothing to say of this one.
+#[test]
+fn a_process_that_is_elsewhere_meanwhile_is_not_asked() {
+    if cannot_run(&["strace", "pgrep"]) {
+        return;
+    }
+    let text = r#"
+ip netns add blue
+unshare -n sh -c 'until [ -e /run/go ]; do sleep 0.01; done; exec nsenter --net=/run/netns/blue sleep 300' &
+mover=$!
+until [ "$(readlink /proc/$mover/ns/net)" != "$own" ]; do sleep 0.01; done
+# With the namespace open, and looked at.
+stopped_at fstat "$1" --pid $mover --dns -- touch /run/ran
+touch /run/go
+until [ "$(inode $mover)" = "$(stat -Lc %i /run/netns/blue)" ]; do sleep 0.01; done
+status=0
+go_on || status=$?
+[ ! -e /run/ran ] && echo $status
+"#;
+    let Some(output) = crate::machine::script(text) else { return };
+    output.succeeds().prints("125").says(&["has no process to take"]);
+}
+
 /// Visible mounts below the topmost /sys: where, what, how, by mountinfo.
 const BELOW_SYS: &str = r#"awk '
     { id[NR] = $1; parent[NR] = $2; point[NR] = $5; line[NR] = $4 " " $5 " " $6 }
