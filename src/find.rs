@@ -144,6 +144,6 @@ fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Error {
     if holders.len() > MOST_LISTED {
         append(&mut list, ", ", &format!("and {} more", holders.len() - MOST_LISTED));
     }
-    Error::new(format!("{} network namespaces have address {ip}: {list}", holders.len()))
+    Error::new(format!("{} network namespaces have address {}: {list}", holders.len(), ip::text(ip)))
         .remedy(format!("say --inode {}, or another of these", holders[0].id.ino))
 }
