@@ -46,7 +46,7 @@ SMALL_LTO = -Cno-prepopulate-passes -Clinker-plugin-lto -C link-arg=--lto-newpm-
 SMALL_FLAGS = -C target-feature=+crt-static -C linker=rust-lld -C relocation-model=pie \
 	-C link-arg=-z -C link-arg=relro -C link-arg=-z -C link-arg=now \
 	-Cforce-unwind-tables=no -C link-arg=--build-id=none $(SMALL_LTO) \
-	-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none \
+	-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none -Zplt=yes \
 	--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(SYSROOT)=/rust \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 

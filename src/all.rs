@@ -10,6 +10,7 @@ use crate::list::{self, Row};
 use crate::pinned;
 use crate::sys::{self, Disposition, SignalMask};
 use crate::target::Found;
+use crate::text::text;
 use rustix::io::retry_on_intr;
 use rustix::process::{Resource, Rlimit, Signal, WaitOptions, setrlimit, waitpid};
 
@@ -28,7 +29,7 @@ pub fn all(host: &Host, become_command: Become<'_>) -> Result<u8> {
         let title = title(host, row);
         if row.is_host {
             if !row.containers.is_empty() {
-                host.console.note(format_args!("left out, in the host's network namespace: {title}"));
+                host.console.note(text!("left out, in the host's network namespace: {}", title));
             }
             continue;
         }
@@ -40,13 +41,13 @@ pub fn all(host: &Host, become_command: Become<'_>) -> Result<u8> {
         let (title, held) = match (self::title(host, row), held) {
             (now, Some(held)) if !now.is_empty() => (now, held),
             _ => {
-                host.console.note(format_args!("{title}: network namespace {inode} has vanished"));
+                host.console.note(text!("{}: network namespace {} has vanished", title, inode));
                 status = if status == 0 { FAILED } else { status };
                 continue;
             }
         };
         if !host.console.quiet {
-            console::print(format!("==> {title} {inode} <==\n").as_bytes())?;
+            console::print(text!("==> {} {} <==\n", title, inode))?;
         }
         let pin = if row.containers.is_empty() { pin(host, row) } else { None };
         let found = Found { netns: held.0, label: title, process: held.1, pin };
@@ -57,9 +58,9 @@ pub fn all(host: &Host, become_command: Become<'_>) -> Result<u8> {
 }
 
 /// What is asked of a namespace that is to be visited: the names of its containers, else its pins; empty where it has neither.
-fn title(host: &Host, row: &Row) -> String {
+fn title(host: &Host, row: &Row) -> Bytes {
     let names = row.names();
-    list::listed(&if names.is_empty() { row.pins(host) } else { names }, " ")
+    list::listed(&if names.is_empty() { row.pins(host) } else { names }, b" ")
 }
 
 /// Its first name in /run/netns.
@@ -71,7 +72,7 @@ fn pin(host: &Host, row: &Row) -> Option<Bytes> {
 
 /// Runs COMMAND in a child; returns its exit status.
 fn run(found: &Found, become_command: Become<'_>) -> Result<u8> {
-    let cannot = |e| Error::cannot(format_args!("run COMMAND in a process of its own"), e);
+    let cannot = |e| Error::cannot(b"run COMMAND in a process of its own", e);
     // Where it is ignored, children leave no status.
     let children = Disposition::ignore(Signal::CHILD, false);
     // What the terminal sends is for COMMAND from its first instruction on. What comes before each of us is ready for it waits.

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::netns::NetNs;
 use crate::process::{Process, all_pids, cgroup_paths, is_dead, is_gone, parse_pid};
 use crate::root::{Links, reopen};
-use crate::text::{append, quoted};
+use crate::text::{append, text};
 use rustix::fs::{OFlags, fstat, fstatfs};
 use rustix::io::Errno;
 
@@ -101,11 +101,11 @@ fn children(host: &Host, dir: &[u8]) -> Vec<Bytes> {
 /// # Errors
 /// Where there is none.
 pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
-    let none = || Error::new(format!("no cgroup {}", quoted(text)));
+    let none = || Error::new(text!("no cgroup \"{}\"", text));
     if !text.contains(&b'/') {
         let found = search(host, &|name| name == text, &|_| false);
         let missing =
-            || none().remedy("name a directory below /sys/fs/cgroup, a path of /proc/PID/cgroup or a unit that runs");
+            || none().remedy(b"name a directory below /sys/fs/cgroup, a path of /proc/PID/cgroup or a unit that runs");
         return if found.is_empty() { Err(missing()) } else { Ok(found) };
     }
     let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
@@ -168,8 +168,8 @@ fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> 
     // The kernel numbers them for us, and leaves out those that our pid namespace does not have.
     if !host.has_our_pids() {
         let error =
-            Error::new("the processes of a cgroup cannot be told: /proc is of another pid namespace than we are");
-        return Err(error.remedy("in a container say --pid=host or hostPID: true"));
+            Error::new(b"the processes of a cgroup cannot be told: /proc is of another pid namespace than we are");
+        return Err(error.remedy(b"in a container say --pid=host or hostPID: true"));
     }
     let listed = pids(host, dirs);
     let mut found = Vec::new();
@@ -257,15 +257,15 @@ fn the_init(host: &Host, mut candidates: Vec<Member>, of: &[u8]) -> Result<Optio
 
 /// The refusal of a group whose processes are in several network namespaces.
 pub fn several(of: &[u8], members: &[Member]) -> Error {
-    let (mut list, mut count) = (String::new(), 0);
+    let (mut list, mut count) = (Vec::new(), 0_u32);
     for (at, member) in members.iter().enumerate() {
         if members[..at].iter().all(|earlier| earlier.netns.id != member.netns.id) {
-            append(&mut list, ", ", &format!("{} pid {}", member.netns.id.ino, member.process.pid));
+            append(&mut list, b", ", text!("{} pid {}", member.netns.id.ino, member.process.pid));
             count += 1;
         }
     }
-    Error::new(format!("the processes of {} are in {count} network namespaces: {list}", quoted(of)))
-        .remedy(format!("say --pid {}", members[0].process.pid))
+    Error::new(text!("the processes of \"{}\" are in {} network namespaces: {}", of, count, list))
+        .remedy(text!("say --pid {}", members[0].process.pid))
 }
 
 /// Whether a cgroup path says that it is of container `id`.
@@ -320,7 +320,7 @@ pub fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<
 /// As [`Host::excuse`], for anything met below /proc/PID.
 pub fn excuse_process(host: &Host, pid: u32, errno: Errno) {
     if !is_gone(errno) {
-        host.excuse(format!("/proc/{pid}").as_bytes(), errno);
+        host.excuse(text!("/proc/{}", pid), errno);
     }
 }
 

@@ -18,7 +18,7 @@ const MOST: usize = 256 << 20;
 /// # Errors
 /// Where no child can be made or heard.
 pub fn ask(tell: &dyn Fn(&OwnedFd)) -> Result<Content> {
-    let cannot = |e| Error::cannot(format_args!("ask a child process"), e);
+    let cannot = |e| Error::cannot(b"ask a child process", e);
     let (report, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
     let Some(child) = sys::fork().map_err(cannot)? else {
         tell(&writer);

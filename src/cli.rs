@@ -10,7 +10,7 @@ use crate::pin::valid_name;
 use crate::process::parse_pid;
 use crate::set::Set;
 use crate::sys::Argv;
-use crate::text::{quoted, shown};
+use crate::text::{quoted, text};
 use lexopt::{Arg, Error as Misuse, Parser};
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
@@ -335,7 +335,7 @@ impl Reading {
 
     fn option(&mut self, opt: &Opt) -> Result<()> {
         if !self.given.add(opt.kind as usize) {
-            return Err(usage(format!("{} is given twice", shown(opt.long))));
+            return Err(usage(text!("{} is given twice", opt.long)));
         }
         if opt.value.is_empty() || opt.kind == Kind::Unpin {
             return Ok(());
@@ -368,13 +368,13 @@ impl Reading {
             b"" => (" is given an empty value", &b""[..]),
             _ => return Ok(value),
         };
-        let error = usage(format!("{}{fault}{}", shown(opt.long), shown(name)));
+        let error = usage(text!("{}{}{}", opt.long, fault, name));
         Err(if is_bare { error.remedy(NETNS) } else { error })
     }
 
     fn bare_target(&mut self, word: OsString) -> Result<()> {
         let target = match word.as_bytes() {
-            [] => return Err(usage("the target is empty")),
+            [] => return Err(usage(b"the target is empty")),
             [b'/' | b'.', ..] => Target::File(word.clone()),
             _ => Target::Name(word.clone()),
         };
@@ -389,7 +389,7 @@ impl Reading {
             let mut found = set.iter().filter(|kind| self.has(**kind));
             if let (Some(one), Some(other)) = (found.next(), found.next()) {
                 let (one, other) = (one.name(), other.name());
-                return Err(usage(format!("{} and {} contradict each other", shown(one), shown(other))));
+                return Err(usage(text!("{} and {} contradict each other", one, other)));
             }
         }
         self.args.quiet = self.has(Kind::Quiet);
@@ -414,23 +414,23 @@ impl Reading {
         let action = args.action;
         let has_command = args.command.is_some();
         if args.json && action != Action::List {
-            return Err(usage("--json is for --list"));
+            return Err(usage(b"--json is for --list"));
         }
         if matches!(action, Action::Unpin | Action::All | Action::PinAll)
             && let Some(target) = self.target
         {
-            return Err(usage(format!("{} takes no target: {}", shown(kind.name()), spelled(target))));
+            return Err(usage(text!("{} takes no target: {}", kind.name(), spelled(target))));
         }
         if matches!(action, Action::List | Action::PinAll) && has_command {
-            return Err(usage(format!("{} runs no COMMAND", shown(kind.name()))));
+            return Err(usage(text!("{} runs no COMMAND", kind.name())));
         }
         let runs = action == Action::All || action == Action::Enter && (has_command || args.pin.is_none());
         if (args.sys || args.dns) && !runs {
-            return Err(usage("--sys and --dns are for a COMMAND, and none is run"));
+            return Err(usage(b"--sys and --dns are for a COMMAND, and none is run"));
         }
         match action {
-            Action::Unpin if args.unpin.is_empty() => Err(usage("--unpin needs a name")),
-            Action::All if !has_command => Err(usage("--all needs a COMMAND")),
+            Action::Unpin if args.unpin.is_empty() => Err(usage(b"--unpin needs a name")),
+            Action::All if !has_command => Err(usage(b"--all needs a COMMAND")),
             Action::Enter if args.target.is_none() => Err(no_target(has_command)),
             _ => Ok(()),
         }
@@ -478,62 +478,60 @@ fn parse_addr(text: &[u8]) -> Option<IpAddr> {
     (decimal(prefix)? <= longest).then_some(ip)
 }
 
-fn usage(message: impl Into<String>) -> Error {
-    Error::new(message).remedy("for help: netns-enter --help")
+fn usage(message: Bytes) -> Error {
+    Error::new(message).remedy(b"for help: netns-enter --help")
 }
 
 fn misuse(error: Misuse) -> Error {
     let (fault, option, value) = match error {
-        Misuse::UnexpectedOption(option) => ("invalid", option, String::new()),
-        Misuse::MissingValue { option } => ("missing argument for", option.unwrap_or_default(), String::new()),
-        Misuse::UnexpectedValue { option, value } => {
-            ("unexpected argument for", option, format!(": {}", quoted(&value)))
-        }
+        Misuse::UnexpectedOption(option) => ("invalid", option, &b""[..]),
+        Misuse::MissingValue { option } => ("missing argument for", option.unwrap_or_default(), &b""[..]),
+        Misuse::UnexpectedValue { option, value } => ("unexpected argument for", option, text!(": \"{}\"", value)),
         // The others are for callers that have lexopt parse values.
-        _ => ("invalid", String::new(), String::new()),
+        _ => ("invalid", String::new(), &b""[..]),
     };
-    usage(format!("{fault} option '{}'{value}", shown(&option)))
+    usage(text!("{} option '{}'{}", fault, option.as_str(), value))
 }
 
 fn bad_pid(value: &[u8]) -> Error {
-    invalid("pid", value, "a pid is a number from 1 to 4194304; for a container say -c NAME")
+    invalid("pid", value, b"a pid is a number from 1 to 4194304; for a container say -c NAME")
 }
 
 fn bad_inode(value: &[u8]) -> Error {
-    invalid("inode", value, "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it")
+    invalid("inode", value, b"an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it")
 }
 
 fn bad_addr(value: &[u8]) -> Error {
-    let remedy = "an address is one as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
+    let remedy = b"an address is one as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
     invalid("address", value, remedy)
 }
 
-fn invalid(what: &str, value: &[u8], remedy: &str) -> Error {
-    Error::new(format!("invalid {what} {}", quoted(value))).remedy(remedy)
+fn invalid(what: &str, value: &[u8], remedy: Bytes) -> Error {
+    Error::new(text!("invalid {} \"{}\"", what, value)).remedy(remedy)
 }
 
 fn no_target(has_command: bool) -> Error {
-    let remedy = "name a container, --pid PID, or see netns-enter --help";
-    let error = Error::new(if has_command { "no target before --" } else { "no target" });
+    let remedy = b"name a container, --pid PID, or see netns-enter --help";
+    let error = Error::new(if has_command { &b"no target before --"[..] } else { b"no target" });
     error.remedy(remedy)
 }
 
 /// For the habit of nsenter, whose -n takes no value.
-const NETNS: &str = "-n takes a name here; the network namespace is always meant";
+const NETNS: Bytes = b"-n takes a name here; the network namespace is always meant";
 
 /// Two targets; the likely reason is a habit from nsenter, whose -n takes no value.
 fn second_target(first: (Bytes, Bytes), opt: &Opt, value: &OsStr) -> Error {
     let (option, remedy) = match opt.kind {
         Kind::Netns => (opt.short, NETNS),
-        _ => (opt.long, "options and the one TARGET stand before COMMAND; what follows -- is not interpreted"),
+        _ => (opt.long, &b"options and the one TARGET stand before COMMAND; what follows -- is not interpreted"[..]),
     };
-    Error::new(format!("two targets: {} and {} {}", spelled(first), shown(option), shown(value))).remedy(remedy)
+    Error::new(text!("two targets: {} and {} {}", spelled(first), option, value)).remedy(remedy)
 }
 
-fn spelled((option, value): (Bytes, Bytes)) -> String {
+fn spelled((option, value): (Bytes, Bytes)) -> Bytes {
     match option {
         b"" => quoted(value),
-        _ => format!("{} {}", shown(option), shown(value)),
+        _ => text!("{} {}", option, value),
     }
 }
 
@@ -550,7 +548,7 @@ mod tests {
     }
 
     fn good(words: &[&str], target: Target, command: &[&str]) {
-        let (args, found) = parsed(words).unwrap_or_else(|e| panic!("{words:?}: {}", e.message));
+        let (args, found) = parsed(words).unwrap_or_else(|e| panic!("{words:?}: {e:?}"));
         assert_eq!(args.target, Some(target), "{words:?}");
         assert_eq!(found, command, "{words:?}");
     }
@@ -558,7 +556,7 @@ mod tests {
     fn bad(words: &[&str]) -> String {
         match parsed(words) {
             Ok(ok) => panic!("{words:?} is taken as {ok:?}"),
-            Err(e) => format!("{}\n{}", e.message, e.remedy.as_deref().unwrap_or_default()),
+            Err(e) => String::from_utf8([e.message, b"\n", e.remedy.unwrap_or_default()].concat()).unwrap(),
         }
     }
 

@@ -5,12 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::{Bytes, join};
 use crate::error::{Error, Result};
 use crate::sys::exit;
-use crate::text::quoted;
+use crate::text::{Part, text};
 use rustix::fd::BorrowedFd;
 use rustix::io::{Errno, FdFlags, fcntl_getfd, retry_on_intr, write};
-use std::fmt::Arguments;
 
 /// How much to say on standard error.
 #[derive(Clone, Copy, Default)]
@@ -23,32 +23,32 @@ pub struct Console {
 
 impl Console {
     /// Something the user should know though nothing failed.
-    pub fn note(&self, text: Arguments<'_>) {
+    pub fn note(&self, text: Bytes) {
         if !self.quiet {
-            say(&format!("netns-enter: note: {text}\n"));
+            say(text!("netns-enter: note: {}\n", text));
         }
     }
 
     /// As [`Console::note`], of one object: `"OBJECT" TEXT`.
-    pub fn note_of(&self, object: &[u8], text: &str) {
-        self.note(format_args!("{} {text}", quoted(object)));
+    pub fn note_of(&self, object: &[u8], text: impl Part) {
+        self.note(text!("\"{}\" {}", object, text));
     }
 
     /// A step on the way to the namespace, for `--verbose`.
-    pub fn tell(&self, text: Arguments<'_>) {
+    pub fn tell(&self, text: Bytes) {
         if self.verbose {
-            say(&format!("netns-enter: {text}\n"));
+            say(text!("netns-enter: {}\n", text));
         }
     }
 }
 
 /// Prints a failure, and its remedy on a second line.
 pub fn report(error: &Error) {
-    let mut text = format!("netns-enter: {}\n", error.message);
-    if let Some(remedy) = &error.remedy {
-        text += &format!("netns-enter: {remedy}\n");
-    }
-    say(&text);
+    let text = text!("netns-enter: {}\n", error.message);
+    say(match error.remedy {
+        None => text,
+        Some(remedy) => join(&[text, text!("netns-enter: {}\n", remedy)]),
+    });
 }
 
 /// Ends the program for a failure of the machine rather than of what was looked for: no memory, no descriptor, no /proc. Nobody who
@@ -63,13 +63,12 @@ pub fn give_up(error: &Error) -> ! {
 /// # Errors
 /// The errno of write(2); EBADF also where descriptor 1 is not the caller's.
 pub fn print(text: &[u8]) -> Result<()> {
-    write_to_callers(rustix::stdio::stdout(), text)
-        .map_err(|e| Error::cannot(format_args!("write to standard output"), e))
+    write_to_callers(rustix::stdio::stdout(), text).map_err(|e| Error::cannot(b"write to standard output", e))
 }
 
 /// One write where possible, so that lines of concurrent runs do not mix. Nobody is left to be told of a failure.
-fn say(text: &str) {
-    let _ = write_to_callers(rustix::stdio::stderr(), text.as_bytes());
+fn say(text: &[u8]) {
+    let _ = write_to_callers(rustix::stdio::stderr(), text);
 }
 
 fn write_to_callers(fd: BorrowedFd<'_>, bytes: &[u8]) -> std::result::Result<(), Errno> {

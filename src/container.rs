@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::{NetNs, NsId};
 use crate::process::{Process, diagnose, is_dead, is_gone};
-use crate::text::{append, quoted, shown};
+use crate::text::{append, number, shown, text};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -202,7 +202,7 @@ fn decide(host: &Host, word: &[u8], mut hits: Hits) -> Result<Outcome> {
         hits.retain(|hit| !is_foreign(hit.owner));
     }
     let mut running: Vec<Running> = Vec::new();
-    let mut stopped: Vec<(&Container, String)> = Vec::new();
+    let mut stopped: Vec<(&Container, Bytes)> = Vec::new();
     for hit in hits {
         match check_thoroughly(host, hit)? {
             Verdict::Running(found) => running.extend(found),
@@ -225,18 +225,18 @@ fn decide(host: &Host, word: &[u8], mut hits: Hits) -> Result<Outcome> {
     }
     if running.is_empty() {
         let (container, reason) = &stopped[0];
-        return Ok(Outcome::Stopped(Error::new(format!("{} is not running{reason}", label(container)))));
+        return Ok(Outcome::Stopped(Error::new(text!("{} is not running{}", label(container), reason))));
     }
     let found = running.swap_remove(0);
     if let Evidence::Init(Init { sandbox: Some(sandbox), .. }) = found.container.evidence {
-        host.console.note(format_args!("{} {}", label(found.container), sandbox.note));
+        host.console.note(text!("{} {}", label(found.container), sandbox.note));
     }
     Ok(said(host, found))
 }
 
 fn said(host: &Host, running: Running) -> Outcome {
     if running.said_by.is_some() {
-        note_owner(host, running.said_by, &label(running.container));
+        note_owner(host, running.said_by, label(running.container));
     }
     Outcome::Running(running)
 }
@@ -250,32 +250,32 @@ pub fn pod_or_name(container: &Container) -> Bytes {
     }
 }
 
-fn ambiguous(word: &[u8], running: &[Running], stopped: &[(&Container, String)]) -> Error {
-    let alive = running.iter().map(|r| (r.container, format!("pid {}", r.process.pid)));
-    let candidates: Vec<_> = alive.chain(stopped.iter().map(|(c, _)| (*c, "not running".to_owned()))).collect();
-    let (mut list, mut remedy, mut is_distinct) = (String::new(), String::new(), true);
+fn ambiguous(word: &[u8], running: &[Running], stopped: &[(&Container, Bytes)]) -> Error {
+    let alive = running.iter().map(|r| (r.container, text!("pid {}", r.process.pid)));
+    let candidates: Vec<_> = alive.chain(stopped.iter().map(|(c, _)| (*c, &b"not running"[..]))).collect();
+    let (mut list, mut remedy, mut is_distinct) = (Vec::new(), Vec::new(), true);
     for (at, (container, state)) in candidates.iter().enumerate() {
         let name = spelled(container);
         is_distinct &= candidates[..at].iter().all(|(other, _)| spelled(other) != name);
-        append(&mut remedy, " or ", &name);
+        append(&mut remedy, b" or ", name);
         let short = shown(&container.id[..container.id.len().min(12)]);
-        append(&mut list, ", ", &format!("{name} {short} {state}"));
+        append(&mut list, b", ", text!("{} {} {}", name, short, state));
     }
     let remedy = match running.first() {
-        Some(first) if !is_distinct => format!("say more of the ID, or --pid {}", first.process.pid),
-        _ => format!("say {remedy}"),
+        Some(first) if !is_distinct => text!("say more of the ID, or --pid {}", first.process.pid),
+        _ => text!("say {}", remedy),
     };
-    Error::new(format!("{} is ambiguous: {list}", quoted(word))).remedy(remedy)
+    Error::new(text!("\"{}\" is ambiguous: {}", word, list)).remedy(remedy)
 }
 
 /// How a container is named on a command line.
-pub fn spelled(container: &Container) -> String {
-    format!("{}:{}", container.engine, shown(container.name))
+pub fn spelled(container: &Container) -> Bytes {
+    text!("{}:{}", container.engine, container.name)
 }
 
 /// How messages call a container.
-pub fn label(container: &Container) -> String {
-    format!("container {} ({})", quoted(&container.name), container.engine)
+pub fn label(container: &Container) -> Bytes {
+    text!("container \"{}\" ({})", container.name, container.engine)
 }
 
 /// Whether a container runs.
@@ -284,7 +284,7 @@ pub enum Verdict {
     /// It does; more than one where two records under one ID are both alive.
     Running(Vec<Running>),
     /// It does not; what is known of the reason, to follow "is not running".
-    Stopped(String),
+    Stopped(Bytes),
 }
 
 /// Checks a container's records against the kernel.
@@ -294,19 +294,21 @@ pub enum Verdict {
 pub fn check(host: &Host, container: &'static Container) -> Result<Verdict> {
     let label = label(container);
     let mut alive: Vec<Member> = Vec::new();
-    let mut known = String::new();
+    let mut known: Bytes = b"";
     if let Evidence::Cgroup(dir) = container.evidence {
         alive.extend(cgroup::init_of(host, dir)?);
     }
     for init in records(host, container) {
-        let start = init.start.map_or("not recorded".into(), |start| start.to_string());
-        host.console.tell(format_args!(
-            "{label}: ID {}, pid {}, start time {start}, by {}",
-            shown(&container.id),
+        let start = init.start.map_or(&b"not recorded"[..], number);
+        host.console.tell(text!(
+            "{}: ID {}, pid {}, start time {}, by \"{}\"",
+            label,
+            container.id,
             init.pid,
-            quoted(&init.file)
+            start,
+            init.file
         ));
-        match prove(host, init, &label, container.id)? {
+        match prove(host, init, label, container.id)? {
             Proof::Alive(member) => alive.push(member),
             Proof::Gone(reason) if known.is_empty() => known = reason,
             Proof::Gone(_) => {}
@@ -355,7 +357,7 @@ fn add(host: &Host, container: &'static Container, verdict: Result<Verdict>, fou
         }
         Err(error) => match error.errno {
             Some(errno) => host.excuse(&[container.engine.as_bytes(), b":", container.name].concat(), errno),
-            None => host.console.note(format_args!("{}", error.message)),
+            None => host.console.note(error.message),
         },
     }
 }
@@ -415,7 +417,7 @@ pub enum Proof {
     /// The recorded process, held, with its namespace and who could have recorded it.
     Alive(Member),
     /// It is no more; what follows "is not running".
-    Gone(String),
+    Gone(Bytes),
 }
 
 /// Holds the recorded process and compares what was recorded with what it is. `label` is for messages; `id` is the ID its cgroup has,
@@ -423,13 +425,13 @@ pub enum Proof {
 ///
 /// # Errors
 /// Where it is alive but nothing recorded proves that it is the one.
-pub fn prove(host: &Host, init: &Init, label: &str, id: &[u8]) -> Result<Proof> {
+pub fn prove(host: &Host, init: &Init, label: &[u8], id: &[u8]) -> Result<Proof> {
     let seen = Process::hold(host, init.pid).and_then(|process| {
         let Some(process) = process else { return Err(Errno::SRCH) };
         Ok((process.stat()?, process))
     });
     let gone = |e| match is_gone(e) {
-        true => Ok(Proof::Gone(String::new())),
+        true => Ok(Proof::Gone(b"")),
         false => Err(diagnose(host, init.pid, e)),
     };
     let (stat, process) = match seen {
@@ -438,9 +440,12 @@ pub fn prove(host: &Host, init: &Init, label: &str, id: &[u8]) -> Result<Proof> 
     };
     if let Some(start) = init.start.filter(|start| *start != stat.start) {
         let shifted = if host.in_time_namespace() { "; we are in a time namespace, which shifts it" } else { "" };
-        return Ok(Proof::Gone(format!(
-            ": its pid {} was reused (recorded start {start}, found {}{shifted})",
-            init.pid, stat.start
+        return Ok(Proof::Gone(text!(
+            ": its pid {} was reused (recorded start {}, found {}{})",
+            init.pid,
+            start,
+            stat.start,
+            shifted
         )));
     }
     if is_dead(stat.state) {
@@ -455,12 +460,13 @@ pub fn prove(host: &Host, init: &Init, label: &str, id: &[u8]) -> Result<Proof> 
     let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(is_its));
     let proven = init.start.is_some() || init.inode == Some(netns.id.ino) || by_cgroup();
     if !proven {
-        return Err(Error::new(format!(
-            "{label}: nothing proves that process {} is still the one recorded in {}",
+        return Err(Error::new(text!(
+            "{}: nothing proves that process {} is still the one recorded in \"{}\"",
+            label,
             init.pid,
-            quoted(&init.file)
+            init.file
         ))
-        .remedy(format!("if it is: --pid {}", init.pid)));
+        .remedy(text!("if it is: --pid {}", init.pid)));
     }
     Ok(Proof::Alive(Member { process, netns, owner: init.owner }))
 }
@@ -469,7 +475,7 @@ pub fn prove(host: &Host, init: &Init, label: &str, id: &[u8]) -> Result<Proof> 
 ///
 /// # Errors
 /// Where the namespace is somebody else's.
-pub fn trust(host: &Host, member: &Member, label: &str) -> Result<()> {
+pub fn trust(host: &Host, member: &Member, label: &[u8]) -> Result<()> {
     note_owner(host, sayer(member.owner, &member.netns, label)?, label);
     Ok(())
 }
@@ -477,28 +483,30 @@ pub fn trust(host: &Host, member: &Member, label: &str) -> Result<()> {
 /// The container that a proven process is of. Who could have written either the record or the name is whose word it is.
 fn accept(member: Member, container: &'static Container) -> Result<Running> {
     let owner = if member.owner == 0 { container.owner } else { member.owner };
-    let said_by = if is_foreign(owner) { sayer(owner, &member.netns, &label(container))? } else { None };
+    let said_by = if is_foreign(owner) { sayer(owner, &member.netns, label(container))? } else { None };
     Ok(Running { container, process: member.process, netns: member.netns, said_by })
 }
 
 /// The other user who is to be named.
-fn sayer(owner: u32, netns: &NetNs, label: &str) -> Result<Option<u32>> {
+fn sayer(owner: u32, netns: &NetNs, label: &[u8]) -> Result<Option<u32>> {
     if !is_foreign(owner) {
         return Ok(None);
     }
     if NOBODYS.contains(&owner) || !netns.is_of_user(owner) {
-        return Err(Error::new(format!(
-            "{label} is only what uid {owner} says, and network namespace {} is not of that user",
+        return Err(Error::new(text!(
+            "{} is only what uid {} says, and network namespace {} is not of that user",
+            label,
+            owner,
             netns.id.ino
         ))
-        .remedy("if you know better: --pid PID"));
+        .remedy(b"if you know better: --pid PID"));
     }
     Ok(Some(owner))
 }
 
-fn note_owner(host: &Host, said_by: Option<u32>, label: &str) {
+fn note_owner(host: &Host, said_by: Option<u32>, label: &[u8]) {
     if let Some(uid) = said_by {
-        host.console.note(format_args!("{label} is what uid {uid} says"));
+        host.console.note(text!("{} is what uid {} says", label, uid));
     }
 }
 

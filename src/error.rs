@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::Bytes;
 use crate::sys::error_text;
-use crate::text::quoted;
+use crate::text::{Part, text};
 use rustix::io::Errno;
 
 /// netns-enter itself failed and ran nothing (the convention of env(1), timeout(1), chroot(1) and podman).
@@ -28,9 +29,9 @@ pub struct Text {
     /// Why the machine refused; None where the object is the wrong one.
     pub errno: Option<Errno>,
     /// One line, lower case, no full stop, foreign bytes escaped.
-    pub message: String,
+    pub message: Bytes,
     /// What to do about it, for a line of its own.
-    pub remedy: Option<String>,
+    pub remedy: Option<Bytes>,
 }
 
 /// The result of everything that can end the program.
@@ -46,33 +47,33 @@ impl std::ops::Deref for Error {
 
 impl Error {
     /// A failure of netns-enter itself.
-    pub fn new(message: impl Into<String>) -> Error {
-        Error(Box::new(Text { status: FAILED, errno: None, message: message.into(), remedy: None }))
+    pub fn new(message: Bytes) -> Error {
+        Error(Box::new(Text { status: FAILED, errno: None, message, remedy: None }))
     }
 
     /// `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
-    pub fn cannot(action: std::fmt::Arguments<'_>, errno: Errno) -> Error {
-        let mut error = Error::new(format!("cannot {action}: {}", describe(errno)));
+    pub fn cannot(action: Bytes, errno: Errno) -> Error {
+        let mut error = Error::new(text!("cannot {}: {}", action, errno));
         error.0.errno = Some(errno);
         match HINTS.iter().find(|(e, _)| *e == errno) {
-            Some((_, hint)) => error.remedy(*hint),
+            Some((_, hint)) => error.remedy(hint),
             None => error,
         }
     }
 
     /// As [`Error::cannot`], of one object: `cannot VERB "OBJECT": ERRNO TEXT`.
     pub fn cannot_at(verb: &str, object: &[u8], errno: Errno) -> Error {
-        Error::cannot(format_args!("{verb} {}", quoted(object)), errno)
+        Error::cannot(text!("{} \"{}\"", verb, object), errno)
     }
 
     /// `"OBJECT" FAULT`.
-    pub fn of(object: &[u8], fault: &str) -> Error {
-        Error::new(format!("{} {fault}", quoted(object)))
+    pub fn of(object: &[u8], fault: impl Part) -> Error {
+        Error::new(text!("\"{}\" {}", object, fault))
     }
 
     /// Adds, or replaces, the remedy.
-    pub fn remedy(mut self, remedy: impl Into<String>) -> Error {
-        self.0.remedy = Some(remedy.into());
+    pub fn remedy(mut self, remedy: Bytes) -> Error {
+        self.0.remedy = Some(remedy);
         self
     }
 
@@ -84,9 +85,9 @@ impl Error {
 }
 
 /// Remedies that follow from the errno alone, whatever was tried.
-const HINTS: &[(Errno, &str)] = &[
-    (Errno::MFILE, "raise the limit of open files: ulimit -n 1024"),
-    (Errno::NFILE, "the system's table of open files is full: see /proc/sys/fs/file-nr"),
+const HINTS: &[(Errno, Bytes)] = &[
+    (Errno::MFILE, b"raise the limit of open files: ulimit -n 1024"),
+    (Errno::NFILE, b"the system's table of open files is full: see /proc/sys/fs/file-nr"),
 ];
 
 /// libc's text for `errno`.

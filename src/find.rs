@@ -14,7 +14,7 @@ use crate::namespaces::{self, Held, Namespace};
 use crate::netlink::{Interface, interfaces, nsid_of};
 use crate::netns::{NetNs, host_id, within};
 use crate::target::Found;
-use crate::text::{append, quoted};
+use crate::text::{append, number, text};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
                 holders.push(namespace);
             }
             Some(false) => {}
-            None => host.excuse(format!("network namespace {}", namespace.id.ino).as_bytes(), Errno::PERM),
+            None => host.excuse(text!("network namespace {}", namespace.id.ino), Errno::PERM),
         }
     }
     if holders.len() > 1 {
@@ -47,13 +47,13 @@ pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
     }
     let unread = host.unread();
     let Some((netns, process)) = first else {
-        return Err(Error::new(format!("no network namespace has address {}{}", ip::text(ip), host.but_unread()))
-            .remedy("netns-enter --list shows all addresses"));
+        return Err(Error::new(text!("no network namespace has address {}{}", ip::text(ip), host.but_unread()))
+            .remedy(b"netns-enter --list shows all addresses"));
     };
     if let Some(unread) = unread {
-        host.console.note(format_args!("not all of the host could be searched for {}: {unread}", ip::text(ip)));
+        host.console.note(text!("not all of the host could be searched for {}: {}", ip::text(ip), unread));
     }
-    Ok(Found { netns, label: format!("the holder of {}", ip::text(ip)), process, pin: None })
+    Ok(Found { netns, label: text!("the holder of {}", ip::text(ip)), process, pin: None })
 }
 
 /// The namespace at the other end of a veth or netkit interface of our own namespace.
@@ -63,14 +63,14 @@ pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
 pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
     let home = NetNs::own()?;
     let Some(interface) = find_interface(word)? else {
-        return Err(Error::new(format!("no interface {} in this network namespace", quoted(word)))
-            .remedy("ip -br link shows the interfaces"));
+        return Err(Error::new(text!("no interface \"{}\" in this network namespace", word))
+            .remedy(b"ip -br link shows the interfaces"));
     };
     let Some(peer) = interface.peer else {
-        return Err(Error::new(format!("interface {} has no other end", quoted(&interface.name)))
-            .remedy("only veth and netkit interfaces have one, and kernels before 4.1 do not tell it"));
+        return Err(Error::new(text!("interface \"{}\" has no other end", interface.name))
+            .remedy(b"only veth and netkit interfaces have one, and kernels before 4.1 do not tell it"));
     };
-    let label = format!("the other end of {}", quoted(&interface.name));
+    let label = text!("the other end of \"{}\"", interface.name);
     let Some(nsid) = peer.nsid else { return Ok(Found { netns: home, label, process: None, pin: None }) };
     for namespace in namespaces::all(host) {
         let Some((netns, process)) = namespace.hold(host) else { continue };
@@ -80,12 +80,12 @@ pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
         // The number may have been another namespace's when the interface was looked at. While this one is held, it stays.
         let again = find_interface(interface.name)?;
         if again.is_none_or(|again| (again.index, again.peer) != (interface.index, interface.peer)) {
-            return Err(Error::new(format!("{label} has moved while it was looked for")).remedy("try again"));
+            return Err(Error::new(text!("{} has moved while it was looked for", label)).remedy(b"try again"));
         }
         return Ok(Found { netns, label, process, pin: None });
     }
     let unread = host.but_unread();
-    Err(Error::new(format!("{label} is in a network namespace that no process, thread or mount holds{unread}")))
+    Err(Error::new(text!("{} is in a network namespace that no process, thread or mount holds{}", label, unread)))
 }
 
 /// The interface of our own namespace that has this name, or that `ip link` shows so.
@@ -101,7 +101,7 @@ fn find_interface(word: &[u8]) -> Result<Option<Interface>> {
 /// Whether a namespace has this address; None where it may not be looked into.
 fn has_address(netns: &NetNs, home: &NetNs, ip: IpAddr) -> Result<Option<bool>> {
     match within(netns, home, || holds(ip))? {
-        None if netns.userns_to_join("").is_ok() => ask_child(netns, ip).map(Some),
+        None if netns.userns_to_join(b"").is_ok() => ask_child(netns, ip).map(Some),
         answer => Ok(answer),
     }
 }
@@ -112,14 +112,14 @@ fn holds(ip: IpAddr) -> Result<bool> {
 
 /// As [`has_address`], where a user namespace of ours must be joined: from there is no way back, so a child goes.
 fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
-    let whose = format!("inode {}", netns.id.ino);
-    let told = child::ask(&|report| match netns.enter(&whose).and_then(|()| holds(ip)) {
+    let whose = text!("inode {}", netns.id.ino);
+    let told = child::ask(&|report| match netns.enter(whose).and_then(|()| holds(ip)) {
         Ok(has) => drop(console::write_all(report.as_fd(), &[u8::from(has)])),
         Err(error) => console::report(&error),
     })?;
     match *told {
         [has] => Ok(has == 1),
-        _ => Err(Error::new(format!("the network namespace of {whose} could not be searched"))),
+        _ => Err(Error::new(text!("the network namespace of {} could not be searched", whose))),
     }
 }
 
@@ -127,23 +127,23 @@ fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
 fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Error {
     // Names are a help here: what cannot be proven has none.
     let containers = container::running(host);
-    let mut list = String::new();
+    let mut list = Vec::new();
     for holder in &holders[..holders.len().min(MOST_LISTED)] {
-        let mut item = holder.id.ino.to_string();
+        let mut item = number(holder.id.ino).to_vec();
         if host_id(host) == Some(holder.id) {
-            item += " (host)";
+            item.extend_from_slice(b" (host)");
         }
         for seen in containers.iter().filter(|seen| seen.netns == holder.id) {
-            append(&mut item, " ", &container::spelled(seen.container));
+            append(&mut item, b" ", container::spelled(seen.container));
         }
         if let Some(pid) = holder.pid.or(holder.thread) {
-            append(&mut item, " ", &format!("pid {pid}"));
+            append(&mut item, b" ", text!("pid {}", pid));
         }
-        append(&mut list, ", ", &item);
+        append(&mut list, b", ", &item);
     }
     if holders.len() > MOST_LISTED {
-        append(&mut list, ", ", &format!("and {} more", holders.len() - MOST_LISTED));
+        append(&mut list, b", ", text!("and {} more", holders.len() - MOST_LISTED));
     }
-    Error::new(format!("{} network namespaces have address {}: {list}", holders.len(), ip::text(ip)))
-        .remedy(format!("say --inode {}, or another of these", holders[0].id.ino))
+    Error::new(text!("{} network namespaces have address {}: {}", holders.len(), ip::text(ip), list))
+        .remedy(text!("say --inode {}, or another of these", holders[0].id.ino))
 }

@@ -13,7 +13,7 @@ use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::{NsId, id_at};
 use crate::root::{Links, Root, file_type, name_of, open_at, open_directory, read_link, reopen, type_name};
-use crate::text::quoted;
+use crate::text::{quoted, text};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs};
 use rustix::io::Errno;
@@ -31,7 +31,7 @@ pub struct Host {
     root: Root,
     /// A procfs that is not ours.
     proc: Option<OwnedFd>,
-    unread: RefCell<Vec<String>>,
+    unread: RefCell<Vec<Bytes>>,
     /// How many processes were denied beside those remembered one by one.
     pub unread_processes: Cell<usize>,
 }
@@ -56,12 +56,12 @@ impl Host {
     /// Where `dir` is no directory or `dir/proc` no procfs.
     pub fn mounted_at(dir: &OsStr, console: Console) -> Result<Host> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let root = open_at(CWD, dir.as_encoded_bytes(), flags)
-            .map_err(|e| Error::cannot(format_args!("open {}", quoted(dir)), e))?;
+        let root =
+            open_at(CWD, dir.as_encoded_bytes(), flags).map_err(|e| Error::cannot(text!("open \"{}\"", dir), e))?;
         let no_proc = |cause: &str| {
             let proc = join(&[dir.as_encoded_bytes(), b"/proc"]);
-            Error::new(format!("{} is not a mounted procfs: {cause}", quoted(&proc)))
-                .remedy("mount the host's / recursively: its /proc is needed")
+            Error::new(text!("\"{}\" is not a mounted procfs: {}", proc, cause))
+                .remedy(b"mount the host's / recursively: its /proc is needed")
         };
         let proc = open_at(root.as_fd(), b"proc", flags).map_err(|e| no_proc(describe(e)))?;
         if fstatfs(&proc).map_err(|e| no_proc(describe(e)))?.f_type as u64 != PROC_SUPER_MAGIC as u64 {
@@ -107,10 +107,10 @@ impl Host {
     ///
     /// # Errors
     /// The errno of openat(2).
-    pub fn open_proc(&self, path: &str, flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
+    pub fn open_proc(&self, path: &[u8], flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
         match &self.proc {
-            Some(proc) => open_at(proc.as_fd(), path.as_bytes(), flags),
-            None => open_at(CWD, join(&[b"/proc/", path.as_bytes()]), flags),
+            Some(proc) => open_at(proc.as_fd(), path, flags),
+            None => open_at(CWD, join(&[b"/proc/", path]), flags),
         }
     }
 
@@ -145,7 +145,7 @@ impl Host {
         match self.read_regular(path) {
             Ok(file) => return Some(file),
             Err(Unreadable::Errno(e)) => self.excuse(path, e),
-            Err(Unreadable::Odd(reason)) => self.console.note_of(path, &reason),
+            Err(Unreadable::Odd(reason)) => self.console.note_of(path, reason),
         }
         None
     }
@@ -155,7 +155,7 @@ impl Host {
     /// # Errors
     /// For whatever reason it cannot be read.
     pub fn named_file(&self, path: &[u8]) -> Result<File> {
-        self.read_regular(path).map_err(|unreadable| unreadable.of(&quoted(path)))
+        self.read_regular(path).map_err(|unreadable| unreadable.of(quoted(path)))
     }
 
     fn read_regular(&self, path: &[u8]) -> std::result::Result<File, Unreadable> {
@@ -183,7 +183,7 @@ impl Host {
         if !is_denied(errno) {
             give_up(&Error::cannot_at("read", path, errno));
         }
-        let denied = format!("{}: {}", quoted(path), describe(errno));
+        let denied = text!("\"{}\": {}", path, describe(errno));
         let mut unread = self.unread.borrow_mut();
         if !unread.contains(&denied) {
             unread.push(denied);
@@ -191,24 +191,24 @@ impl Host {
     }
 
     /// What a message that something was not found ends with.
-    pub fn but_unread(&self) -> String {
-        self.unread().map_or(String::new(), |unread| format!("; not all of the host could be read: {unread}"))
+    pub fn but_unread(&self) -> Bytes {
+        self.unread().map_or(b"", |unread| text!("; not all of the host could be read: {}", unread))
     }
 
     /// A note of what was denied so far, where anything was.
     pub fn note_unread(&self) {
         if let Some(unread) = self.unread() {
-            self.console.note(format_args!("not all of the host could be read: {unread}"));
+            self.console.note(text!("not all of the host could be read: {}", unread));
         }
     }
 
     /// What was denied so far, the first with its reason, for "not all of the host could be read".
-    pub fn unread(&self) -> Option<String> {
+    pub fn unread(&self) -> Option<Bytes> {
         let unread = self.unread.borrow();
         let first = unread.first()?;
         Some(match unread.len() - 1 + self.unread_processes.get() {
-            0 => first.clone(),
-            more => format!("{first} (and {more} more)"),
+            0 => first,
+            more => text!("{} (and {} more)", first, more),
         })
     }
 }
@@ -218,15 +218,15 @@ pub enum Unreadable {
     /// The kernel's reason.
     Errno(Errno),
     /// Not the kind of file that an engine writes.
-    Odd(String),
+    Odd(Bytes),
 }
 
 impl Unreadable {
     /// The failure to read `what`, as a message calls it.
-    pub fn of(self, what: &str) -> Error {
+    pub fn of(self, what: &[u8]) -> Error {
         match self {
-            Unreadable::Errno(e) => Error::cannot(format_args!("read {what}"), e),
-            Unreadable::Odd(reason) => Error::new(format!("{what} {reason}")),
+            Unreadable::Errno(e) => Error::cannot(text!("read {}", what), e),
+            Unreadable::Odd(reason) => Error::new(text!("{} {}", what, reason)),
         }
     }
 }
@@ -245,9 +245,9 @@ pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<File, 
     let stat = fstat(&located)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
-        kind => return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind)))),
+        kind => return Err(Unreadable::Odd(text!("is {}, not a regular file", type_name(kind)))),
     }
-    let too_large = || Unreadable::Odd(format!("is larger than {} MiB", most >> 20));
+    let too_large = || Unreadable::Odd(text!("is larger than {} MiB", most >> 20));
     if stat.st_size > most as i64 {
         return Err(too_large());
     }

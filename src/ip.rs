@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{decimal, split};
+use crate::bytes::{Bytes, decimal, keep, split};
+use crate::text::number;
 use std::net::IpAddr;
 
 /// The address that this is the text of.
@@ -74,31 +75,31 @@ fn parse_groups(text: &[u8], octets: &mut Vec<u8>) -> Option<()> {
 }
 
 /// The text of an address.
-pub fn text(ip: IpAddr) -> String {
-    let mut text = String::new();
+pub fn text(ip: IpAddr) -> Bytes {
+    let mut text = Vec::new();
     match ip {
         IpAddr::V4(ip) => put_v4(&mut text, &ip.octets()),
         IpAddr::V6(ip) => match ip.octets() {
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, mapped @ ..] => {
-                text += "::ffff:";
+                text.extend_from_slice(b"::ffff:");
                 put_v4(&mut text, &mapped);
             }
             octets => put_v6(&mut text, &octets),
         },
     }
-    text
+    keep(text)
 }
 
-fn put_v4(text: &mut String, octets: &[u8]) {
+fn put_v4(text: &mut Vec<u8>, octets: &[u8]) {
     for octet in octets {
-        if text.as_bytes().last().is_some_and(u8::is_ascii_digit) {
-            text.push('.');
+        if text.last().is_some_and(u8::is_ascii_digit) {
+            text.push(b'.');
         }
-        *text += &u64::from(*octet).to_string();
+        text.extend_from_slice(number(u64::from(*octet)));
     }
 }
 
-fn put_v6(text: &mut String, octets: &[u8; 16]) {
+fn put_v6(text: &mut Vec<u8>, octets: &[u8; 16]) {
     let group = |at: usize| u16::from_be_bytes([octets[2 * at], octets[2 * at + 1]]);
     // The first of the longest runs of zeros is left out, unless it is but one.
     let (mut gap, mut longest, mut run) = (0, 1, 0);
@@ -111,12 +112,12 @@ fn put_v6(text: &mut String, octets: &[u8; 16]) {
     let mut at = 0;
     while at < 8 {
         if at == gap && longest > 1 {
-            *text += "::";
+            text.extend_from_slice(b"::");
             at += longest;
             continue;
         }
-        if text.as_bytes().last().is_some_and(|b| *b != b':') {
-            text.push(':');
+        if text.last().is_some_and(|b| *b != b':') {
+            text.push(b':');
         }
         put_hex(text, group(at));
         at += 1;
@@ -124,10 +125,10 @@ fn put_v6(text: &mut String, octets: &[u8; 16]) {
 }
 
 /// Without zeros before it.
-fn put_hex(text: &mut String, group: u16) {
+fn put_hex(text: &mut Vec<u8>, group: u16) {
     for shift in [12, 8, 4, 0] {
         if shift == 0 || group >> shift != 0 {
-            text.push(char::from(b"0123456789abcdef"[usize::from(group >> shift & 15)]));
+            text.push(b"0123456789abcdef"[usize::from(group >> shift & 15)]);
         }
     }
 }
@@ -147,7 +148,7 @@ mod tests {
             for text in &texts {
                 let ip = parse(text.as_bytes());
                 assert_eq!(ip, text.parse().ok(), "{text}");
-                good += ip.inspect(|ip| assert_eq!(super::text(*ip), ip.to_string())).map_or(0, |_| 1);
+                good += ip.inspect(|ip| assert_eq!(super::text(*ip), ip.to_string().as_bytes())).map_or(0, |_| 1);
             }
         }
         assert!(good > 100);
@@ -173,7 +174,7 @@ mod tests {
         for bits in 0..1 << 16 {
             let group = |at: usize| [0, 1, 0xffff, 0x20][bits >> (2 * at) & 3];
             let ip = IpAddr::from(std::array::from_fn::<u16, 8, _>(group));
-            assert_eq!(text(ip), ip.to_string());
+            assert_eq!(text(ip), ip.to_string().as_bytes());
         }
     }
 }

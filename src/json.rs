@@ -8,6 +8,7 @@
 
 use crate::bytes::decimal;
 use crate::set::Set;
+use crate::text::Part;
 use hifijson::str::{Error as StringError, LexWrite as _};
 use hifijson::token::Lex as _;
 use hifijson::{Expect, Read as _, SliceLexer, escape, num};
@@ -67,13 +68,13 @@ pub enum Refused {
     Duplicate,
 }
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Refused::Malformed => "is not valid JSON",
-            Refused::TooDeep => "is nested too deeply",
-            Refused::Duplicate => "has a key twice",
-        })
+impl Part for Refused {
+    fn part(&self) -> &[u8] {
+        match self {
+            Refused::Malformed => b"is not valid JSON",
+            Refused::TooDeep => b"is nested too deeply",
+            Refused::Duplicate => b"has a key twice",
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Mount {
 
 /// The mounts of our mount namespace, in the order they were made.
 pub fn all(host: &Host) -> Vec<&'static Mount> {
-    read(host).unwrap_or_else(|e| give_up(&Error::cannot(format_args!("read /proc/self/mountinfo"), e)))
+    read(host).unwrap_or_else(|e| give_up(&Error::cannot(b"read /proc/self/mountinfo", e)))
 }
 
 /// As [`all`], but with the errno of open(2) and read(2).
@@ -40,7 +40,7 @@ pub fn all(host: &Host) -> Vec<&'static Mount> {
 /// That one.
 pub fn read(host: &Host) -> Result<Vec<&'static Mount>, Errno> {
     const MOST: usize = 256 << 20;
-    let text = read_all(host.open_proc("self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?.unwrap_or_default();
+    let text = read_all(host.open_proc(b"self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?.unwrap_or_default();
     let mut mounts = Vec::new();
     for line in split(&text, b'\n') {
         if let Some(mount) = parse(line) {
@@ -55,9 +55,8 @@ pub fn nsfs(host: &Host) -> Vec<(u64, Bytes)> {
     let mut found = Vec::new();
     for mount in all(host).iter().filter(|mount| matches!(mount.kind, b"nsfs" | b"proc")) {
         let inode = mount.root.strip_prefix(b"net:[").and_then(|rest| decimal(rest.strip_suffix(b"]")?));
-        let path = host
-            .called(mount.point)
-            .unwrap_or_else(|e| give_up(&Error::cannot(format_args!("name the mounts of the host"), e)));
+        let path =
+            host.called(mount.point).unwrap_or_else(|e| give_up(&Error::cannot(b"name the mounts of the host", e)));
         found.extend(inode.zip(path));
     }
     found

@@ -14,6 +14,7 @@ use crate::mounts;
 use crate::netns::{NetNs, NsId, id_at};
 use crate::process::{Process, is_gone, parse_pid};
 use crate::root::{Links, c_string, open_at};
+use crate::text::text;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, OFlags, fstat, statat};
 use rustix::io::Errno;
@@ -145,7 +146,7 @@ type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder) -> bool;
 /// Shows every holder of a network namespace, processes by ascending pid first. A path is shown once for each time it is mounted on.
 fn visit(host: &Host, show: Visitor<'_>) {
     let ended = Walk { host, denied: Vec::new(), path: Vec::with_capacity(64) }.all(show);
-    if ended.unwrap_or_else(|e| give_up(&Error::cannot(format_args!("list /proc"), e))) {
+    if ended.unwrap_or_else(|e| give_up(&Error::cannot(b"list /proc", e))) {
         return;
     }
     for (inode, path) in mounts::nsfs(host) {
@@ -169,7 +170,7 @@ struct Walk<'h> {
 
 impl Walk<'_> {
     fn all(&mut self, show: Visitor<'_>) -> Result<bool, Errno> {
-        let proc = self.host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let proc = self.host.open_proc(b".", OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut ended = false;
         each_name(proc.as_fd(), &mut |name, _| {
             ended = parse_pid(name).is_some_and(|pid| self.process(&proc, pid, show));
@@ -185,7 +186,7 @@ impl Walk<'_> {
         }
         if let Some((pid, _, errno)) = self.denied.first() {
             // The first stands for all: there may be thousands.
-            self.host.excuse(format!("/proc/{pid}/ns/net").as_bytes(), *errno);
+            self.host.excuse(text!("/proc/{}/ns/net", pid), *errno);
             self.host.unread_processes.set(self.denied.len() - 1);
         }
         Ok(ended)

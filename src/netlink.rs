@@ -11,14 +11,13 @@ use crate::error::{Error, Result};
 use crate::ip;
 use crate::netns::own_id;
 use crate::sys::set_netlink_option;
-use crate::text::{hex, quoted};
+use crate::text::{hex, text};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, getsockname, recv, send, socket_with,
 };
-use std::fmt;
 use std::net::IpAddr;
 
 // linux/netlink.h
@@ -99,7 +98,7 @@ pub struct Interface {
     /// Its operational state as `ip link` prints it.
     pub state: &'static str,
     /// Its hardware address as `ip link` prints it; empty where it has none.
-    pub mac: String,
+    pub mac: Bytes,
     /// Whether it is `lo`, by whatever name.
     pub loopback: bool,
     /// Its IPv4 and IPv6 addresses.
@@ -141,9 +140,10 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", ip::text(self.ip), self.prefix)
+impl Address {
+    /// As `ip` prints it.
+    pub fn text(&self) -> Bytes {
+        text!("{}/{}", ip::text(self.ip), u32::from(self.prefix))
     }
 }
 
@@ -161,7 +161,7 @@ pub fn interfaces() -> Result<Vec<Interface>> {
         Ok(()) => Ok(answer.interfaces),
         Err(errno) => {
             let inode = own_id().map_or(0, |id| id.ino);
-            Err(answer.cannot(&format!("list the interfaces of network namespace {inode}"), errno))
+            Err(answer.cannot(text!("list the interfaces of network namespace {}", inode), errno))
         }
     }
 }
@@ -176,7 +176,7 @@ pub fn nsid_of(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
     match converse(&[Request { kind: RTM_GETNSID, flags: 0, head: RTGENMSG, attribute }], &mut answer) {
         Ok(()) => Ok(answer.nsid),
         Err(Errno::OPNOTSUPP) => Ok(None),
-        Err(errno) => Err(answer.cannot("ask for the number of a network namespace", errno)),
+        Err(errno) => Err(answer.cannot(b"ask for the number of a network namespace", errno)),
     }
 }
 
@@ -238,7 +238,7 @@ fn nsid(body: &[u8]) -> Option<i32> {
 }
 
 /// Tunnels have IP addresses for hardware addresses; `ip link` prints them as such.
-fn hardware_address(kind: u16, bytes: &[u8]) -> String {
+fn hardware_address(kind: u16, bytes: &[u8]) -> Bytes {
     let ip = match kind {
         ARPHRD_TUNNEL | ARPHRD_SIT | ARPHRD_IPGRE => ipv4(bytes),
         ARPHRD_TUNNEL6 | ARPHRD_IP6GRE => ipv6(bytes),
@@ -247,16 +247,14 @@ fn hardware_address(kind: u16, bytes: &[u8]) -> String {
     if let Some(ip) = ip {
         return ip::text(ip);
     }
-    let mut text = String::new();
+    let mut text = Vec::new();
     for byte in bytes {
         if !text.is_empty() {
-            text.push(':');
+            text.push(b':');
         }
-        for digit in hex(*byte) {
-            text.push(char::from(digit));
-        }
+        text.extend_from_slice(&hex(*byte));
     }
-    text
+    keep(text)
 }
 
 fn ipv4(bytes: &[u8]) -> Option<IpAddr> {
@@ -342,10 +340,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn cannot(&self, action: &str, errno: Errno) -> Error {
+    fn cannot(&self, action: Bytes, errno: Errno) -> Error {
         match self.words {
-            b"" => Error::cannot(format_args!("{action}"), errno),
-            words => Error::cannot(format_args!("{action} ({})", quoted(words)), errno),
+            b"" => Error::cannot(action, errno),
+            words => Error::cannot(text!("{} (\"{}\")", action, words), errno),
         }
     }
 
@@ -500,6 +498,7 @@ fn open() -> Said<(OwnedFd, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::contains;
 
     const QUESTION: Id = Id { sequence: 7, port: 4242 };
 
@@ -571,12 +570,12 @@ mod tests {
         ]);
         assert_eq!((answer.interfaces.len(), answer.interrupted), (2, false));
         let (lo, veth) = (&answer.interfaces[0], &answer.interfaces[1]);
-        assert_eq!((lo.name, lo.loopback, lo.state, lo.mac.as_str()), (&b"lo"[..], true, "UNKNOWN", ""));
+        assert_eq!((lo.name, lo.loopback, lo.state, lo.mac), (&b"lo"[..], true, "UNKNOWN", &b""[..]));
         assert_eq!((veth.name, veth.index, veth.loopback, veth.state), (&b"\x1b[\xff"[..], 7, false, "UP"));
-        assert_eq!(veth.mac, "02:00:ab:00:00:01");
+        assert_eq!(veth.mac, b"02:00:ab:00:00:01");
         assert_eq!(veth.peer, Some(Peer { nsid: Some(3), index: 9 }));
-        let shown: Vec<String> = veth.addresses.iter().map(Address::to_string).collect();
-        assert_eq!(shown, ["10.0.0.1/24", "fd00::1/64"]);
+        let shown: Vec<Bytes> = veth.addresses.iter().map(Address::text).collect();
+        assert_eq!(shown, [&b"10.0.0.1/24"[..], b"fd00::1/64"]);
     }
 
     #[test]
@@ -599,10 +598,10 @@ mod tests {
 
     #[test]
     fn hardware_addresses_are_those_of_ip_link() {
-        assert_eq!(hardware_address(ARPHRD_SIT, &[192, 0, 2, 1]), "192.0.2.1");
-        assert_eq!(hardware_address(ARPHRD_TUNNEL6, &[0; 16]), "::");
-        assert_eq!(hardware_address(1, &[0; 4]), "00:00:00:00");
-        assert_eq!(hardware_address(ARPHRD_TUNNEL, &[]), "");
+        assert_eq!(hardware_address(ARPHRD_SIT, &[192, 0, 2, 1]), b"192.0.2.1");
+        assert_eq!(hardware_address(ARPHRD_TUNNEL6, &[0; 16]), b"::");
+        assert_eq!(hardware_address(1, &[0; 4]), b"00:00:00:00");
+        assert_eq!(hardware_address(ARPHRD_TUNNEL, &[]), b"");
     }
 
     #[test]
@@ -611,7 +610,7 @@ mod tests {
         assert!(["169.254.1.2", "fe80::1", "febf::1"].map(address).iter().all(Address::is_link_local));
         assert!(["127.0.0.2", "::1"].map(address).iter().all(Address::is_loopback));
         for other in ["10.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.1.2", "fec0::1"].map(address) {
-            assert!(!other.is_link_local() && !other.is_loopback(), "{other}");
+            assert!(!other.is_link_local() && !other.is_loopback(), "{other:?}");
         }
     }
 
@@ -707,11 +706,11 @@ mod tests {
     fn our_own_namespace_answers() {
         let interfaces = interfaces().unwrap();
         let lo = interfaces.iter().find(|interface| interface.loopback).unwrap();
-        assert_eq!((lo.name, lo.mac.as_str()), (&b"lo"[..], "00:00:00:00:00:00"));
+        assert_eq!((lo.name, lo.mac), (&b"lo"[..], &b"00:00:00:00:00:00"[..]));
         let own = std::fs::File::open("/proc/self/ns/net").unwrap();
         assert!(nsid_of(std::os::fd::AsFd::as_fd(&own)).is_ok());
         let not_one = std::fs::File::open("/dev/null").unwrap();
         let error = nsid_of(std::os::fd::AsFd::as_fd(&not_one)).unwrap_err();
-        assert!(error.message.contains("number of a network namespace"), "{}", error.message);
+        assert!(contains(error.message, b"number of a network namespace"), "{error:?}");
     }
 }

@@ -4,12 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::contains;
+use crate::bytes::{Bytes, contains};
 use crate::console::give_up;
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::root::{c_string, file_type, name_of, open_at, reopen, type_name};
 use crate::sys;
+use crate::text::text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, statat};
 use rustix::io::Errno;
@@ -79,7 +80,7 @@ impl NetNs {
     pub fn own() -> Result<NetNs> {
         open_at(CWD, b"/proc/self/ns/net", OFlags::RDONLY)
             .and_then(NetNs::of_link)
-            .map_err(|e| Error::cannot(format_args!("open our own network namespace"), e))
+            .map_err(|e| Error::cannot(b"open our own network namespace", e))
     }
 
     /// Opens a located (O_PATH) file if it is a network namespace; `path` is for messages.
@@ -89,7 +90,7 @@ impl NetNs {
     pub fn of_file(located: &OwnedFd, path: &[u8]) -> Result<NetNs> {
         match verified(located) {
             Ok(Ok(netns)) => Ok(netns),
-            Ok(Err(fault)) => Err(Error::of(path, &fault)),
+            Ok(Err(fault)) => Err(Error::of(path, fault)),
             Err(e) => Err(Error::cannot_at("open", path, e)),
         }
     }
@@ -113,7 +114,7 @@ impl NetNs {
     ///
     /// # Errors
     /// Where the kernel refuses, with what is missing; nothing has changed then that matters to a process about to end.
-    pub fn enter(&self, whose: &str) -> Result<()> {
+    pub fn enter(&self, whose: &[u8]) -> Result<()> {
         match self.set() {
             Ok(()) => Ok(()),
             // Who is in it already needs no right. Asked only now: the first look at /proc/self costs as much as all else here.
@@ -135,41 +136,44 @@ impl NetNs {
     ///
     /// # Errors
     /// Where there is none, with what is missing.
-    pub fn userns_to_join(&self, whose: &str) -> Result<OwnedFd> {
-        let refused = |who: &str| {
-            cannot_enter(whose, Errno::PERM).remedy(format!("needs root, or the same user as the container ({who})"))
+    pub fn userns_to_join(&self, whose: &[u8]) -> Result<OwnedFd> {
+        let refused = |who: Bytes| {
+            cannot_enter(whose, Errno::PERM).remedy(text!("needs root, or the same user as the container ({})", who))
         };
         let cannot = |e| cannot_enter(whose, e);
         let own = id_at(CWD, b"/proc/self/ns/user").map_err(cannot)?.ino;
         let userns = match sys::owning_userns(&self.fd) {
             Ok(userns) => userns,
-            Err(Errno::NOTTY) => return Err(refused("without root this needs Linux 4.9")),
-            Err(_) => return Err(refused("CAP_SYS_ADMIN in a user namespace outside your own")),
+            Err(Errno::NOTTY) => return Err(refused(b"without root this needs Linux 4.9")),
+            Err(_) => return Err(refused(b"CAP_SYS_ADMIN in a user namespace outside your own")),
         };
         let owning = id_of(userns.as_fd()).map_err(cannot)?.ino;
         let euid = geteuid();
         if euid.is_root() || owning == own {
-            return Err(refused(&format!("CAP_SYS_ADMIN in user namespace {owning}")));
+            return Err(refused(text!("CAP_SYS_ADMIN in user namespace {}", owning)));
         }
         match sys::userns_owner(&userns) {
             Ok(uid) if uid == euid.as_raw() => Ok(userns),
-            Ok(uid) => Err(cannot(Errno::PERM)
-                .remedy(format!("needs root: user namespace {owning} belongs to uid {uid}, not to you"))),
-            Err(_) => Err(refused("without root this needs Linux 4.11")),
+            Ok(uid) => Err(cannot(Errno::PERM).remedy(text!(
+                "needs root: user namespace {} belongs to uid {}, not to you",
+                owning,
+                uid
+            ))),
+            Err(_) => Err(refused(b"without root this needs Linux 4.11")),
         }
     }
 
     /// Joins the owning user namespace, then this one, and sees to it that the rights this gives outlive exec.
-    fn enter_by_userns(&self, whose: &str) -> Result<()> {
+    fn enter_by_userns(&self, whose: &[u8]) -> Result<()> {
         let userns = self.userns_to_join(whose)?;
         let ino = id_of(userns.as_fd()).map_err(|e| cannot_enter(whose, e))?.ino;
         move_into_link_name_space(userns.as_fd(), Some(LinkNameSpaceType::User))
-            .map_err(|e| Error::cannot(format_args!("join user namespace {ino} of {whose}"), e))?;
+            .map_err(|e| Error::cannot(text!("join user namespace {} of {}", ino, whose), e))?;
         self.set().map_err(|e| cannot_enter(whose, e))?;
         if !geteuid().is_root() {
             keep_capabilities().map_err(|e| {
-                Error::cannot(format_args!("keep the capabilities of user namespace {ino}"), e)
-                    .remedy("ambient capabilities need Linux 4.3")
+                Error::cannot(text!("keep the capabilities of user namespace {}", ino), e)
+                    .remedy(b"ambient capabilities need Linux 4.3")
             })?;
         }
         Ok(())
@@ -216,7 +220,7 @@ fn go(netns: &NetNs, home: &NetNs) -> Result<bool> {
     }
     match netns.set() {
         Err(Errno::PERM) => Ok(false),
-        Err(e) => Err(cannot_enter(&format!("inode {}", netns.id.ino), e)),
+        Err(e) => Err(cannot_enter(text!("inode {}", netns.id.ino), e)),
         Ok(()) => Ok(true),
     }
 }
@@ -225,7 +229,7 @@ fn come_back(netns: &NetNs, home: &NetNs) {
     if netns.id != home.id
         && let Err(e) = home.set()
     {
-        give_up(&Error::cannot(format_args!("come back to our own network namespace"), e));
+        give_up(&Error::cannot(b"come back to our own network namespace", e));
     }
 }
 
@@ -243,7 +247,7 @@ pub fn host_id(host: &Host) -> Option<NsId> {
 }
 
 /// What `located` holds, opened; or why that is no network namespace.
-fn verified(located: &OwnedFd) -> std::result::Result<std::result::Result<NetNs, String>, Errno> {
+fn verified(located: &OwnedFd) -> std::result::Result<std::result::Result<NetNs, Bytes>, Errno> {
     let file = file_type(located)?;
     let magic = fstatfs(located)?.f_type as u64;
     let label = name_of(located)?;
@@ -251,7 +255,7 @@ fn verified(located: &OwnedFd) -> std::result::Result<std::result::Result<NetNs,
     let is_bound = label.starts_with(b"/");
     let is_namespace = magic == NSFS_MAGIC || (magic == PROC_SUPER_MAGIC as u64 && !is_bound && contains(label, b":["));
     if !is_namespace {
-        return Ok(Err(format!("is not a namespace but {}", type_name(file))));
+        return Ok(Err(text!("is not a namespace but {}", type_name(file))));
     }
     let fd = reopen(located, OFlags::RDONLY)?;
     // What is bound to a path is called by that path, so its kind must come from the kernel; where that does not tell,
@@ -263,7 +267,7 @@ fn verified(located: &OwnedFd) -> std::result::Result<std::result::Result<NetNs,
     };
     if kind != "net" {
         let an = if kind.starts_with('i') { "an" } else { "a" };
-        return Ok(Err(format!("is {an} {kind} namespace, not a network namespace")));
+        return Ok(Err(text!("is {} {} namespace, not a network namespace", an, kind)));
     }
     NetNs::of_link(fd).map(Ok)
 }
@@ -292,10 +296,10 @@ pub fn id_at(dir: BorrowedFd<'_>, path: &[u8]) -> std::result::Result<NsId, Errn
     statat(dir, c_string(&[path]), AtFlags::empty()).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
 }
 
-fn cannot_enter(whose: &str, errno: Errno) -> Error {
-    let error = Error::cannot(format_args!("enter the network namespace of {whose}"), errno);
+fn cannot_enter(whose: &[u8], errno: Errno) -> Error {
+    let error = Error::cannot(text!("enter the network namespace of {}", whose), errno);
     match errno {
-        Errno::NOSYS => error.remedy("setns(2) needs Linux 3.0, and no seccomp filter against it"),
+        Errno::NOSYS => error.remedy(b"setns(2) needs Linux 3.0, and no seccomp filter against it"),
         _ => error,
     }
 }

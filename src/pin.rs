@@ -14,7 +14,7 @@ use crate::netns::{NetNs, id_at, id_of};
 use crate::pinned;
 use crate::root::{ITSELF, Links, c_string, create_at, fd_path, open_at, open_directory, type_name};
 use crate::suggest::unknown;
-use crate::text::{quoted, shown};
+use crate::text::{Part, text};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, mkdirat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
@@ -50,7 +50,7 @@ pub fn valid_name(name: &[u8]) -> Result<()> {
         _ if has_control(name) => "has a control character",
         _ => return Ok(()),
     };
-    Err(Error::new(format!("pin name {} {fault}", quoted(name))))
+    Err(Error::new(text!("pin name \"{}\" {}", name, fault)))
 }
 
 /// Whether a character of UTF-8 that is a control character is in `name`, whatever else is.
@@ -133,7 +133,7 @@ impl<'a> Pins<'a> {
         let made = self.place(name).pin(netns)?;
         if made && !self.is_told.replace(true) {
             let text = "is seen only in this mount namespace, which is not the host's";
-            self.host.console.note(format_args!("pin {} {text}", quoted(name)));
+            self.host.console.note(text!("pin \"{}\" {}", name, text));
         }
         Ok(made)
     }
@@ -159,11 +159,11 @@ impl<'a> Pins<'a> {
 
     /// Makes it a shared mount in a peer group of its own, unless it is one or that would do harm.
     fn share(&mut self) -> Result<()> {
-        let action = format!("make {} a shared mount", quoted(self.path));
+        let action = text!("make \"{}\" a shared mount", self.path);
         match self.try_share() {
             Ok(true) => Ok(()),
-            Ok(false) => Err(self.no_lock(&action)),
-            Err(e) => Err(refused(Error::cannot(format_args!("{action}"), e))),
+            Ok(false) => Err(self.no_lock(action)),
+            Err(e) => Err(refused(Error::cannot(action, e))),
         }
     }
 
@@ -206,9 +206,9 @@ impl<'a> Pins<'a> {
         Place { pins: self, path, name: &path[path.len() - name.len()..] }
     }
 
-    fn no_lock(&self, action: &str) -> Error {
-        Error::new(format!("cannot {action}: {} {LOCKED}", quoted(self.path)))
-            .remedy(format!("to see which: fuser -v {}", shown(self.path)))
+    fn no_lock(&self, action: Bytes) -> Error {
+        Error::new(text!("cannot {}: \"{}\" {}", action, self.path, LOCKED))
+            .remedy(text!("to see which: fuser -v {}", self.path))
     }
 }
 
@@ -243,7 +243,7 @@ impl Place<'_> {
             Entry::Namespace(_, there) => self.is_same(&there, netns).map(|()| None),
             Entry::Symlink => Err(self.error("is a symbolic link, not a pin").remedy(self.replace())),
             Entry::Other(what) => Err(self.no_pin(what)),
-            Entry::Absent => Err(self.error("vanished while it was looked at").remedy("try again")),
+            Entry::Absent => Err(self.error("vanished while it was looked at").remedy(b"try again")),
             Entry::Empty(age) => {
                 self.is_stray(&age)?;
                 self.open(OFlags::RDONLY | OFlags::NONBLOCK).map(Some).map_err(|e| self.cannot("open", e))
@@ -262,20 +262,20 @@ impl Place<'_> {
         if there.id == netns.id {
             return Ok(());
         }
-        let message = format!("pin {} holds another namespace ({})", quoted(self.name), there.id.ino);
+        let message = text!("pin \"{}\" holds another namespace ({})", self.name, there.id.ino);
         Err(Error::new(message).remedy(self.replace()))
     }
 
     /// Whether an empty file may be used or removed.
     fn is_stray(&self, age: &Age) -> Result<()> {
         if self.pins.lock.is_none() {
-            return Err(self.pins.no_lock(&format!("use the empty file {}", quoted(self.path))));
+            return Err(self.pins.no_lock(text!("use the empty file \"{}\"", self.path)));
         }
         match age {
             Age::Stray => Ok(()),
             Age::Fresh => Err(self
                 .error("is an empty file that another program may be about to make a pin")
-                .remedy(format!("try again in {} seconds", AT_WORK_SECONDS + 1))),
+                .remedy(text!("try again in {} seconds", AT_WORK_SECONDS + 1))),
         }
     }
 
@@ -319,7 +319,7 @@ impl Place<'_> {
                 Ok(()) | Err(Errno::NOENT) => Ok(true),
                 Err(Errno::BUSY) => Err(self
                     .cannot("remove", Errno::BUSY)
-                    .remedy(format!("it is mounted once more, hidden below the mount of {}", shown(self.pins.path)))),
+                    .remedy(text!("it is mounted once more, hidden below the mount of {}", self.pins.path))),
                 Err(e) => Err(self.cannot("remove", e)),
             };
         }
@@ -363,20 +363,20 @@ impl Place<'_> {
         unlinkat(&self.pins.fd, c_string(&[self.name]), AtFlags::empty())
     }
 
-    fn error(&self, fault: &str) -> Error {
+    fn error(&self, fault: impl Part) -> Error {
         Error::of(self.path, fault)
     }
 
     fn no_pin(&self, what: &str) -> Error {
-        self.error(&format!("is not a pin but {what}"))
+        self.error(text!("is not a pin but {}", what))
     }
 
     fn cannot(&self, verb: &str, errno: Errno) -> Error {
         refused(Error::cannot_at(verb, self.path, errno))
     }
 
-    fn replace(&self) -> String {
-        format!("to replace it: netns-enter --unpin {}", shown(self.name))
+    fn replace(&self) -> Bytes {
+        text!("to replace it: netns-enter --unpin {}", self.name)
     }
 }
 
@@ -441,7 +441,7 @@ fn in_hosts_mounts(host: &Host) -> bool {
 }
 
 fn refused(error: Error) -> Error {
-    if error.errno.is_some_and(is_denied) { error.remedy("pins need root") } else { error }
+    if error.errno.is_some_and(is_denied) { error.remedy(b"pins need root") } else { error }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::error::{Error, FAILED, Result};
 use crate::host::Host;
 use crate::netns::host_id;
 use crate::pin::Pins;
-use crate::text::quoted;
+use crate::text::text;
 
 /// Makes the pins and prints those that were not there, a name on a line; returns the exit status.
 ///
@@ -29,7 +29,7 @@ pub fn pin_all(host: &Host) -> Result<u8> {
             Ok(true) => console::print(join(&[name, b"\n"]))?,
             Ok(false) => {}
             Err(error) => {
-                host.console.note(format_args!("{}", error.message));
+                host.console.note(error.message);
                 status = FAILED;
             }
         }
@@ -41,11 +41,11 @@ pub fn pin_all(host: &Host) -> Result<u8> {
 fn pin(host: &Host, pins: &Pins<'_>, seen: &Seen, name: Bytes) -> Result<bool> {
     // The output is split at blanks by whoever uses it. Other white space is a control character, which no pin has.
     if name.contains(&b' ') {
-        return Err(Error::new(format!("pin name {} has a blank", quoted(name))));
+        return Err(Error::new(text!("pin name \"{}\" has a blank", name)));
     }
     match seen.hold(host) {
         Some((netns, _)) => pins.add(&netns, name),
-        None => Err(Error::new(format!("{} has ended meanwhile", container::label(seen.container)))),
+        None => Err(Error::new(text!("{} has ended meanwhile", container::label(seen.container)))),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::netns::NetNs;
 use crate::process::{Process, is_dead, is_gone, parse_pid};
 use crate::root::{Links, file_type, read_link};
-use crate::text::quoted;
+use crate::text::text;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, OFlags, fstat};
 use rustix::io::Errno;
@@ -54,8 +54,8 @@ fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
     let leads_to = read_link(link.as_fd(), c"").map_err(cannot)?;
     match end_of(host, link, path, leads_to) {
         Ok(netns) => netns,
-        Err(e) if is_gone(e) => Err(Error::of(path, &format!("is a dangling symbolic link to {}", quoted(leads_to)))
-            .remedy("its process has exited; remove the link")),
+        Err(e) if is_gone(e) => Err(Error::of(path, text!("is a dangling symbolic link to \"{}\"", leads_to))
+            .remedy(b"its process has exited; remove the link")),
         Err(e) => Err(cannot(e)),
     }
 }
@@ -71,8 +71,8 @@ fn end_of(host: &Host, link: &OwnedFd, path: &[u8], leads_to: &[u8]) -> std::res
         return Err(Errno::SRCH);
     }
     if started(host, stat.start) > fstat(link)?.st_mtime + SLACK_SECONDS {
-        let fault = format!("is a symbolic link to process {pid}, which is younger: the pid was reused");
-        return Ok(Err(Error::of(path, &fault).remedy("remove the link")));
+        let fault = text!("is a symbolic link to process {}, which is younger: the pid was reused", pid);
+        return Ok(Err(Error::of(path, fault).remedy(b"remove the link")));
     }
     process.netns().map(Ok)
 }
@@ -89,12 +89,12 @@ pub fn process_of(path: &[u8]) -> Option<u32> {
 fn started(host: &Host, ticks: u64) -> i64 {
     // USER_HZ, which is 100 wherever Linux containers run.
     const TICKS_PER_SECOND: u64 = 100;
-    let read = host.open_proc("stat", OFlags::RDONLY).and_then(|fd| read_all(fd, 4095, 1 << 24));
+    let read = host.open_proc(b"stat", OFlags::RDONLY).and_then(|fd| read_all(fd, 4095, 1 << 24));
     let boot = read.map(|text| decimal(line_after(&text.unwrap_or_default(), b"btime ")?));
     match boot {
         Ok(Some(boot)) => (boot + ticks / TICKS_PER_SECOND) as i64,
-        Ok(None) => give_up(&Error::new("/proc/stat has no btime")),
-        Err(e) => give_up(&Error::cannot(format_args!("read /proc/stat"), e)),
+        Ok(None) => give_up(&Error::new(b"/proc/stat has no btime")),
+        Err(e) => give_up(&Error::cannot(b"read /proc/stat", e)),
     }
 }
 

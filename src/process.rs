@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::host::{Host, each_name};
 use crate::netns::NetNs;
 use crate::root::open_at;
+use crate::text::{number, text};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{OFlags, fstat};
 use rustix::io::Errno;
@@ -60,7 +61,7 @@ impl Process {
     /// # Errors
     /// The errno of open(2) on its directory.
     pub fn hold(host: &Host, pid: u32) -> Result<Option<Process>, Errno> {
-        match host.open_proc(&pid.to_string(), OFlags::PATH | OFlags::DIRECTORY) {
+        match host.open_proc(number(pid.into()), OFlags::PATH | OFlags::DIRECTORY) {
             Ok(dir) => Ok(Some(Process(Box::new(Held { pid, dir })))),
             Err(e) if is_gone(e) => Ok(None),
             Err(e) => Err(e),
@@ -141,24 +142,24 @@ pub fn is_dead(state: u8) -> bool {
 
 /// Says why the network namespace of `pid` could not be opened.
 pub fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
-    let open = || Error::cannot(format_args!("open the network namespace of process {pid}"), errno);
+    let open = || Error::cannot(text!("open the network namespace of process {}", pid), errno);
     if !is_gone(errno) {
         let error = open();
         let is_denied = matches!(errno, Errno::ACCESS | Errno::PERM);
-        return if is_denied { error.remedy("needs root, or the same user as the process") } else { error };
+        return if is_denied { error.remedy(b"needs root, or the same user as the process") } else { error };
     }
-    let it = |before: &str, after: &str| Error::new(format!("{before}process {pid}{after}"));
+    let it = |before: &str, after: &str| Error::new(text!("{}process {}{}", before, pid, after));
     match Process::hold(host, pid).ok().flatten().map(|process| process.stat()) {
         Some(Ok(stat)) if is_dead(stat.state) && stat.threads > 1 => {
-            it("the main thread of ", " has exited").remedy(format!("name one of its threads: ls /proc/{pid}/task"))
+            it("the main thread of ", " has exited").remedy(text!("name one of its threads: ls /proc/{}/task", pid))
         }
         Some(Ok(stat)) if is_dead(stat.state) => it("", " has exited and waits to be reaped"),
-        Some(Ok(_)) => open().remedy("this kernel may lack network namespaces (CONFIG_NET_NS)"),
-        _ if host.open_proc("self", OFlags::PATH).is_err() => {
-            Error::new("/proc is not mounted").remedy("mount -t proc proc /proc")
+        Some(Ok(_)) => open().remedy(b"this kernel may lack network namespaces (CONFIG_NET_NS)"),
+        _ if host.open_proc(b"self", OFlags::PATH).is_err() => {
+            Error::new(b"/proc is not mounted").remedy(b"mount -t proc proc /proc")
         }
         _ if host.is_own() && exists(pid) => {
-            it("", " is hidden from you (/proc is mounted with hidepid)").remedy("needs root")
+            it("", " is hidden from you (/proc is mounted with hidepid)").remedy(b"needs root")
         }
         _ => it("no ", ""),
     }
@@ -215,14 +216,14 @@ pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
 /// The pids of a machine, in the order of its /proc.
 pub fn all_pids(host: &Host) -> Vec<u32> {
     let mut pids = Vec::new();
-    let listed = host.open_proc(".", OFlags::RDONLY | OFlags::DIRECTORY).and_then(|proc| {
+    let listed = host.open_proc(b".", OFlags::RDONLY | OFlags::DIRECTORY).and_then(|proc| {
         each_name(proc.as_fd(), &mut |name, _| {
             pids.extend(parse_pid(name));
             true
         })
     });
     if let Err(e) = listed {
-        give_up(&Error::cannot(format_args!("list /proc"), e));
+        give_up(&Error::cannot(b"list /proc", e));
     }
     pids
 }

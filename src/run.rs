@@ -9,7 +9,7 @@ use crate::host::Host;
 use crate::pin;
 use crate::sys::{self, Argv};
 use crate::target::{self, Found};
-use crate::text::quoted;
+use crate::text::text;
 use crate::view::View;
 use crate::{all, list, pin_all};
 use rustix::io::Errno;
@@ -29,8 +29,8 @@ pub fn main(argv: Argv) -> u8 {
 
 fn run(argv: Argv) -> Result<u8> {
     if sys::is_secure_exec() {
-        return Err(Error::new("refusing to run with more rights than the caller (set-user-ID or file capabilities)")
-            .remedy("remove them with chmod u-s or setcap -r, and use sudo"));
+        return Err(Error::new(b"refusing to run with more rights than the caller (set-user-ID or file capabilities)")
+            .remedy(b"remove them with chmod u-s or setcap -r, and use sudo"));
     }
     let args = cli::parse(argv)?;
     match args.action {
@@ -57,14 +57,14 @@ fn act(argv: Argv, args: &Args) -> Result<u8> {
         Action::List => list::list(&host, found.as_ref(), args.json)?,
         Action::PinAll => return pin_all::pin_all(&host),
         Action::All => return all::all(&host, &|found| become_command_in(&host, argv, args, found)),
-        _ => enter(&host, argv, args, found.as_ref().ok_or_else(|| Error::new("no target"))?)?,
+        _ => enter(&host, argv, args, found.as_ref().ok_or_else(|| Error::new(b"no target"))?)?,
     }
     Ok(0)
 }
 
 fn enter(host: &Host, argv: Argv, args: &Args, found: &Found) -> Result<()> {
     if found.netns.is_hosts(host) {
-        host.console.note(format_args!("{} uses the host's network namespace", found.label));
+        host.console.note(text!("{} uses the host's network namespace", found.label));
     }
     become_command_in(host, argv, args, found)
 }
@@ -78,7 +78,7 @@ fn become_command_in(host: &Host, argv: Argv, args: &Args, found: &Found) -> Res
             return Ok(());
         }
     }
-    found.netns.enter(&found.label)?;
+    found.netns.enter(found.label)?;
     view.show(host.console)?;
     Err(become_command(argv, args.command))
 }
@@ -112,12 +112,12 @@ fn become_command(argv: Argv, command: Option<usize>) -> Error {
 }
 
 fn cannot_run(command: &OsStr, errno: Errno) -> Error {
-    let error = Error::new(format!("cannot run {}: {}", quoted(command), describe(errno)));
+    let error = Error::new(text!("cannot run \"{}\": {}", command, describe(errno)));
     match errno {
         Errno::NOENT => error.status(NOT_FOUND),
         Errno::NOEXEC => error
             .status(NOT_EXECUTABLE)
-            .remedy("a script needs a first line such as #!/bin/sh, a binary this machine's format"),
+            .remedy(b"a script needs a first line such as #!/bin/sh, a binary this machine's format"),
         _ => error.status(NOT_EXECUTABLE),
     }
 }

@@ -2,11 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, contains, split};
+use crate::bytes::{Bytes, contains, keep, split};
 use crate::engine::Container;
 use crate::error::Error;
 use crate::host::Host;
-use crate::text::{append, quoted, shown};
+use crate::text::{append, quoted, text};
 
 /// As many names are offered.
 const MOST: usize = 5;
@@ -15,37 +15,37 @@ const MOST: usize = 5;
 pub fn unknown(host: &Host, what: &str, word: &[u8], containers: &[&Container], pins: &[Bytes]) -> Error {
     let word_shown = quoted(word);
     if let Some(unread) = host.unread() {
-        let message = format!("{what} {word_shown} not found; not all of the host could be read: {unread}");
-        return Error::new(message).remedy("needs root");
+        let message = text!("{} {} not found; not all of the host could be read: {}", what, word_shown, unread);
+        return Error::new(message).remedy(b"needs root");
     }
     let near = near(word, containers, pins);
-    let question = if near.is_empty() { String::new() } else { format!("; did you mean {near}?") };
-    let error = Error::new(format!("no {what} {word_shown}{question}"));
+    let question = if near.is_empty() { b"" } else { text!("; did you mean {}?", near) };
+    let error = Error::new(text!("no {} {}{}", what, word_shown, question));
     match what != "pin" && word.iter().all(u8::is_ascii_digit) {
-        true => error.remedy(format!("for a process say --pid {}", shown(word))),
+        true => error.remedy(text!("for a process say --pid {}", word)),
         false => error,
     }
 }
 
-fn near(word: &[u8], containers: &[&Container], pins: &[Bytes]) -> String {
+fn near(word: &[u8], containers: &[&Container], pins: &[Bytes]) -> Bytes {
     // What stands before the name proper, as in `docker:/web`.
     let text = word.rsplit(|b| *b == b':').next().unwrap_or(word);
-    let mut list = String::new();
+    let mut list = Vec::new();
     let mut room = MOST;
-    let mut offer = |is_near: bool, kind: &str, name: &[u8]| {
-        let item = format!("{kind}{}", shown(name));
-        if is_near && room > 0 && !list.ends_with(&item) {
+    let mut offer = |is_near: bool, kind: &[u8], name: &[u8]| {
+        let item = text!("{}{}", kind, name);
+        if is_near && room > 0 && !list.ends_with(item) {
             room -= 1;
-            append(&mut list, ", ", &item);
+            append(&mut list, b", ", item);
         }
     };
     for container in containers {
-        offer(is_near(container.name, text), &format!("{}:", container.engine), container.name);
+        offer(is_near(container.name, text), text!("{}:", container.engine), container.name);
     }
     for pin in pins {
-        offer(is_near(pin, word), "pin ", pin);
+        offer(is_near(pin, word), b"pin ", pin);
     }
-    list
+    keep(list)
 }
 
 /// Whether a name may have been meant: two edits away or less, or one contains the other.

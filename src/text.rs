@@ -1,28 +1,145 @@
-//! Other people's bytes, made fit to print.
+//! Text for people, made of a template and of other people's bytes.
 //!
 //! Names of containers, files and interfaces may hold terminal escapes or no UTF-8 at all. What is shown to a person has
-//! control characters and invalid bytes as `\xNN`; a backslash itself is not doubled.
+//! control characters and invalid bytes as `\xNN`; a backslash itself is not doubled, so that text made of text stays as it is.
 
 #![forbid(unsafe_code)]
 
-use std::fmt;
+use crate::bytes::{Bytes, keep, split};
+use crate::error::describe;
+use rustix::io::Errno;
 use std::os::unix::ffi::OsStrExt;
 
-/// Shows bytes escaped.
-pub struct Shown<'a>(&'a [u8]);
+/// The template with each `{}` in it replaced by a [`Part`], escaped.
+///
+/// In place of `format!`, whose code for each of a hundred messages is twice as much, and which leaves it to the author to escape.
+macro_rules! text {
+    ($template:literal $(, $part:expr)* $(,)?) => {{
+        const PARTS: &[&str] = &[$(stringify!($part)),*];
+        const { assert!($crate::text::holes($template) == PARTS.len(), "one part for each hole") };
+        $crate::text::fill($template, &[$($crate::text::Part::part(&$part)),*])
+    }};
+}
+pub(crate) use text;
 
-/// `bytes`, escaped when formatted.
-pub fn shown<B: AsBytes + ?Sized>(bytes: &B) -> Shown<'_> {
-    Shown(bytes.as_bytes())
+/// How many parts a template wants.
+pub const fn holes(template: &str) -> usize {
+    let (mut holes, mut at) = (0, 0);
+    while at < template.len() {
+        holes += (template.as_bytes()[at] == b'{') as usize;
+        at += 1;
+    }
+    holes
+}
+
+/// What [`text!`] does.
+pub fn fill(template: &str, parts: &[&[u8]]) -> Bytes {
+    let mut text = Vec::new();
+    let mut parts = parts.iter();
+    for piece in split(template.as_bytes(), b'{') {
+        let rest = piece.strip_prefix(b"}");
+        if rest.is_some() {
+            put(&mut text, parts.next().copied().unwrap_or_default(), Style::Plain);
+        }
+        text.extend_from_slice(rest.unwrap_or(piece));
+    }
+    keep(text)
+}
+
+/// `bytes`, escaped.
+pub fn shown(bytes: &[u8]) -> Bytes {
+    fill("{}", &[bytes])
 }
 
 /// `bytes`, escaped and in double quotes.
-pub fn quoted<B: AsBytes + ?Sized>(bytes: &B) -> String {
-    quote(bytes.as_bytes())
+pub fn quoted(bytes: &[u8]) -> Bytes {
+    fill("\"{}\"", &[bytes])
 }
 
-fn quote(bytes: &[u8]) -> String {
-    format!("\"{}\"", shown(bytes))
+/// What can be part of a text.
+pub trait Part {
+    /// The bytes of it.
+    fn part(&self) -> &[u8];
+}
+
+impl<P: Part + ?Sized> Part for &P {
+    fn part(&self) -> &[u8] {
+        (**self).part()
+    }
+}
+
+impl Part for [u8] {
+    fn part(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<const N: usize> Part for [u8; N] {
+    fn part(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Part for Vec<u8> {
+    fn part(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Part for str {
+    fn part(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Part for std::ffi::OsStr {
+    fn part(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Part for std::ffi::OsString {
+    fn part(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
+impl Part for u64 {
+    fn part(&self) -> &[u8] {
+        number(*self)
+    }
+}
+
+impl Part for u32 {
+    fn part(&self) -> &[u8] {
+        number(u64::from(*self))
+    }
+}
+
+impl Part for usize {
+    fn part(&self) -> &[u8] {
+        number(*self as u64)
+    }
+}
+
+impl Part for Errno {
+    fn part(&self) -> &[u8] {
+        describe(*self).as_bytes()
+    }
+}
+
+/// A number in decimal digits.
+pub fn number(mut number: u64) -> Bytes {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return keep(&digits[first..]);
+        }
+    }
 }
 
 /// The two hexadecimal digits of a byte.
@@ -30,124 +147,85 @@ pub fn hex(byte: u8) -> [u8; 2] {
     [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)])
 }
 
-/// What can be shown.
-pub trait AsBytes {
-    /// The raw bytes.
-    fn as_bytes(&self) -> &[u8];
-}
-
-impl AsBytes for [u8] {
-    fn as_bytes(&self) -> &[u8] {
-        self
-    }
-}
-
-impl<B: AsBytes + ?Sized> AsBytes for &B {
-    fn as_bytes(&self) -> &[u8] {
-        (**self).as_bytes()
-    }
-}
-
-impl AsBytes for Vec<u8> {
-    fn as_bytes(&self) -> &[u8] {
-        self
-    }
-}
-
-impl AsBytes for str {
-    fn as_bytes(&self) -> &[u8] {
-        self.as_bytes()
-    }
-}
-
-impl AsBytes for String {
-    fn as_bytes(&self) -> &[u8] {
-        self.as_str().as_bytes()
-    }
-}
-
-impl AsBytes for std::ffi::OsStr {
-    fn as_bytes(&self) -> &[u8] {
-        OsStrExt::as_bytes(self)
-    }
-}
-
-impl AsBytes for std::ffi::OsString {
-    fn as_bytes(&self) -> &[u8] {
-        OsStrExt::as_bytes(self.as_os_str())
-    }
-}
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for c in chunk.valid().chars() {
-                if c.is_control() {
-                    escape(f, c.encode_utf8(&mut [0; 4]).as_bytes())?;
-                } else {
-                    fmt::Write::write_char(f, c)?;
-                }
-            }
-            escape(f, chunk.invalid())?;
-        }
-        Ok(())
-    }
-}
-
 /// Appends an item to a list in words.
-pub fn append(list: &mut String, separator: &str, item: &str) {
+pub fn append(list: &mut Vec<u8>, separator: &[u8], item: &[u8]) {
     if !list.is_empty() {
-        list.push_str(separator);
+        list.extend_from_slice(separator);
     }
-    list.push_str(item);
+    list.extend_from_slice(item);
 }
 
 /// Appends `bytes` as a JSON string. Bytes that are no UTF-8 become the text `\xNN`, control characters JSON's own escapes.
-pub fn json(out: &mut Vec<u8>, bytes: &[u8]) {
-    let escaped = |out: &mut Vec<u8>, prefix: &[u8], byte: u8| {
-        out.extend_from_slice(prefix);
-        out.extend_from_slice(&hex(byte));
-    };
-    out.push(b'"');
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '"' | '\\' => out.extend_from_slice(&[b'\\', c as u8]),
-                // Those above 0x7f end at 0x9f.
-                c if c.is_control() => escaped(out, b"\\u00", c as u8),
-                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        for byte in chunk.invalid() {
-            escaped(out, b"\\\\x", *byte);
-        }
-    }
-    out.push(b'"');
+pub fn json(text: &mut Vec<u8>, bytes: &[u8]) {
+    text.push(b'"');
+    put(text, bytes, Style::Json);
+    text.push(b'"');
 }
 
-fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    for byte in bytes {
-        f.write_str("\\x")?;
-        for digit in hex(*byte) {
-            fmt::Write::write_char(f, char::from(digit))?;
+/// Whom text is escaped for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Json,
+}
+
+fn put(text: &mut Vec<u8>, bytes: &[u8], style: Style) {
+    let json = style == Style::Json;
+    for chunk in bytes.utf8_chunks() {
+        let mut valid = chunk.valid().as_bytes();
+        while !valid.is_empty() {
+            // Of control characters, those from 0x80 to 0x9f have two bytes, the last of which is their number.
+            let (len, control) = match *valid {
+                [byte @ (..=0x1f | 0x7f), ..] => (1, Some(byte)),
+                [0xc2, byte @ ..=0x9f, ..] => (2, Some(byte)),
+                _ => (1, None),
+            };
+            let (this, rest) = valid.split_at(len);
+            match control {
+                None if json && matches!(this, b"\"" | b"\\") => text.extend_from_slice(&[b'\\', this[0]]),
+                None => text.push(this[0]),
+                Some(byte) if json => escape(text, b"\\u00", &[byte]),
+                Some(_) => escape(text, b"\\x", this),
+            }
+            valid = rest;
         }
+        escape(text, if json { b"\\\\x" } else { b"\\x" }, chunk.invalid());
     }
-    Ok(())
+}
+
+fn escape(text: &mut Vec<u8>, prefix: &[u8], bytes: &[u8]) {
+    for byte in bytes {
+        text.extend_from_slice(prefix);
+        text.extend_from_slice(&hex(*byte));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::OsStr;
 
     #[test]
     fn plain_text_is_unchanged() {
-        assert_eq!(shown("web é \\ \"x\"").to_string(), "web é \\ \"x\"");
+        assert_eq!(shown("web é \\ \"x\"".as_bytes()), "web é \\ \"x\"".as_bytes());
     }
 
     #[test]
     fn controls_and_invalid_utf8_are_hex() {
-        assert_eq!(shown("a\x1b[2Jb\n\u{9b}").to_string(), "a\\x1b[2Jb\\x0a\\xc2\\x9b");
-        assert_eq!(quoted(&b"\xff\xc3x"[..]), "\"\\xff\\xc3x\"");
+        assert_eq!(shown("a\x1b[2Jb\n\u{9b}".as_bytes()), b"a\\x1b[2Jb\\x0a\\xc2\\x9b");
+        assert_eq!(quoted(b"\xff\xc3x"), b"\"\\xff\\xc3x\"");
+    }
+
+    #[test]
+    fn templates_take_parts_of_every_kind() {
+        let (name, id) = (OsStr::new("a\nb"), u64::MAX);
+        assert_eq!(text!("no part"), b"no part");
+        assert_eq!(
+            text!("{}: \"{}\" {}{}", "é", name, id, &b"!"[..]),
+            "é: \"a\\x0ab\" 18446744073709551615!".as_bytes()
+        );
+        assert_eq!(text!("{}", text!("\"{}\"", b"\x1b\\")), b"\"\\x1b\\\"");
+        assert_eq!([number(0), number(10)], [&b"0"[..], b"10"]);
     }
 
     #[test]

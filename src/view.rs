@@ -19,7 +19,7 @@ use crate::netns::id_at;
 use crate::root::{Links, fd_path};
 use crate::sys;
 use crate::target::Found;
-use crate::text::{quoted, shown};
+use crate::text::{shown, text};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -40,7 +40,7 @@ pub struct View {
 
 /// What is being done, for the message if it fails.
 struct Step {
-    action: &'static str,
+    action: Bytes,
     /// What to do then, if it is known.
     remedy: Bytes,
 }
@@ -63,7 +63,7 @@ impl View {
         if !self.sys && self.dns.is_none() {
             return Ok(());
         }
-        let mut step = Step { action: "look up the working directory", remedy: b"" };
+        let mut step = Step { action: b"look up the working directory", remedy: b"" };
         // The mounts are the caller's, whichever machine the target is looked up on.
         self.make(&Host::own(console), &mut step).map_err(|e| {
             let remedy: &[u8] = match e {
@@ -71,21 +71,21 @@ impl View {
                 Errno::OVERFLOW => b"your uid has no mapping in the user namespace",
                 _ => step.remedy,
             };
-            let error = Error::cannot(format_args!("{}", step.action), e);
-            if remedy.is_empty() { error } else { error.remedy(shown(remedy).to_string()) }
+            let error = Error::cannot(step.action, e);
+            if remedy.is_empty() { error } else { error.remedy(shown(remedy)) }
         })
     }
 
     fn make(&self, own: &Host, step: &mut Step) -> Called<()> {
         let working = working_directory()?;
-        step.action = "make a mount namespace";
+        step.action = b"make a mount namespace";
         sys::unshare_mounts()?;
-        step.action = "make \"/\" a slave mount";
+        step.action = b"make \"/\" a slave mount";
         step.remedy = b"in a chroot, \"/\" must be a mount: mount --rbind DIR DIR before chroot DIR";
         mount_change(c"/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)?;
         step.remedy = b"";
         if self.sys {
-            step.action = "mount a sysfs on \"/sys\"";
+            step.action = b"mount a sysfs on \"/sys\"";
             sysfs::show(own)?;
         }
         if let Some(files) = self.dns {
@@ -93,7 +93,7 @@ impl View {
         }
         // It may be covered now.
         if let Some(path) = working {
-            step.action = "enter the working directory as COMMAND is to see it";
+            step.action = b"enter the working directory as COMMAND is to see it";
             step.remedy = join(&[path.to_bytes(), b" is another's: cd / first"]);
             chdir(&*path)?;
         }
@@ -133,7 +133,7 @@ impl Below {
     fn bind_back(&self, own: &Host) -> Called<()> {
         for (point, mount) in &self.0 {
             match locate(own, point, Links::Keep).and_then(|place| bind(*mount, place)) {
-                Err(Errno::NOENT) => own.console.note(format_args!("nothing to mount {} on again", quoted(point))),
+                Err(Errno::NOENT) => own.console.note(text!("nothing to mount \"{}\" on again", point)),
                 bound => bound?,
             }
         }

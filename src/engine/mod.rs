@@ -19,6 +19,7 @@ pub mod storage;
 use crate::bytes::{Bytes, decimal, keep, split};
 use crate::host::Host;
 use crate::sys::variable;
+use crate::text::text;
 use rustix::process::geteuid;
 use std::ffi::CStr;
 
@@ -185,7 +186,7 @@ pub fn bases(host: &Host) -> Vec<Base> {
     let caller = geteuid().as_raw();
     if caller != 0 {
         let run = variable(c"XDG_RUNTIME_DIR").map(CStr::to_bytes);
-        let run = run.unwrap_or_else(|| keep(format!("/run/user/{caller}")));
+        let run = run.unwrap_or_else(|| text!("/run/user/{}", caller));
         let home = variable(c"HOME").map(CStr::to_bytes);
         bases.push(Base { owner: caller, run, home });
         return bases;
@@ -203,7 +204,7 @@ pub fn bases(host: &Host) -> Vec<Base> {
     let passwd = host.file(b"/etc/passwd").map_or_else(Default::default, |file| file.bytes);
     bases.extend(uids.iter().map(|uid| Base {
         owner: *uid,
-        run: keep(format!("/run/user/{uid}")),
+        run: text!("/run/user/{}", uid),
         home: home_of(&passwd, *uid),
     }));
     bases

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 use crate::process::{MAX_PID, parse_pid};
-use crate::text::quoted;
+use crate::text::text;
 
 /// What a state file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ fn read_twice(
         }
     }
     if let Some(reason) = refused {
-        host.console.note(format_args!("{} {reason}", quoted(path)));
+        host.console.note(text!("\"{}\" {}", path, reason));
     }
     None
 }
@@ -114,7 +114,7 @@ fn read_twice(
 /// # Errors
 /// Where it cannot be read or parsed, or records no process.
 pub fn read_named(host: &Host, path: &[u8]) -> Result<(Record, u32)> {
-    let refused = |reason| Error::new(format!("{} {reason}", quoted(path)));
+    let refused = |reason| Error::new(text!("\"{}\" {}", path, reason));
     let file = host.named_file(path)?;
     // Once more: a runtime may have been writing it.
     let (record, owner) = match parse(&file.bytes) {
@@ -125,8 +125,8 @@ pub fn read_named(host: &Host, path: &[u8]) -> Result<(Record, u32)> {
         }
     };
     let record = record.ok_or_else(|| {
-        Error::new(format!("{} records no process", quoted(path)))
-            .remedy("the container is not running, or it is no runtime's state file")
+        Error::new(text!("\"{}\" records no process", path))
+            .remedy(b"the container is not running, or it is no runtime's state file")
     })?;
     let id = record.id.or_else(|| directory_of(path));
     Ok((Record { id, ..record }, owner))

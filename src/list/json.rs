@@ -49,10 +49,10 @@ pub fn interface(out: &mut Vec<u8>, interface: &Interface, peer: Option<(Peer, O
     string(out, "name", Some(interface.name));
     number(out, "index", Some(u64::from(interface.index)));
     string(out, "state", Some(interface.state.as_bytes()));
-    string(out, "mac", Some(interface.mac.as_bytes()));
+    string(out, "mac", Some(interface.mac));
     raw(out, "addresses", b"[");
     for address in &interface.addresses {
-        item(out, address.to_string().as_bytes());
+        item(out, address.text());
     }
     out.push(b']');
     match peer {

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::netlink::{self, Interface, Peer, nsid_of};
 use crate::netns::{NetNs, NsId};
-use crate::text::shown;
+use crate::text::text;
 use rustix::fd::AsFd;
 use std::cell::Cell;
 
@@ -139,10 +139,10 @@ fn brief(text: &mut Vec<u8>, interface: &Interface, peer: Option<Bytes>) {
             is_named = true;
             let at = if peer.is_some() { "@" } else { "" };
             let separator = if text.is_empty() { "" } else { " " };
-            let name = format!("{separator}{}{at}{}", shown(interface.name), shown(peer.unwrap_or_default()));
-            text.extend_from_slice(name.as_bytes());
+            let name = text!("{}{}{}{}", separator, interface.name, at, peer.unwrap_or_default());
+            text.extend_from_slice(name);
         }
         text.push(b' ');
-        text.extend_from_slice(address.to_string().as_bytes());
+        text.extend_from_slice(address.text());
     }
 }

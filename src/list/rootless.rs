@@ -10,6 +10,7 @@ use crate::bytes::keep;
 use crate::child;
 use crate::console;
 use crate::error::{Error, Result};
+use crate::text::text;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 
@@ -24,12 +25,12 @@ pub fn look(look: &Look<'_>, rows: &[Row], lines: &mut [Line]) -> Result<()> {
         }
         let namespace = &rows[lines[at].row].namespace;
         let Some(netns) = namespace.open(look.host) else { continue };
-        if netns.userns_to_join("").is_ok() {
+        if netns.userns_to_join(b"").is_ok() {
             drop(netns);
             ask(look, rows, lines, at)?;
         }
         if lines[at].interfaces.is_none() {
-            look.host.excuse(format!("net:[{}]", namespace.id.ino).as_bytes(), Errno::PERM);
+            look.host.excuse(text!("net:[{}]", namespace.id.ino), Errno::PERM);
         }
     }
     Ok(())
@@ -56,7 +57,7 @@ fn tell(look: &Look<'_>, rows: &[Row], lines: &[Line], writer: &OwnedFd) -> Resu
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.interfaces.is_none()) {
         let Some(netns) = rows[line.row].namespace.open(look.host) else { continue };
         if !is_there {
-            netns.enter("a container")?;
+            netns.enter(b"a container")?;
             is_there = true;
         } else if netns.set().is_err() {
             continue;
@@ -64,7 +65,7 @@ fn tell(look: &Look<'_>, rows: &[Row], lines: &[Line], writer: &OwnedFd) -> Resu
         let text = look.at(rows, line.row)?;
         let head = [(at as u64).to_ne_bytes(), (text.len() as u64).to_ne_bytes()].concat();
         console::write_all(writer.as_fd(), &[&head, text].concat())
-            .map_err(|e| Error::cannot(format_args!("write to a pipe"), e))?;
+            .map_err(|e| Error::cannot(b"write to a pipe", e))?;
     }
     Ok(())
 }

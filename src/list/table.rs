@@ -3,28 +3,28 @@
 #![forbid(unsafe_code)]
 
 use super::{Line, Row};
-use crate::bytes::Bytes;
+use crate::bytes::{Bytes, keep};
 use crate::host::Host;
-use crate::text::shown;
+use crate::text::{append, number, shown, text};
 
-const HEAD: [&str; 6] = ["INODE", "PID", "PROCS", "NAME", "PINNED", "ADDRESSES"];
+const HEAD: [Bytes; 6] = [b"INODE", b"PID", b"PROCS", b"NAME", b"PINNED", b"ADDRESSES"];
 const GAP: usize = 2;
 
 /// The table.
 pub fn text(host: &Host, rows: &[Row], lines: &[Line]) -> Vec<u8> {
     let mut table = Table::default();
     for name in HEAD {
-        table.add(name.into());
+        table.add(name);
     }
     for line in lines {
         let row = &rows[line.row];
-        table.add(decimal(row.namespace.id.ino));
-        table.add(line.pid.map_or_else(String::new, |pid| decimal(pid.into())));
-        table.add(decimal(row.namespace.processes.into()));
+        table.add(number(row.namespace.id.ino));
+        table.add(line.pid.map_or(b"", |pid| number(pid.into())));
+        table.add(number(row.namespace.processes.into()));
         table.add(name(row, line));
-        table.add(without_blanks(&listed(&row.pins(host), ",")));
+        table.add(without_blanks(listed(&row.pins(host), b",")));
         // Where they could not be read, nothing is claimed of them.
-        table.add(shown(line.interfaces.unwrap_or(b"?")).to_string());
+        table.add(shown(line.interfaces.unwrap_or(b"?")));
     }
     table.text()
 }
@@ -32,25 +32,23 @@ pub fn text(host: &Host, rows: &[Row], lines: &[Line]) -> Vec<u8> {
 /// Cells, row by row.
 #[derive(Default)]
 struct Table {
-    cells: Vec<String>,
+    cells: Vec<Bytes>,
     widths: [usize; HEAD.len()],
 }
 
 impl Table {
     #[inline(never)]
-    fn add(&mut self, mut cell: String) {
-        if cell.is_empty() {
-            cell.push('-');
-        }
+    fn add(&mut self, cell: Bytes) {
+        let cell = if cell.is_empty() { b"-" } else { cell };
         let width = &mut self.widths[self.cells.len() % HEAD.len()];
-        *width = width_of(&cell).max(*width);
+        *width = width_of(cell).max(*width);
         self.cells.push(cell);
     }
 
     fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
         for (n, cell) in self.cells.iter().enumerate() {
-            text.extend_from_slice(cell.as_bytes());
+            text.extend_from_slice(cell);
             let column = n % HEAD.len();
             if column + 1 == HEAD.len() {
                 text.push(b'\n');
@@ -62,49 +60,43 @@ impl Table {
     }
 }
 
-fn decimal(number: u64) -> String {
-    number.to_string()
-}
-
 /// A name may have blanks, its column none.
-fn without_blanks(text: &str) -> String {
-    let mut cell = String::new();
-    for c in text.chars() {
-        match c {
-            ' ' => cell += "\\x20",
-            c => cell.push(c),
+fn without_blanks(text: &[u8]) -> Bytes {
+    let mut cell = Vec::new();
+    for byte in text {
+        match byte {
+            b' ' => cell.extend_from_slice(b"\\x20"),
+            byte => cell.push(*byte),
         }
     }
-    cell
+    keep(cell)
 }
 
+/// How many characters that is. Each has one byte that does not continue another.
 #[inline(never)]
-fn width_of(cell: &str) -> usize {
-    cell.chars().count()
+fn width_of(cell: &[u8]) -> usize {
+    cell.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
-fn name(row: &Row, line: &Line) -> String {
-    let containers = listed(&row.names(), " ");
+fn name(row: &Row, line: &Line) -> Bytes {
+    let containers = listed(&row.names(), b" ");
     if row.is_host {
         let gap = if containers.is_empty() { "" } else { " " };
-        return format!("(host){gap}{containers}");
+        return text!("(host){}{}", gap, containers);
     }
     match (line.unit, line.command) {
         _ if !containers.is_empty() => containers,
-        (Some(unit), _) => shown(unit).to_string(),
-        (None, Some(command)) => format!("[{}]", shown(command)),
-        (None, None) => String::new(),
+        (Some(unit), _) => shown(unit),
+        (None, Some(command)) => text!("[{}]", command),
+        (None, None) => b"",
     }
 }
 
 /// Names, escaped.
-pub fn listed(names: &[Bytes], separator: &str) -> String {
-    let mut text = String::new();
+pub fn listed(names: &[Bytes], separator: &[u8]) -> Bytes {
+    let mut text = Vec::new();
     for name in names {
-        if !text.is_empty() {
-            text += separator;
-        }
-        text += &shown(name).to_string();
+        append(&mut text, separator, shown(name));
     }
-    text
+    keep(text)
 }

@@ -17,7 +17,7 @@ use crate::namespaces;
 use crate::process::{Process, diagnose, is_gone};
 use crate::root::{ITSELF, Links, Root, c_string, create_at, fd_path, open_at, open_directory};
 use crate::target::Found;
-use crate::text::quoted;
+use crate::text::text;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, PROC_SUPER_MAGIC, fstatfs, mkdirat};
 use rustix::io::Errno;
@@ -61,7 +61,7 @@ pub fn read(host: &Host, found: &Found, args: &Args) -> Result<&'static [File]> 
     if !is_pins {
         of_process(host, found, args, &mut files)?;
     }
-    let ours = Source { root: &Root::Own, whose: "" };
+    let ours = Source { root: &Root::Own, whose: b"" };
     if !files.iter().any(|file| file.name == NSSWITCH)
         && let Some(text) = ours.content(b"/etc/nsswitch.conf")?
     {
@@ -77,7 +77,7 @@ fn of_pin(host: &Host, pin: &[u8], files: &mut Vec<File>) -> Result<bool> {
         Err(Errno::NOENT) => return Ok(false),
         located => located.and_then(|located| names_in(open_directory(&located)?)),
     };
-    let source = Source { root: host.root(), whose: "" };
+    let source = Source { root: host.root(), whose: b"" };
     for name in names.map_err(|e| Error::cannot_at("read", directory, e))? {
         let path = join(&[directory, b"/", name]);
         if !is_directory(host, path)
@@ -102,7 +102,7 @@ fn of_process(host: &Host, found: &Found, args: &Args, files: &mut Vec<File>) ->
         }
     };
     let root = Root::Directory(root_of(process)?);
-    let source = Source { root: &root, whose: &format!(" of {}", found.label) };
+    let source = Source { root: &root, whose: text!(" of {}", found.label) };
     let has_etc = source.locate(b"/etc")?.is_some();
     for name in [&b"resolv.conf"[..], b"hosts"] {
         let mut file = File { name, text: b"", optional: false };
@@ -110,7 +110,7 @@ fn of_process(host: &Host, found: &Found, args: &Args, files: &mut Vec<File>) ->
             Some(text) => file.text = text,
             None => {
                 file.optional = true;
-                let text = format_args!("{} has no {}; COMMAND sees an empty one", found.label, quoted(file.path()));
+                let text = text!("{} has no \"{}\"; COMMAND sees an empty one", found.label, file.path());
                 host.console.note(text);
             }
         }
@@ -124,10 +124,10 @@ fn of_process(host: &Host, found: &Found, args: &Args, files: &mut Vec<File>) ->
 fn root_of(process: &Process) -> Result<OwnedFd> {
     process.open("root", OFlags::PATH | OFlags::DIRECTORY).map_err(|e| {
         if is_gone(e) {
-            return Error::new(format!("process {} has exited", process.pid));
+            return Error::new(text!("process {} has exited", process.pid));
         }
-        Error::cannot(format_args!("open the root directory of process {}", process.pid), e)
-            .remedy("needs root, or the same user as the process")
+        Error::cannot(text!("open the root directory of process {}", process.pid), e)
+            .remedy(b"needs root, or the same user as the process")
     })
 }
 
@@ -142,9 +142,9 @@ fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
     };
     process.ok_or_else(|| {
         let error =
-            Error::new(format!("{} has no process to take /etc/resolv.conf from{}", found.label, host.but_unread()));
+            Error::new(text!("{} has no process to take /etc/resolv.conf from{}", found.label, host.but_unread()));
         match found.pin {
-            Some(pin) => error.remedy(format!("write {}", quoted(join(&[b"/etc/netns/", pin, b"/resolv.conf"])))),
+            Some(pin) => error.remedy(text!("write \"{}\"", join(&[b"/etc/netns/", pin, b"/resolv.conf"]))),
             None => error,
         }
     })
@@ -154,7 +154,7 @@ fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
 struct Source<'a> {
     root: &'a Root,
     /// What messages call it by, after a path.
-    whose: &'a str,
+    whose: Bytes,
 }
 
 impl Source<'_> {
@@ -163,7 +163,7 @@ impl Source<'_> {
         let errno = match self.root.locate(path, Links::Follow) {
             Ok(located) => return Ok(Some(located)),
             Err(Errno::NOENT) => match self.root.locate(path, Links::Keep) {
-                Ok(_) => return Err(Error::new(format!("{} is a dangling symbolic link", self.called(path)))),
+                Ok(_) => return Err(Error::new(text!("{} is a dangling symbolic link", self.called(path)))),
                 Err(Errno::NOENT) => return Ok(None),
                 Err(e) => e,
             },
@@ -173,7 +173,7 @@ impl Source<'_> {
             return Err(self.cannot_open(path, errno));
         }
         let reason = "it loops, leads out through /proc, or is met by a kernel before 5.6";
-        Err(Error::new(format!("cannot follow the symbolic link {}: {reason}", self.called(path))))
+        Err(Error::new(text!("cannot follow the symbolic link {}: {}", self.called(path), reason)))
     }
 
     /// All of a plain file; None where there is none.
@@ -183,17 +183,17 @@ impl Source<'_> {
         let kind = fstatfs(&located).map_err(|e| self.cannot_open(path, e))?.f_type as u64;
         let what = self.called(path);
         if kind == PROC_SUPER_MAGIC as u64 || kind == SYSFS_MAGIC {
-            return Err(Error::new(format!("{what} is not a file on disk but the kernel's")));
+            return Err(Error::new(text!("{} is not a file on disk but the kernel's", what)));
         }
-        read_located(located, MOST).map(|file| Some(keep(&file.bytes[..]))).map_err(|unreadable| unreadable.of(&what))
+        read_located(located, MOST).map(|file| Some(keep(&file.bytes[..]))).map_err(|unreadable| unreadable.of(what))
     }
 
     fn cannot_open(&self, path: &[u8], errno: Errno) -> Error {
-        Error::cannot(format_args!("open {}", self.called(path)), errno)
+        Error::cannot(text!("open {}", self.called(path)), errno)
     }
 
-    fn called(&self, path: &[u8]) -> String {
-        format!("{}{}", quoted(path), self.whose)
+    fn called(&self, path: &[u8]) -> Bytes {
+        text!("\"{}\"{}", path, self.whose)
     }
 }
 
@@ -213,7 +213,7 @@ fn files_and_dns(text: &[u8]) -> Bytes {
 /// # Errors
 /// Where the kernel refuses.
 pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
-    step.action = "mount the target's files on those of \"/etc\"";
+    step.action = b"mount the target's files on those of \"/etc\"";
     let etc = super::locate(own, b"/etc", Links::Follow)?;
     let below = Below::hold(own, etc)?;
     let mut wanted = Vec::new();
@@ -222,7 +222,7 @@ pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
         match entry(etc, file.name) {
             Err(Errno::NOENT) if file.optional => {
                 if !file.text.is_empty() {
-                    own.console.note(format_args!("there is no {} to be replaced", quoted(file.path())));
+                    own.console.note(text!("there is no \"{}\" to be replaced", file.path()));
                 }
                 continue;
             }
@@ -252,7 +252,7 @@ pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
         return unmount(fd_path(staged), UnmountFlags::DETACH);
     };
     // No entry to mount on, and none can be made that nobody else would see.
-    step.action = "mount an overlay on \"/etc\", where a file is missing";
+    step.action = b"mount an overlay on \"/etc\", where a file is missing";
     step.remedy = join(&[b"touch ", file.path()]);
     let layers = c_string(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes()]);
     mount_new(c"overlay", etc, MountFlags::RDONLY, layers)?;

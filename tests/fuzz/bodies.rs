@@ -228,7 +228,8 @@ pub fn command(line: &[u8]) {
         Ok(_) => {}
         Err(error) => {
             assert_eq!(error.status, 125);
-            for said in [Some(&error.message), error.remedy.as_ref()].into_iter().flatten() {
+            for said in [Some(error.message), error.remedy].into_iter().flatten() {
+                let said = std::str::from_utf8(said).unwrap();
                 assert!(!said.is_empty() && !said.contains(char::is_control), "{said:?}");
             }
         }
@@ -299,7 +300,7 @@ pub fn lines(bytes: &[u8]) {
     }
     assert!(oci::pid_file(bytes).is_none_or(|pid| (1..=MAX_PID).contains(&pid)));
     assert!(!oci::is_id(bytes) || !bytes.contains(&b'/') && bytes != b"..");
-    assert!(!text::shown(bytes).to_string().contains(char::is_control));
+    assert!(!std::str::from_utf8(text::shown(bytes)).unwrap().contains(char::is_control));
 
     // A value as machined writes it.
     let assignment = [b"# NAME=no\nNAMED=no\nNAME=\"", &*c_escaped(bytes), b"\"\nLEADER=7\n"].concat();
@@ -343,7 +344,11 @@ pub fn netlink(bytes: &[u8]) {
     let _ = answer.take(bytes, Id { sequence: word(8), port: word(12) });
     for (at, interface) in answer.interfaces.iter().enumerate() {
         assert!(answer.interfaces[..at].iter().all(|other| other.index != interface.index));
-        assert!(interface.mac.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, ':' | '.')), "{}", interface.mac);
+        assert!(
+            interface.mac.iter().all(|c| c.is_ascii_hexdigit() || matches!(c, b':' | b'.')),
+            "{}",
+            interface.mac.escape_ascii()
+        );
         assert!(!interface.name.contains(&0));
     }
 

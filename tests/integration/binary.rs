@@ -120,7 +120,7 @@ fn examples_are_command_lines() {
         assert!(examples.len() >= least, "{page}: {examples:?}");
         for words in examples {
             let parsed = cli::parse_words(words.iter().map(OsStr::new), words.len() + 1);
-            assert!(parsed.is_ok(), "{page}: {words:?}: {}", parsed.err().map_or(String::new(), |e| e.message.clone()));
+            assert!(parsed.is_ok(), "{page}: {words:?}: {}", parsed.err().unwrap().message.escape_ascii());
         }
     }
 }

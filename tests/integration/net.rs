@@ -260,7 +260,7 @@ fn seen_in(pid: u32) -> Vec<Interface> {
     let open = |path: String| NetNs::of_link(fs::File::open(path).unwrap().into()).unwrap();
     let (home, there) = (open("/proc/thread-self/ns/net".into()), open(format!("/proc/{pid}/ns/net")));
     let look = || -> Result<Vec<Interface>, Error> { netlink::interfaces() };
-    let seen = within(&there, &home, look).unwrap_or_else(|e| panic!("{}", e.message)).expect("rights");
+    let seen = within(&there, &home, look).unwrap_or_else(|e| panic!("{}", e.message.escape_ascii())).expect("rights");
     assert_eq!(fs::read_link("/proc/thread-self/ns/net").unwrap(), fs::read_link("/proc/self/ns/net").unwrap());
     seen
 }
@@ -304,9 +304,10 @@ fn interfaces_are_those_of_ip() {
         assert_eq!(std::str::from_utf8(ours.name), Ok(text("ifname")));
         assert_eq!(Some(u64::from(ours.index)), theirs["ifindex"].as_u64(), "{theirs}");
         assert_eq!(ours.state, text("operstate"), "{theirs}");
-        assert_eq!(ours.mac, text("address"), "{theirs}");
+        assert_eq!(ours.mac, text("address").as_bytes(), "{theirs}");
         assert_eq!(ours.loopback, theirs["flags"].as_array().unwrap().contains(&"LOOPBACK".into()), "{theirs}");
-        let mut addresses: Vec<String> = ours.addresses.iter().map(|address| address.to_string()).collect();
+        let mut addresses: Vec<String> =
+            ours.addresses.iter().map(|address| address.text().escape_ascii().to_string()).collect();
         let shown = |info: &Value| format!("{}/{}", info["local"].as_str().unwrap(), info["prefixlen"]);
         let mut theirs_shown: Vec<String> = theirs["addr_info"].as_array().unwrap().iter().map(shown).collect();
         addresses.sort();
