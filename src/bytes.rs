@@ -12,6 +12,16 @@ pub fn keep(bytes: impl Into<Vec<u8>>) -> Bytes {
     bytes.into().leak()
 }
 
+/// The path of `name` in a directory.
+pub fn below(directory: &[u8], name: &[u8]) -> Bytes {
+    join(&[directory, b"/", name])
+}
+
+/// One after the other.
+pub fn both(first: &[u8], second: &[u8]) -> Bytes {
+    join(&[first, second])
+}
+
 /// The parts one after the other.
 pub fn join(parts: &[&[u8]]) -> Bytes {
     parts.concat().leak()

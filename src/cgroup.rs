@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join, keep, split};
+use crate::bytes::{Bytes, below, both, keep, split};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
@@ -39,16 +39,11 @@ pub fn hierarchies(host: &Host) -> Vec<Bytes> {
         return vec![TOP];
     }
     let mut found = Vec::new();
-    let mut systemds = 0;
     for name in host.entries(TOP) {
-        let path = join(&[TOP, b"/", name]);
+        let path = below(TOP, name);
         if is_cgroup(host, path) {
-            found.push(path);
-            if matches!(name, b"systemd" | b"unified") {
-                let last = found.len() - 1;
-                found.swap(systemds, last);
-                systemds += 1;
-            }
+            let holds_all = matches!(name, b"systemd" | b"unified");
+            found.insert(if holds_all { 0 } else { found.len() }, path);
         }
     }
     found
@@ -67,7 +62,7 @@ pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]
         let mut open: Vec<(usize, Bytes)> = vec![(0, top)];
         while let Some((depth, dir)) = open.pop() {
             for name in children(host, dir) {
-                let path = join(&[dir, b"/", name]);
+                let path = below(dir, name);
                 if wanted(name) {
                     found.push(path);
                 } else if depth < MAX_DEPTH && !closed(name) {
@@ -127,7 +122,7 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
 /// The directories that `path`, from the top of a hierarchy, means in each of them.
 fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Bytes> {
     let mut found = hierarchies(host);
-    found.iter_mut().for_each(|top| *top = join(&[*top, path]));
+    found.iter_mut().for_each(|top| *top = both(top, path));
     found.retain(|dir| is_cgroup(host, dir));
     found
 }
@@ -138,7 +133,7 @@ fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Bytes> {
 /// Where /proc is of another pid namespace.
 pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
     // Who owns the directory itself can put processes of theirs there, too.
-    let owner = match owner_of(host, dirs) {
+    let owner = match first_owner(host, dirs, |dir| dir) {
         0 => owner_above(host, dirs),
         owner => owner,
     };
@@ -257,14 +252,14 @@ fn the_init(host: &Host, mut candidates: Vec<Member>, of: &[u8]) -> Result<Optio
 
 /// The refusal of a group whose processes are in several network namespaces.
 pub fn several(of: &[u8], members: &[Member]) -> Error {
-    let (mut list, mut count) = (Vec::new(), 0_u32);
-    for (at, member) in members.iter().enumerate() {
-        if members[..at].iter().all(|earlier| earlier.netns.id != member.netns.id) {
+    let (mut list, mut ids) = (Vec::new(), Vec::new());
+    for member in members {
+        if !ids.contains(&member.netns.id) {
+            ids.push(member.netns.id);
             append(&mut list, b", ", text!("{} pid {}", member.netns.id.ino, member.process.pid));
-            count += 1;
         }
     }
-    Error::new(text!("the processes of \"{}\" are in {} network namespaces: {}", of, count, list))
+    Error::new(text!("the processes of \"{}\" are in {} network namespaces: {}", of, ids.len(), list))
         .remedy(text!("say --pid {}", members[0].process.pid))
 }
 
@@ -339,13 +334,11 @@ fn pids(host: &Host, dirs: &[Bytes]) -> Vec<u32> {
     let mut found = Vec::new();
     let mut open: Vec<Bytes> = dirs.to_vec();
     while let Some(dir) = open.pop() {
-        list(host, join(&[dir, b"/cgroup.procs"]), &mut found);
+        list(host, both(dir, b"/cgroup.procs"), &mut found);
         for name in children(host, dir) {
-            open.push(join(&[dir, b"/", name]));
+            open.push(below(dir, name));
         }
     }
-    found.sort_unstable();
-    found.dedup();
     found
 }
 
@@ -353,7 +346,13 @@ fn list(host: &Host, path: &[u8], found: &mut Vec<u32>) {
     const MOST: usize = 64 << 20;
     let read = host.locate(path, Links::Keep).and_then(|fd| reopen(&fd, OFlags::RDONLY));
     match read.and_then(|fd| crate::content::read_all(fd, 4095, MOST)) {
-        Ok(text) => found.extend(text.unwrap_or_default().split(|b| *b == b'\n').filter_map(parse_pid)),
+        Ok(text) => {
+            for pid in split(&text.unwrap_or_default(), b'\n').filter_map(parse_pid) {
+                if let Err(place) = found.binary_search(&pid) {
+                    found.insert(place, pid);
+                }
+            }
+        }
         // A threaded group's processes are listed in the group above; a removed one's nowhere.
         Err(Errno::OPNOTSUPP | Errno::NODEV) => {}
         Err(e) => host.excuse(path, e),
@@ -363,13 +362,13 @@ fn list(host: &Host, path: &[u8], found: &mut Vec<u32>) {
 /// Whoever could create one of `dirs`: the first owner other than root of a directory above. Nobody, u32::MAX, where that has gone or
 /// may not be looked at.
 pub fn owner_above(host: &Host, dirs: &[Bytes]) -> u32 {
-    let above = |dir: &Bytes| &dir[..dir.iter().rposition(|b| *b == b'/').unwrap_or(0).max(1)];
-    owner_of(host, &dirs.iter().map(above).collect::<Vec<_>>())
+    first_owner(host, dirs, |dir| &dir[..dir.iter().rposition(|b| *b == b'/').unwrap_or(0).max(1)])
 }
 
-/// The first owner other than root of a directory.
-fn owner_of(host: &Host, dirs: &[Bytes]) -> u32 {
+/// The first owner other than root of what `of` makes of a directory.
+fn first_owner(host: &Host, dirs: &[Bytes], of: fn(Bytes) -> Bytes) -> u32 {
     for dir in dirs {
+        let dir = of(dir);
         let stat = host.unless(dir, host.locate(dir, Links::Follow).and_then(fstat));
         let owner = stat.map_or(u32::MAX, |stat| stat.st_uid);
         if owner != 0 {

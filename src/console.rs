@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, both};
 use crate::error::{Error, Result};
 use crate::sys::exit;
 use crate::text::{Part, text};
@@ -47,7 +47,7 @@ pub fn report(error: &Error) {
     let text = text!("netns-enter: {}\n", error.message);
     say(match error.remedy {
         None => text,
-        Some(remedy) => join(&[text, text!("netns-enter: {}\n", remedy)]),
+        Some(remedy) => both(text, text!("netns-enter: {}\n", remedy)),
     });
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::{NetNs, NsId};
 use crate::process::{Process, diagnose, is_dead, is_gone};
-use crate::text::{append, number, shown, text};
+use crate::text::{append, number, text};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -52,7 +52,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub enum Outcome {
     /// The one that is meant, where several all share one namespace.
-    Running(Running),
+    Running(Box<Running>),
     /// It is known and does not run: the finished message.
     Stopped(Error),
     /// No engine knows the word.
@@ -92,11 +92,8 @@ pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
         }
     }
     let known = wanted.of_engine(all(host, Some(needle(wanted.text))));
-    let exact = |c: &Container| c.id == wanted.text || is_named(c, wanted.text);
-    let prefixed = |c: &Container| wanted.text.len() >= MIN_PREFIX && c.id.starts_with(wanted.text);
-    for matches in [&exact as &dyn Fn(&Container) -> bool, &prefixed] {
-        let mut hits = known.clone();
-        hits.retain(|c| matches(c));
+    for means in [is_called, has_prefix] {
+        let hits: Hits = known.iter().copied().filter(|container| means(container, wanted.text)).collect();
         if !hits.is_empty() {
             return decide(host, word, hits);
         }
@@ -147,12 +144,17 @@ fn needle(text: &[u8]) -> &[u8] {
     split(text, b'/').max_by_key(|part| part.len()).unwrap_or(text)
 }
 
-/// Whether `text` is the container's name, or for Kubernetes `NAMESPACE/POD` or `POD` of it.
-fn is_named(container: &Container, text: &[u8]) -> bool {
+/// Whether `text` is the container's ID or name, or for Kubernetes `NAMESPACE/POD` or `POD` of it.
+fn is_called(container: &Container, text: &[u8]) -> bool {
     let pod = pod_or_name(container);
     let slash = pod.iter().position(|b| *b == b'/');
     let is_pod = || pod == text || slash.is_some_and(|at| &pod[at + 1..] == text);
-    container.name == text || (container.engine == "k8s" && is_pod())
+    container.id == text || container.name == text || (container.engine == "k8s" && is_pod())
+}
+
+/// Whether `text` is the beginning of the container's ID.
+fn has_prefix(container: &Container, text: &[u8]) -> bool {
+    text.len() >= MIN_PREFIX && container.id.starts_with(text)
 }
 
 fn is_full_id(text: &[u8]) -> bool {
@@ -201,12 +203,13 @@ fn decide(host: &Host, word: &[u8], mut hits: Hits) -> Result<Outcome> {
     if hits.iter().any(|hit| !is_foreign(hit.owner)) {
         hits.retain(|hit| !is_foreign(hit.owner));
     }
-    let mut running: Vec<Running> = Vec::new();
+    let mut running: Found = Vec::new();
     let mut stopped: Vec<(&Container, Bytes)> = Vec::new();
     for hit in hits {
-        match check_thoroughly(host, hit)? {
-            Verdict::Running(found) => running.extend(found),
-            Verdict::Stopped(reason) => stopped.push((hit, reason)),
+        let before = running.len();
+        let reason = check_thoroughly(host, hit, &mut running)?;
+        if running.len() == before {
+            stopped.push((hit, reason));
         }
     }
     // The old attempts of a pod's container, or of anything else of one engine, give way to the one that runs.
@@ -234,7 +237,7 @@ fn decide(host: &Host, word: &[u8], mut hits: Hits) -> Result<Outcome> {
     Ok(said(host, found))
 }
 
-fn said(host: &Host, running: Running) -> Outcome {
+fn said(host: &Host, running: Box<Running>) -> Outcome {
     if running.said_by.is_some() {
         note_owner(host, running.said_by, label(running.container));
     }
@@ -250,17 +253,18 @@ pub fn pod_or_name(container: &Container) -> Bytes {
     }
 }
 
-fn ambiguous(word: &[u8], running: &[Running], stopped: &[(&Container, Bytes)]) -> Error {
-    let alive = running.iter().map(|r| (r.container, text!("pid {}", r.process.pid)));
-    let candidates: Vec<_> = alive.chain(stopped.iter().map(|(c, _)| (*c, &b"not running"[..]))).collect();
-    let (mut list, mut remedy, mut is_distinct) = (Vec::new(), Vec::new(), true);
-    for (at, (container, state)) in candidates.iter().enumerate() {
+fn ambiguous(word: &[u8], running: &[Box<Running>], stopped: &[(&Container, Bytes)]) -> Error {
+    let (mut list, mut remedy, mut names, mut is_distinct) = (Vec::new(), Vec::new(), Vec::new(), true);
+    let mut add = |container: &Container, state| {
         let name = spelled(container);
-        is_distinct &= candidates[..at].iter().all(|(other, _)| spelled(other) != name);
+        is_distinct &= !names.contains(&name);
+        names.push(name);
         append(&mut remedy, b" or ", name);
-        let short = shown(&container.id[..container.id.len().min(12)]);
+        let short = &container.id[..container.id.len().min(12)];
         append(&mut list, b", ", text!("{} {} {}", name, short, state));
-    }
+    };
+    running.iter().for_each(|running| add(running.container, text!("pid {}", running.process.pid)));
+    stopped.iter().for_each(|(container, _)| add(container, b"not running"));
     let remedy = match running.first() {
         Some(first) if !is_distinct => text!("say more of the ID, or --pid {}", first.process.pid),
         _ => text!("say {}", remedy),
@@ -278,88 +282,90 @@ pub fn label(container: &Container) -> Bytes {
     text!("container \"{}\" ({})", container.name, container.engine)
 }
 
-/// Whether a container runs.
-#[derive(Debug)]
-pub enum Verdict {
-    /// It does; more than one where two records under one ID are both alive.
-    Running(Vec<Running>),
-    /// It does not; what is known of the reason, to follow "is not running".
-    Stopped(Bytes),
-}
+/// Those of a container's processes, or of several containers', that have been proven.
+type Found = Vec<Box<Running>>;
 
-/// Checks a container's records against the kernel.
+/// Checks a container's records against the kernel and adds what they prove, more than one where two records under one ID are both
+/// alive. Where that is nothing, returns what is known of the reason, to follow "is not running".
 ///
 /// # Errors
 /// Where a living process cannot be proven to be the container's, or the record is another user's word.
-pub fn check(host: &Host, container: &'static Container) -> Result<Verdict> {
+fn check(host: &Host, container: &'static Container, found: &mut Found) -> Result<Bytes> {
     let label = label(container);
+    let before = found.len();
+    let mut reason: Bytes = b"";
     let mut alive: Vec<Member> = Vec::new();
-    let mut known: Bytes = b"";
     if let Evidence::Cgroup(dir) = container.evidence {
         alive.extend(cgroup::init_of(host, dir)?);
     }
     for init in records(host, container) {
-        let start = init.start.map_or(&b"not recorded"[..], number);
-        host.console.tell(text!(
-            "{}: ID {}, pid {}, start time {}, by \"{}\"",
-            label,
-            container.id,
-            init.pid,
-            start,
-            init.file
-        ));
-        match prove(host, init, label, container.id)? {
-            Proof::Alive(member) => alive.push(member),
-            Proof::Gone(reason) if known.is_empty() => known = reason,
-            Proof::Gone(_) => {}
-        }
+        let (id, start) = (container.id, init.start.map_or(&b"not recorded"[..], number));
+        host.console.tell(text!("{}: ID {}, pid {}, start time {}, by \"{}\"", label, id, init.pid, start, init.file));
+        alive.extend(prove(host, init, label, id, &mut reason)?);
     }
-    let mut running: Vec<Running> = Vec::new();
     for member in alive {
-        let running_already = running.iter().any(|r| r.process.pid == member.process.pid);
+        let pid = member.process.pid;
         let new = accept(member, container)?;
-        if !running_already {
-            running.push(new);
+        if found[before..].iter().all(|known| known.process.pid != pid) {
+            found.push(new);
         }
     }
-    Ok(if running.is_empty() { Verdict::Stopped(known) } else { Verdict::Running(running) })
+    Ok(reason)
+}
+
+/// As [`check`], and where no runtime has a record of the ID, by the cgroup paths of all processes.
+fn check_thoroughly(host: &Host, container: &'static Container, found: &mut Found) -> Result<Bytes> {
+    let before = found.len();
+    let reason = check(host, container, found)?;
+    if is_unrecorded(container, &found[before..], reason)
+        && let Some(member) = cgroup::init_by_id(host, container.id, cgroup::Nested::Ignored)?
+    {
+        found.push(accept(member, container)?);
+    }
+    Ok(reason)
+}
+
+/// Whether nothing is known of it but its ID.
+fn is_unrecorded(container: &Container, found: &[Box<Running>], reason: Bytes) -> bool {
+    found.is_empty() && reason.is_empty() && is_full_id(container.id)
 }
 
 /// Every container that runs, each once. What is wrong with one is a note and does not hide the others.
 pub fn running(host: &Host) -> Vec<Seen> {
-    let mut found: Vec<Seen> = Vec::new();
-    let mut unrecorded: Hits = Vec::new();
-    for container in all(host, None) {
-        let verdict = check(host, container);
-        if is_unrecorded(container, &verdict) {
-            unrecorded.push(container);
-        } else {
-            add(host, container, verdict, &mut found);
-        }
-    }
+    let mut seen: Vec<Seen> = Vec::new();
+    let mut unrecorded = all(host, None);
+    unrecorded.retain(|container| see(host, container, check, &mut seen));
     // Most of those have been stopped, and one look at all processes tells.
     let ids = if unrecorded.is_empty() { Vec::new() } else { cgroup::ids(host) };
-    for container in unrecorded.iter().filter(|container| ids.contains(&container.id)) {
-        add(host, container, check_thoroughly(host, container), &mut found);
+    for container in unrecorded {
+        if ids.contains(&container.id) {
+            see(host, container, check_thoroughly, &mut seen);
+        }
     }
-    found
+    seen
 }
 
-fn add(host: &Host, container: &'static Container, verdict: Result<Verdict>, found: &mut Vec<Seen>) {
-    match verdict {
-        Ok(Verdict::Stopped(_)) => {}
-        Ok(Verdict::Running(running)) => {
-            for Running { process, netns, .. } in running {
-                if let Some(stat) = cgroup::unless_gone(host, &process, process.stat()) {
-                    found.push(Seen { container, pid: process.pid, start: stat.start, netns: netns.id });
+/// One of the two ways to check.
+type Check = fn(&Host, &'static Container, &mut Found) -> Result<Bytes>;
+
+/// Adds what a check finds; tells whether nothing is known of the container but its ID.
+fn see(host: &Host, container: &'static Container, check: Check, seen: &mut Vec<Seen>) -> bool {
+    let mut found = Vec::new();
+    match check(host, container, &mut found) {
+        Ok(reason) => {
+            for running in &found {
+                if let Some(stat) = cgroup::unless_gone(host, &running.process, running.process.stat()) {
+                    seen.push(Seen { container, pid: running.process.pid, start: stat.start, netns: running.netns.id });
                 }
             }
+            return is_unrecorded(container, &found, reason);
         }
         Err(error) => match error.errno {
-            Some(errno) => host.excuse(&[container.engine.as_bytes(), b":", container.name].concat(), errno),
+            Some(errno) => host.excuse(spelled(container), errno),
             None => host.console.note(error.message),
         },
     }
+    false
 }
 
 impl Seen {
@@ -377,21 +383,6 @@ impl Seen {
             None
         })
     }
-}
-
-/// As [`check`], and where no runtime has a record of the ID, by the cgroup paths of all processes.
-fn check_thoroughly(host: &Host, container: &'static Container) -> Result<Verdict> {
-    let verdict = check(host, container);
-    if !is_unrecorded(container, &verdict) {
-        return verdict;
-    }
-    let Some(member) = cgroup::init_by_id(host, container.id, cgroup::Nested::Ignored)? else { return verdict };
-    Ok(Verdict::Running(vec![accept(member, container)?]))
-}
-
-/// Whether nothing is known of it but its ID.
-fn is_unrecorded(container: &Container, verdict: &Result<Verdict>) -> bool {
-    matches!(verdict, Ok(Verdict::Stopped(reason)) if reason.is_empty()) && is_full_id(container.id)
 }
 
 fn records(host: &Host, container: &Container) -> Vec<&'static Init> {
@@ -412,63 +403,50 @@ fn records(host: &Host, container: &Container) -> Vec<&'static Init> {
     found
 }
 
-/// What the kernel says to a record.
-pub enum Proof {
-    /// The recorded process, held, with its namespace and who could have recorded it.
-    Alive(Member),
-    /// It is no more; what follows "is not running".
-    Gone(Bytes),
-}
-
-/// Holds the recorded process and compares what was recorded with what it is. `label` is for messages; `id` is the ID its cgroup has,
-/// empty where none is known.
+/// Holds the recorded process and compares what was recorded with what it is; None where it is no more, with what is known of the
+/// reason. `label` is for messages; `id` is the ID its cgroup has, empty where none is known.
 ///
 /// # Errors
 /// Where it is alive but nothing recorded proves that it is the one.
-pub fn prove(host: &Host, init: &Init, label: &[u8], id: &[u8]) -> Result<Proof> {
-    let seen = Process::hold(host, init.pid).and_then(|process| {
-        let Some(process) = process else { return Err(Errno::SRCH) };
-        Ok((process.stat()?, process))
+pub fn prove(host: &Host, init: &Init, label: &[u8], id: &[u8], reason: &mut Bytes) -> Result<Option<Member>> {
+    let held = Process::hold(host, init.pid).and_then(|process| {
+        let process = process.ok_or(Errno::SRCH)?;
+        let stat = process.stat()?;
+        if let Some(start) = init.start.filter(|start| *start != stat.start) {
+            let shifted = if host.in_time_namespace() { "; we are in a time namespace, which shifts it" } else { "" };
+            let (pid, found) = (init.pid, stat.start);
+            *reason = text!(": its pid {} was reused (recorded start {}, found {}{})", pid, start, found, shifted);
+            return Err(Errno::SRCH);
+        }
+        if is_dead(stat.state) {
+            return Err(Errno::SRCH);
+        }
+        Ok(Member { netns: process.netns()?, process, owner: init.owner })
     });
-    let gone = |e| match is_gone(e) {
-        true => Ok(Proof::Gone(b"")),
-        false => Err(diagnose(host, init.pid, e)),
-    };
-    let (stat, process) = match seen {
-        Ok(seen) => seen,
-        Err(e) => return gone(e),
-    };
-    if let Some(start) = init.start.filter(|start| *start != stat.start) {
-        let shifted = if host.in_time_namespace() { "; we are in a time namespace, which shifts it" } else { "" };
-        return Ok(Proof::Gone(text!(
-            ": its pid {} was reused (recorded start {}, found {}{})",
-            init.pid,
-            start,
-            stat.start,
-            shifted
-        )));
+    match held {
+        Ok(member) if is_proven(&member, init, id) => Ok(Some(member)),
+        Ok(_) => {
+            let (pid, file) = (init.pid, init.file);
+            Err(Error::new(text!(
+                "{}: nothing proves that process {} is still the one recorded in \"{}\"",
+                label,
+                pid,
+                file
+            ))
+            .remedy(text!("if it is: --pid {}", pid)))
+        }
+        Err(e) if is_gone(e) => Ok(None),
+        Err(e) => Err(diagnose(host, init.pid, e)),
     }
-    if is_dead(stat.state) {
-        return gone(Errno::SRCH);
-    }
-    let netns = match process.netns() {
-        Ok(netns) => netns,
-        Err(e) => return gone(e),
-    };
+}
+
+/// By its start time, which was compared, its namespace or its cgroup.
+fn is_proven(member: &Member, init: &Init, id: &[u8]) -> bool {
     let ids = [id, init.sandbox.map_or(b"", |sandbox| sandbox.id)];
     let is_its = |path: &Bytes| ids.iter().any(|id| cgroup::names_id(path, id));
-    let by_cgroup = || process.cgroups().is_ok_and(|paths| paths.iter().any(is_its));
-    let proven = init.start.is_some() || init.inode == Some(netns.id.ino) || by_cgroup();
-    if !proven {
-        return Err(Error::new(text!(
-            "{}: nothing proves that process {} is still the one recorded in \"{}\"",
-            label,
-            init.pid,
-            init.file
-        ))
-        .remedy(text!("if it is: --pid {}", init.pid)));
-    }
-    Ok(Proof::Alive(Member { process, netns, owner: init.owner }))
+    init.start.is_some()
+        || init.inode == Some(member.netns.id.ino)
+        || member.process.cgroups().is_ok_and(|paths| paths.iter().any(is_its))
 }
 
 /// Accepts another user's word only about a namespace of that user's own, and says so.
@@ -481,10 +459,10 @@ pub fn trust(host: &Host, member: &Member, label: &[u8]) -> Result<()> {
 }
 
 /// The container that a proven process is of. Who could have written either the record or the name is whose word it is.
-fn accept(member: Member, container: &'static Container) -> Result<Running> {
+fn accept(member: Member, container: &'static Container) -> Result<Box<Running>> {
     let owner = if member.owner == 0 { container.owner } else { member.owner };
-    let said_by = if is_foreign(owner) { sayer(owner, &member.netns, label(container))? } else { None };
-    Ok(Running { container, process: member.process, netns: member.netns, said_by })
+    let said_by = sayer(owner, &member.netns, label(container))?;
+    Ok(Box::new(Running { container, process: member.process, netns: member.netns, said_by }))
 }
 
 /// The other user who is to be named.
@@ -539,12 +517,12 @@ mod tests {
     fn pods_have_short_names() {
         let c = container("k8s", "shop/cart/app");
         for name in ["shop/cart/app", "shop/cart", "cart"] {
-            assert!(is_named(&c, name.as_bytes()), "{name}");
+            assert!(is_called(&c, name.as_bytes()), "{name}");
         }
         for name in ["app", "shop", "cart/app", "shop/car"] {
-            assert!(!is_named(&c, name.as_bytes()), "{name}");
+            assert!(!is_called(&c, name.as_bytes()), "{name}");
         }
-        assert!(!is_named(&container("runc", "a/b"), b"b"));
+        assert!(!is_called(&container("runc", "a/b"), b"b"));
         assert_eq!(pod_or_name(&c), b"shop/cart");
         assert_eq!(pod_or_name(&container("k8s", "shop/cart")), b"shop/cart");
         assert_eq!(pod_or_name(&container("runc", "a/b/c")), b"a/b/c");

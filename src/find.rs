@@ -26,7 +26,7 @@ const MOST_LISTED: usize = 10;
 ///
 /// # Errors
 /// Where none has it, or several.
-pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
+pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Box<Found>> {
     let home = NetNs::own()?;
     let mut first: Option<Held> = None;
     let all = namespaces::all(host);
@@ -53,14 +53,14 @@ pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Found> {
     if let Some(unread) = unread {
         host.console.note(text!("not all of the host could be searched for {}: {}", ip::text(ip), unread));
     }
-    Ok(Found { netns, label: text!("the holder of {}", ip::text(ip)), process, pin: None })
+    Ok(Found::new(netns, text!("the holder of {}", ip::text(ip)), process))
 }
 
 /// The namespace at the other end of a veth or netkit interface of our own namespace.
 ///
 /// # Errors
 /// Where there is no such interface, it has no other end, or nothing that may be looked at holds the namespace of that.
-pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
+pub fn by_veth(host: &Host, word: &[u8]) -> Result<Box<Found>> {
     let home = NetNs::own()?;
     let Some(interface) = find_interface(word)? else {
         return Err(Error::new(text!("no interface \"{}\" in this network namespace", word))
@@ -71,7 +71,7 @@ pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
             .remedy(b"only veth and netkit interfaces have one, and kernels before 4.1 do not tell it"));
     };
     let label = text!("the other end of \"{}\"", interface.name);
-    let Some(nsid) = peer.nsid else { return Ok(Found { netns: home, label, process: None, pin: None }) };
+    let Some(nsid) = peer.nsid else { return Ok(Found::new(home, label, None)) };
     for namespace in namespaces::all(host) {
         let Some((netns, process)) = namespace.hold(host) else { continue };
         if nsid_of(netns.as_fd())? != Some(nsid) {
@@ -82,7 +82,7 @@ pub fn by_veth(host: &Host, word: &[u8]) -> Result<Found> {
         if again.is_none_or(|again| (again.index, again.peer) != (interface.index, interface.peer)) {
             return Err(Error::new(text!("{} has moved while it was looked for", label)).remedy(b"try again"));
         }
-        return Ok(Found { netns, label, process, pin: None });
+        return Ok(Found::new(netns, label, process));
     }
     let unread = host.but_unread();
     Err(Error::new(text!("{} is in a network namespace that no process, thread or mount holds{}", label, unread)))

@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, both, keep};
 use crate::console::{Console, give_up};
 use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
@@ -59,7 +59,7 @@ impl Host {
         let root =
             open_at(CWD, dir.as_encoded_bytes(), flags).map_err(|e| Error::cannot(text!("open \"{}\"", dir), e))?;
         let no_proc = |cause: &str| {
-            let proc = join(&[dir.as_encoded_bytes(), b"/proc"]);
+            let proc = both(dir.as_encoded_bytes(), b"/proc");
             Error::new(text!("\"{}\" is not a mounted procfs: {}", proc, cause))
                 .remedy(b"mount the host's / recursively: its /proc is needed")
         };
@@ -110,7 +110,7 @@ impl Host {
     pub fn open_proc(&self, path: &[u8], flags: OFlags) -> std::result::Result<OwnedFd, Errno> {
         match &self.proc {
             Some(proc) => open_at(proc.as_fd(), path, flags),
-            None => open_at(CWD, join(&[b"/proc/", path]), flags),
+            None => open_at(CWD, both(b"/proc/", path), flags),
         }
     }
 
@@ -121,7 +121,7 @@ impl Host {
     pub fn stat_proc(&self, path: &str) -> std::result::Result<NsId, Errno> {
         match &self.proc {
             Some(proc) => id_at(proc.as_fd(), path.as_bytes()),
-            None => id_at(CWD, join(&[b"/proc/", path.as_bytes()])),
+            None => id_at(CWD, both(b"/proc/", path.as_bytes())),
         }
     }
 

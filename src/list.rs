@@ -7,7 +7,7 @@ mod look;
 mod rootless;
 mod table;
 
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, both, join, keep};
 use crate::cgroup::{unit_in, unless_gone};
 use crate::console;
 use crate::container::{self, Seen};
@@ -128,7 +128,7 @@ impl Row {
 
     /// Its names in /run/netns but those that engines give; where no process is left, every path at which it is mounted.
     pub fn pins(&self, host: &Host) -> Vec<Bytes> {
-        let directory = join(&[pinned::directory(host), b"/"]);
+        let directory = both(pinned::directory(host), b"/");
         let is_left = self.namespace.pid.is_none() && self.namespace.thread.is_none();
         let mut pins = Vec::new();
         for path in &self.namespace.mounts {

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, both, join};
 use crate::console;
 use crate::container::{self, Seen, pod_or_name};
 use crate::error::{Error, FAILED, Result};
@@ -26,7 +26,7 @@ pub fn pin_all(host: &Host) -> Result<u8> {
         };
         let name = name_for(seen);
         match pin(host, pins, seen, name) {
-            Ok(true) => console::print(join(&[name, b"\n"]))?,
+            Ok(true) => console::print(both(name, b"\n"))?,
             Ok(false) => {}
             Err(error) => {
                 host.console.note(error.message);

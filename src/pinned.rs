@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, join, line_after};
+use crate::bytes::{Bytes, below, decimal, line_after};
 use crate::console::give_up;
 use crate::content::read_all;
 use crate::error::{Error, Result};
@@ -39,7 +39,7 @@ pub fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     if name.contains(&b'/') || name == b"." || name == b".." {
         return Ok(None);
     }
-    let path = join(&[directory(host), b"/", name]);
+    let path = below(directory(host), name);
     let Some(located) = host.unless(path, host.locate(path, Links::Keep)) else { return Ok(None) };
     match file_type(&located) {
         Ok(FileType::Symlink) => follow(host, &located, path).map(Some),

@@ -54,7 +54,7 @@ fn act(argv: Argv, args: &Args) -> Result<u8> {
     };
     match args.action {
         Action::Unpin => unpin(&host, &args.unpin)?,
-        Action::List => list::list(&host, found.as_ref(), args.json)?,
+        Action::List => list::list(&host, found.as_deref(), args.json)?,
         Action::PinAll => return pin_all::pin_all(&host),
         Action::All => return all::all(&host, &|found| become_command_in(&host, argv, args, found)),
         _ => enter(&host, argv, args, found.as_ref().ok_or_else(|| Error::new(b"no target"))?)?,

@@ -5,7 +5,7 @@
 use crate::bytes::{Bytes, keep};
 use crate::cgroup::{self, Member};
 use crate::cli::Target;
-use crate::container::{self, Outcome, Proof};
+use crate::container::{self, Outcome, Running};
 use crate::engine::{Init, oci};
 use crate::error::{Error, Result};
 use crate::find;
@@ -33,11 +33,18 @@ pub struct Found {
     pub pin: Option<Bytes>,
 }
 
+impl Found {
+    /// What was found, but not as a pin.
+    pub fn new(netns: NetNs, label: Bytes, process: Option<Process>) -> Box<Found> {
+        Box::new(Found { netns, label, process, pin: None })
+    }
+}
+
 /// Finds the one namespace that `target` means on `host`.
 ///
 /// # Errors
 /// Where there is none, more than one, or any doubt.
-pub fn resolve(host: &Host, target: &Target) -> Result<Found> {
+pub fn resolve(host: &Host, target: &Target) -> Result<Box<Found>> {
     let found = match target {
         Target::Pid(pid) => by_pid(host, *pid),
         Target::Name(name) => by_name(host, name.as_bytes()),
@@ -56,48 +63,47 @@ pub fn resolve(host: &Host, target: &Target) -> Result<Found> {
 }
 
 /// The one path without an expectation: the user vouches for the pid.
-fn by_pid(host: &Host, pid: u32) -> Result<Found> {
+fn by_pid(host: &Host, pid: u32) -> Result<Box<Found>> {
     let netns = host
         .open_proc(text!("{}/ns/net", pid), OFlags::RDONLY)
         .and_then(NetNs::of_link)
         .map_err(|e| diagnose(host, pid, e))?;
-    Ok(Found { netns, label: text!("process {}", pid), process: None, pin: None })
+    Ok(Found::new(netns, text!("process {}", pid), None))
 }
 
 /// A bare word: both a container and a pin are fine where they are one namespace.
-fn by_name(host: &Host, name: &[u8]) -> Result<Found> {
+fn by_name(host: &Host, name: &[u8]) -> Result<Box<Found>> {
     let pin = pinned::open(host, name);
-    match (container::find(host, name)?, pin) {
-        (Outcome::Running(running), Ok(Some(pin))) if pin.id != running.netns.id => Err(Error::new(text!(
-            "\"{}\" is ambiguous: {} is in {}, pin \"{}\" in {}",
-            name,
-            container::label(running.container),
-            running.netns.id.ino,
-            name,
-            pin.id.ino
-        ))
-        .remedy(text!("say -c {} or -n {}", name, name))),
-        (_, Err(error)) if error.errno.is_some() => Err(error),
-        (Outcome::Running(running), Err(error)) => {
-            // What the old recipe leaves behind must not hide the container.
+    let outcome = container::find(host, name)?;
+    let pin = match pin {
+        // What the old recipe leaves behind must not hide the container.
+        Err(error) if error.errno.is_none() && matches!(outcome, Outcome::Running(_)) => {
             host.console.note(error.message);
-            Ok(of_running(running))
+            None
         }
-        (Outcome::Running(running), Ok(_)) => Ok(of_running(running)),
-        (Outcome::Stopped(error), Ok(Some(netns))) => {
-            host.console.note(text!("{}: this is its pin", error.message));
+        pin => pin?,
+    };
+    match (outcome, pin) {
+        (Outcome::Running(running), Some(pin)) if pin.id != running.netns.id => {
+            let (label, there, here) = (container::label(running.container), running.netns.id.ino, pin.id.ino);
+            let message = text!("\"{}\" is ambiguous: {} is in {}, pin \"{}\" in {}", name, label, there, name, here);
+            Err(Error::new(message).remedy(text!("say -c {} or -n {}", name, name)))
+        }
+        (Outcome::Running(running), _) => Ok(of_running(running)),
+        (outcome, Some(netns)) => {
+            if let Outcome::Stopped(error) = outcome {
+                host.console.note(text!("{}: this is its pin", error.message));
+            }
             Ok(of_pin(netns, name))
         }
-        (_, Ok(Some(netns))) => Ok(of_pin(netns, name)),
-        (_, Err(error)) => Err(error),
-        (Outcome::Stopped(error), Ok(None)) => Err(error),
-        (Outcome::Unknown, Ok(None)) => {
+        (Outcome::Stopped(error), None) => Err(error),
+        (Outcome::Unknown, None) => {
             Err(unknown(host, "container or pin", name, &container::all(host, None), &pinned::names(host)))
         }
     }
 }
 
-fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
+fn by_container(host: &Host, name: &[u8]) -> Result<Box<Found>> {
     match container::find(host, name)? {
         Outcome::Running(running) => Ok(of_running(running)),
         Outcome::Stopped(error) => Err(error),
@@ -105,38 +111,40 @@ fn by_container(host: &Host, name: &[u8]) -> Result<Found> {
     }
 }
 
-fn of_running(running: container::Running) -> Found {
-    let label = container::label(running.container);
-    Found { netns: running.netns, label, process: Some(running.process), pin: None }
+fn of_running(running: Box<Running>) -> Box<Found> {
+    Found::new(running.netns, container::label(running.container), Some(running.process))
 }
 
-fn by_pin(host: &Host, name: &[u8]) -> Result<Found> {
+fn by_pin(host: &Host, name: &[u8]) -> Result<Box<Found>> {
     match pinned::open(host, name)? {
         Some(netns) => Ok(of_pin(netns, name)),
         None => Err(unknown(host, "pin", name, &[], &pinned::names(host))),
     }
 }
 
-fn of_pin(netns: NetNs, name: &[u8]) -> Found {
-    Found { netns, label: text!("pin \"{}\"", name), process: None, pin: Some(keep(name)) }
+fn of_pin(netns: NetNs, name: &[u8]) -> Box<Found> {
+    let mut found = Found::new(netns, text!("pin \"{}\"", name), None);
+    found.pin = Some(keep(name));
+    found
 }
 
-fn by_file(host: &Host, path: &[u8]) -> Result<Found> {
+fn by_file(host: &Host, path: &[u8]) -> Result<Box<Found>> {
     let located = host.locate(path, Links::Follow).map_err(|e| Error::cannot(text!("open \"{}\"", path), e))?;
-    Ok(Found { netns: NetNs::of_file(&located, path)?, label: quoted(path), process: None, pin: None })
+    Ok(Found::new(NetNs::of_file(&located, path)?, quoted(path), None))
 }
 
-fn by_state(host: &Host, path: &[u8]) -> Result<Found> {
+fn by_state(host: &Host, path: &[u8]) -> Result<Box<Found>> {
     let (record, owner) = oci::read_named(host, path)?;
     let label = text!("container of \"{}\"", path);
     let init = Init { start: record.start, ..Init::bare(record.pid, owner, keep(path)) };
-    match container::prove(host, &init, label, record.id.unwrap_or_default())? {
-        Proof::Alive(member) => of_member(host, member, label),
-        Proof::Gone(reason) => Err(Error::new(text!("{} is not running{}", label, reason))),
+    let mut reason: Bytes = b"";
+    match container::prove(host, &init, label, record.id.unwrap_or_default(), &mut reason)? {
+        Some(member) => of_member(host, member, label),
+        None => Err(Error::new(text!("{} is not running{}", label, reason))),
     }
 }
 
-fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
+fn by_cgroup(host: &Host, text: &[u8]) -> Result<Box<Found>> {
     let dirs = cgroup::directories(host, text)?;
     let label = text!("cgroup \"{}\"", text);
     let mut members = cgroup::members(host, &dirs)?;
@@ -149,16 +157,16 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Found> {
     }
 }
 
-fn of_member(host: &Host, member: Member, label: Bytes) -> Result<Found> {
+fn of_member(host: &Host, member: Member, label: Bytes) -> Result<Box<Found>> {
     container::trust(host, &member, label)?;
-    Ok(Found { netns: member.netns, label, process: Some(member.process), pin: None })
+    Ok(Found::new(member.netns, label, Some(member.process)))
 }
 
 /// The namespace with this inode, held by a process, a thread or a mount.
-fn by_inode(host: &Host, inode: u64) -> Result<Found> {
+fn by_inode(host: &Host, inode: u64) -> Result<Box<Found>> {
     let label = text!("network namespace {}", inode);
     if let Some((netns, process)) = namespaces::by_inode(host, inode) {
-        return Ok(Found { netns, label, process, pin: None });
+        return Ok(Found::new(netns, label, process));
     }
     Err(Error::new(text!("no {}{}", label, host.but_unread()))
         .remedy(b"lsns -t net and readlink /proc/PID/ns/net show inodes"))
