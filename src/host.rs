@@ -13,7 +13,7 @@ use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
 use crate::netns::{NsId, id_at};
 use crate::root::{Links, Root, file_type, name_of, open_at, open_directory, read_link, reopen, type_name};
-use crate::text::{quoted, text};
+use crate::text::{number, quoted, text};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs};
 use rustix::io::Errno;
@@ -131,7 +131,7 @@ impl Host {
             Some(proc) => read_link(proc.as_fd(), c"self"),
             None => read_link(CWD, c"/proc/self"),
         };
-        own.is_ok_and(|own| own == std::process::id().to_string().as_bytes())
+        own.is_ok_and(|own| own == number(std::process::id().into()))
     }
 
     /// Whether our clocks, and so the start times we read, are shifted: time_namespaces(7).

@@ -14,7 +14,7 @@ use crate::mounts;
 use crate::netns::{NetNs, NsId, id_at};
 use crate::process::{Process, is_gone, parse_pid};
 use crate::root::{Links, c_string, open_at};
-use crate::text::text;
+use crate::text::{MOST_DIGITS, digits, text};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, OFlags, fstat, statat};
 use rustix::io::Errno;
@@ -241,7 +241,7 @@ impl Walk<'_> {
 
     fn path(&mut self, pid: u32, rest: &[u8]) -> &[u8] {
         self.path.clear();
-        self.path.extend_from_slice(pid.to_string().as_bytes());
+        self.path.extend_from_slice(digits(pid.into(), &mut [0; MOST_DIGITS]));
         self.path.push(b'/');
         self.path.extend_from_slice(rest);
         &self.path

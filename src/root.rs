@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, keep, split};
+use crate::text::{MOST_DIGITS, digits};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
 use rustix::io::{Errno, retry_on_intr};
@@ -113,7 +114,7 @@ pub fn fd_path(fd: impl AsFd) -> &'static CStr {
 
 /// `DIR/N` of an open file, where DIR, in /proc/self, ends with a slash.
 pub fn own_path(dir: &[u8], fd: BorrowedFd<'_>) -> &'static CStr {
-    c_string(&[dir, fd.as_raw_fd().to_string().as_bytes()])
+    c_string(&[dir, digits(fd.as_raw_fd() as u64, &mut [0; MOST_DIGITS])])
 }
 
 /// The parts one after the other, for the kernel. A path with a NUL, which no file has, is an empty one.

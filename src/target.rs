@@ -89,7 +89,7 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Box<Found>> {
             let message = text!("\"{}\" is ambiguous: {} is in {}, pin \"{}\" in {}", name, label, there, name, here);
             Err(Error::new(message).remedy(text!("say -c {} or -n {}", name, name)))
         }
-        (Outcome::Running(running), _) => Ok(of_running(running)),
+        (Outcome::Running(running), _) => Ok(of_running(*running)),
         (outcome, Some(netns)) => {
             if let Outcome::Stopped(error) = outcome {
                 host.console.note(text!("{}: this is its pin", error.message));
@@ -105,13 +105,13 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Box<Found>> {
 
 fn by_container(host: &Host, name: &[u8]) -> Result<Box<Found>> {
     match container::find(host, name)? {
-        Outcome::Running(running) => Ok(of_running(running)),
+        Outcome::Running(running) => Ok(of_running(*running)),
         Outcome::Stopped(error) => Err(error),
         Outcome::Unknown => Err(unknown(host, "container", name, &container::all(host, None), &[])),
     }
 }
 
-fn of_running(running: Box<Running>) -> Box<Found> {
+fn of_running(running: Running) -> Box<Found> {
     Found::new(running.netns, container::label(running.container), Some(running.process))
 }
 

@@ -129,15 +129,22 @@ impl Part for Errno {
 }
 
 /// A number in decimal digits.
-pub fn number(mut number: u64) -> Bytes {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
+pub fn number(number: u64) -> Bytes {
+    keep(digits(number, &mut [0; MOST_DIGITS]))
+}
+
+/// As many digits as a number has at most.
+pub const MOST_DIGITS: usize = 20;
+
+/// As [`number`], in a place of the caller's.
+pub fn digits(mut number: u64, place: &mut [u8; MOST_DIGITS]) -> &[u8] {
+    let mut first = MOST_DIGITS;
     loop {
         first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
+        place[first] = b'0' + (number % 10) as u8;
         number /= 10;
         if number == 0 {
-            return keep(&digits[first..]);
+            return &place[first..];
         }
     }
 }

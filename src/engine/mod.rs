@@ -19,7 +19,7 @@ pub mod storage;
 use crate::bytes::{Bytes, decimal, keep, split};
 use crate::host::Host;
 use crate::sys::variable;
-use crate::text::text;
+use crate::text::{number, text};
 use rustix::process::geteuid;
 use std::ffi::CStr;
 
@@ -212,10 +212,10 @@ pub fn bases(host: &Host) -> Vec<Base> {
 
 /// The home directory of `uid`, by passwd(5).
 pub fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
-    let uid = uid.to_string();
+    let uid = number(uid.into());
     split(passwd, b'\n').find_map(|line| {
         let fields: Vec<&[u8]> = split(line, b':').collect();
-        (fields.len() >= 7 && fields[2] == uid.as_bytes() && fields[5].starts_with(b"/")).then(|| keep(fields[5]))
+        (fields.len() >= 7 && fields[2] == uid && fields[5].starts_with(b"/")).then(|| keep(fields[5]))
     })
 }
 

@@ -93,7 +93,7 @@ fn raw(out: &mut Vec<u8>, key: &str, value: &[u8]) {
 #[inline(never)]
 fn number(out: &mut Vec<u8>, key: &str, number: Option<u64>) {
     match number {
-        Some(number) => raw(out, key, number.to_string().as_bytes()),
+        Some(number) => raw(out, key, text::number(number)),
         None => raw(out, key, b"null"),
     }
 }
