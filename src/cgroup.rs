@@ -148,7 +148,7 @@ pub fn init_of(host: &Host, dir: Bytes) -> Result<Option<Member>> {
     let dirs = [dir];
     let owner = owner_above(host, &dirs);
     let outermost = |listed: &[u32], _: &[Member], new: &Member| {
-        unless_gone(host, &new.process, new.process.stat()).is_some_and(|stat| !listed.contains(&stat.parent))
+        unless_gone(host, new.process.pid, new.process.stat()).is_some_and(|stat| !listed.contains(&stat.parent))
     };
     the_init(host, held_members(host, &dirs, owner, &outermost)?, dir)
 }
@@ -177,7 +177,7 @@ fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> 
     }
     let still = pids(host, dirs);
     found.retain(|member| {
-        still.contains(&member.process.pid) && unless_gone(host, &member.process, member.process.stat()).is_some()
+        still.contains(&member.process.pid) && unless_gone(host, member.process.pid, member.process.stat()).is_some()
     });
     Ok(found)
 }
@@ -208,7 +208,7 @@ pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Membe
         if its_path(&member.process) != Some(path) {
             continue;
         }
-        let Some(stat) = unless_gone(host, &member.process, member.process.stat()) else { continue };
+        let Some(stat) = unless_gone(host, member.process.pid, member.process.stat()) else { continue };
         if held(host, stat.parent).is_some_and(|parent| its_path(&parent).is_some()) {
             continue;
         }
@@ -223,7 +223,7 @@ pub fn ids(host: &Host) -> Vec<Bytes> {
     let mut found: Vec<Bytes> = Vec::new();
     for pid in all_pids(host) {
         let Some(process) = held(host, pid) else { continue };
-        let Some(text) = unless_gone(host, &process, process.read("cgroup")) else { continue };
+        let Some(text) = unless_gone(host, process.pid, process.read("cgroup")) else { continue };
         for component in text.split(|b| matches!(*b, b'/' | b'\n')) {
             let component = component.strip_suffix(b" (deleted)").unwrap_or(component);
             if is_container(component) {
@@ -295,21 +295,18 @@ fn is_inside_another(path: &[u8], id: &[u8]) -> bool {
 fn look(host: &Host, pid: u32, owner: u32) -> Option<Member> {
     let process = held(host, pid)?;
     let seen = process.stat().and_then(|stat| if is_dead(stat.state) { Err(Errno::SRCH) } else { process.netns() });
-    let netns = unless_gone(host, &process, seen)?;
+    let netns = unless_gone(host, process.pid, seen)?;
     Some(Member { process, netns, owner })
 }
 
 fn held(host: &Host, pid: u32) -> Option<Process> {
-    Process::hold(host, pid).unwrap_or_else(|e| {
-        excuse_process(host, pid, e);
-        None
-    })
+    unless_gone(host, pid, Process::hold(host, pid))
 }
 
 /// What was asked of a process; None where it has gone meanwhile or may not be looked at. A member overlooked for any other reason
 /// could make one namespace of two, so that ends the program.
-pub fn unless_gone<T>(host: &Host, process: &Process, seen: std::result::Result<T, Errno>) -> Option<T> {
-    seen.map_err(|e| excuse_process(host, process.pid, e)).ok()
+pub fn unless_gone<T>(host: &Host, pid: u32, seen: std::result::Result<T, Errno>) -> Option<T> {
+    seen.map_err(|e| excuse_process(host, pid, e)).ok()
 }
 
 /// As [`Host::excuse`], for anything met below /proc/PID.
@@ -320,12 +317,12 @@ pub fn excuse_process(host: &Host, pid: u32, errno: Errno) {
 }
 
 fn paths_of(host: &Host, process: &Process) -> Vec<Bytes> {
-    unless_gone(host, process, process.cgroups()).unwrap_or_default()
+    unless_gone(host, process.pid, process.cgroups()).unwrap_or_default()
 }
 
 /// Whether it is pid 1 of a pid namespace of its own.
 fn is_init(host: &Host, process: &Process) -> bool {
-    let pids = unless_gone(host, process, process.nested_pids()).unwrap_or_default();
+    let pids = unless_gone(host, process.pid, process.nested_pids()).unwrap_or_default();
     pids.len() > 1 && pids.last() == Some(&1)
 }
 

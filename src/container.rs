@@ -354,7 +354,7 @@ fn see(host: &Host, container: &'static Container, check: Check, seen: &mut Vec<
     match check(host, container, &mut found) {
         Ok(reason) => {
             for running in &found {
-                if let Some(stat) = cgroup::unless_gone(host, &running.process, running.process.stat()) {
+                if let Some(stat) = cgroup::unless_gone(host, running.process.pid, running.process.stat()) {
                     seen.push(Seen { container, pid: running.process.pid, start: stat.start, netns: running.netns.id });
                 }
             }
@@ -372,7 +372,6 @@ impl Seen {
     /// Holds its process and namespace again; None where it has ended.
     pub fn hold(&self, host: &Host) -> Option<(NetNs, Process)> {
         let held = Process::hold(host, self.pid).and_then(|process| {
-            let Some(process) = process else { return Ok(None) };
             let stat = process.stat()?;
             let netns = process.netns()?;
             let is_it = stat.start == self.start && netns.id == self.netns;
@@ -410,7 +409,6 @@ fn records(host: &Host, container: &Container) -> Vec<&'static Init> {
 /// Where it is alive but nothing recorded proves that it is the one.
 pub fn prove(host: &Host, init: &Init, label: &[u8], id: &[u8], reason: &mut Bytes) -> Result<Option<Member>> {
     let held = Process::hold(host, init.pid).and_then(|process| {
-        let process = process.ok_or(Errno::SRCH)?;
         let stat = process.stat()?;
         if let Some(start) = init.start.filter(|start| *start != stat.start) {
             let shifted = if host.in_time_namespace() { "; we are in a time namespace, which shifts it" } else { "" };

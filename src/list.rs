@@ -148,9 +148,9 @@ impl Line {
         let mut line =
             Line { row, pid: process.map(|process| process.pid), unit: None, command: None, interfaces: None };
         if let Some(process) = process.filter(|_| with_names) {
-            let paths = unless_gone(host, process, process.cgroups()).unwrap_or_default();
+            let paths = unless_gone(host, process.pid, process.cgroups()).unwrap_or_default();
             line.unit = paths.into_iter().find_map(unit_in);
-            let command = unless_gone(host, process, process.read("comm"));
+            let command = unless_gone(host, process.pid, process.read("comm"));
             line.command = command.map(|text| keep(text.strip_suffix(b"\n").unwrap_or(&text)));
         }
         line

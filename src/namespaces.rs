@@ -118,11 +118,7 @@ impl Holder {
     fn open(self, host: &Host, id: NsId) -> Option<Held> {
         let (opened, process) = match self {
             Holder::Process(pid) | Holder::Thread(pid) => {
-                let process = Process::hold(host, pid).and_then(|process| {
-                    let Some(process) = process else { return Err(Errno::SRCH) };
-                    Ok((process.netns()?, Some(process)))
-                });
-                match process {
+                match Process::hold(host, pid).and_then(|process| Ok((process.netns()?, Some(process)))) {
                     Err(e) if is_denied(e) => return None,
                     held => held.map_err(|e| excuse_process(host, pid, e)).ok()?,
                 }

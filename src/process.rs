@@ -56,16 +56,13 @@ pub struct Stat {
 }
 
 impl Process {
-    /// Holds process `pid`; None where there is none.
+    /// Holds process `pid`.
     ///
     /// # Errors
-    /// The errno of open(2) on its directory.
-    pub fn hold(host: &Host, pid: u32) -> Result<Option<Process>, Errno> {
-        match host.open_proc(number(pid.into()), OFlags::PATH | OFlags::DIRECTORY) {
-            Ok(dir) => Ok(Some(Process(Box::new(Held { pid, dir })))),
-            Err(e) if is_gone(e) => Ok(None),
-            Err(e) => Err(e),
-        }
+    /// The errno of open(2) on its directory: ENOENT or ESRCH where there is none, see [`is_gone`].
+    pub fn hold(host: &Host, pid: u32) -> Result<Process, Errno> {
+        let dir = host.open_proc(number(pid.into()), OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok(Process(Box::new(Held { pid, dir })))
     }
 
     /// Opens a file of the process.
@@ -149,12 +146,12 @@ pub fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
         return if is_denied { error.remedy(b"needs root, or the same user as the process") } else { error };
     }
     let it = |before: &str, after: &str| Error::new(text!("{}process {}{}", before, pid, after));
-    match Process::hold(host, pid).ok().flatten().map(|process| process.stat()) {
-        Some(Ok(stat)) if is_dead(stat.state) && stat.threads > 1 => {
+    match Process::hold(host, pid).and_then(|process| process.stat()) {
+        Ok(stat) if is_dead(stat.state) && stat.threads > 1 => {
             it("the main thread of ", " has exited").remedy(text!("name one of its threads: ls /proc/{}/task", pid))
         }
-        Some(Ok(stat)) if is_dead(stat.state) => it("", " has exited and waits to be reaped"),
-        Some(Ok(_)) => open().remedy(b"this kernel may lack network namespaces (CONFIG_NET_NS)"),
+        Ok(stat) if is_dead(stat.state) => it("", " has exited and waits to be reaped"),
+        Ok(_) => open().remedy(b"this kernel may lack network namespaces (CONFIG_NET_NS)"),
         _ if host.open_proc(b"self", OFlags::PATH).is_err() => {
             Error::new(b"/proc is not mounted").remedy(b"mount -t proc proc /proc")
         }
@@ -248,7 +245,7 @@ mod tests {
     #[test]
     fn our_own_stat_is_right() {
         let host = Host::own(Default::default());
-        let own = Process::hold(&host, std::process::id()).unwrap().unwrap();
+        let own = Process::hold(&host, std::process::id()).unwrap();
         let stat = own.stat().unwrap();
         assert_eq!(stat.parent, std::os::unix::process::parent_id());
         assert!(stat.threads >= 1 && stat.start > 0 && !is_dead(stat.state));

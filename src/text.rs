@@ -17,8 +17,12 @@ macro_rules! text {
     ($template:literal $(, $part:expr)* $(,)?) => {{
         const PARTS: &[&str] = &[$(stringify!($part)),*];
         const { assert!($crate::text::holes($template) == PARTS.len(), "one part for each hole") };
-        $crate::text::fill($template, &[$($crate::text::Part::part(&$part)),*])
+        text!(@fill $template $(, $crate::text::Part::part(&$part))*)
     }};
+    // Most have one or two, which need no memory to be handed over.
+    (@fill $template:literal, $part:expr) => { $crate::text::fill_one($template, $part) };
+    (@fill $template:literal, $first:expr, $second:expr) => { $crate::text::fill_two($template, $first, $second) };
+    (@fill $template:literal $(, $part:expr)*) => { $crate::text::fill($template, &[$($part),*]) };
 }
 pub(crate) use text;
 
@@ -46,14 +50,26 @@ pub fn fill(template: &str, parts: &[&[u8]]) -> Bytes {
     keep(text)
 }
 
+/// [`fill`] for one part.
+#[inline(never)]
+pub fn fill_one(template: &str, part: &[u8]) -> Bytes {
+    fill(template, &[part])
+}
+
+/// [`fill`] for two parts.
+#[inline(never)]
+pub fn fill_two(template: &str, first: &[u8], second: &[u8]) -> Bytes {
+    fill(template, &[first, second])
+}
+
 /// `bytes`, escaped.
 pub fn shown(bytes: &[u8]) -> Bytes {
-    fill("{}", &[bytes])
+    fill_one("{}", bytes)
 }
 
 /// `bytes`, escaped and in double quotes.
 pub fn quoted(bytes: &[u8]) -> Bytes {
-    fill("\"{}\"", &[bytes])
+    fill_one("\"{}\"", bytes)
 }
 
 /// What can be part of a text.

@@ -132,12 +132,12 @@ fn root_of(process: &Process) -> Result<OwnedFd> {
 }
 
 fn process_in(host: &Host, found: &Found, args: &Args) -> Result<Process> {
-    let by_pid = |pid| Process::hold(host, pid).map_err(|e| diagnose(host, pid, e));
     let process = match args.target {
         // Its number may have been used again since.
-        Some(Target::Pid(pid)) => {
-            by_pid(pid)?.filter(|held| held.netns().is_ok_and(|netns| netns.id == found.netns.id))
-        }
+        Some(Target::Pid(pid)) => match Process::hold(host, pid) {
+            Err(e) if !is_gone(e) => return Err(diagnose(host, pid, e)),
+            held => held.ok().filter(|held| held.netns().is_ok_and(|netns| netns.id == found.netns.id)),
+        },
         _ => namespaces::by_inode(host, found.netns.id.ino).and_then(|(_, process)| process),
     };
     process.ok_or_else(|| {
