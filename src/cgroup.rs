@@ -131,7 +131,7 @@ fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Bytes> {
 ///
 /// # Errors
 /// Where /proc is of another pid namespace.
-pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
+pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Box<Member>>> {
     // Who owns the directory itself can put processes of theirs there, too.
     let owner = match first_owner(host, dirs, |dir| dir) {
         0 => owner_above(host, dirs),
@@ -144,22 +144,22 @@ pub fn members(host: &Host, dirs: &[Bytes]) -> Result<Vec<Member>> {
 ///
 /// # Errors
 /// Where several namespaces come into question, or /proc is of another pid namespace.
-pub fn init_of(host: &Host, dir: Bytes) -> Result<Option<Member>> {
+pub fn init_of(host: &Host, dir: Bytes) -> Result<Option<Box<Member>>> {
     let dirs = [dir];
     let owner = owner_above(host, &dirs);
-    let outermost = |listed: &[u32], _: &[Member], new: &Member| {
+    let outermost = |listed: &[u32], _: &[Box<Member>], new: &Member| {
         unless_gone(host, new.process.pid, new.process.stat()).is_some_and(|stat| !listed.contains(&stat.parent))
     };
     the_init(host, held_members(host, &dirs, owner, &outermost)?, dir)
 }
 
 /// Tells from the pids listed, the members found so far and a new one whether that is to be held, too.
-type Wanted<'w> = &'w dyn Fn(&[u32], &[Member], &Member) -> bool;
+type Wanted<'w> = &'w dyn Fn(&[u32], &[Box<Member>], &Member) -> bool;
 
 /// The wanted processes at or below `dirs`.
 ///
 /// The directories are read again after the processes are held: a pid listed twice, alive both times, is the same process.
-fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> Result<Vec<Member>> {
+fn held_members(host: &Host, dirs: &[Bytes], owner: u32, wanted: Wanted<'_>) -> Result<Vec<Box<Member>>> {
     // The kernel numbers them for us, and leaves out those that our pid namespace does not have.
     if !host.has_our_pids() {
         let error =
@@ -195,7 +195,7 @@ pub enum Nested {
 ///
 /// # Errors
 /// Where several namespaces come into question.
-pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Member>> {
+pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Box<Member>>> {
     let its_path = |process: &Process| {
         let is_its = |path: &&[u8]| names_id(path, id) && (nested == Nested::Counts || !is_inside_another(path, id));
         paths_of(host, process).into_iter().find(is_its)
@@ -239,7 +239,7 @@ pub fn ids(host: &Host) -> Vec<Bytes> {
 }
 
 /// Takes pid 1 of a pid namespace before any other outermost process; several namespaces are too many.
-fn the_init(host: &Host, mut candidates: Vec<Member>, of: &[u8]) -> Result<Option<Member>> {
+fn the_init(host: &Host, mut candidates: Vec<Box<Member>>, of: &[u8]) -> Result<Option<Box<Member>>> {
     if candidates.iter().any(|member| is_init(host, &member.process)) {
         candidates.retain(|member| is_init(host, &member.process));
     }
@@ -251,7 +251,7 @@ fn the_init(host: &Host, mut candidates: Vec<Member>, of: &[u8]) -> Result<Optio
 }
 
 /// The refusal of a group whose processes are in several network namespaces.
-pub fn several(of: &[u8], members: &[Member]) -> Error {
+pub fn several(of: &[u8], members: &[Box<Member>]) -> Error {
     let (mut list, mut ids) = (Vec::new(), Vec::new());
     for member in members {
         if !ids.contains(&member.netns.id) {
@@ -292,11 +292,11 @@ fn is_inside_another(path: &[u8], id: &[u8]) -> bool {
 }
 
 /// A living process and its namespace; None where it has gone meanwhile.
-fn look(host: &Host, pid: u32, owner: u32) -> Option<Member> {
+fn look(host: &Host, pid: u32, owner: u32) -> Option<Box<Member>> {
     let process = held(host, pid)?;
     let seen = process.stat().and_then(|stat| if is_dead(stat.state) { Err(Errno::SRCH) } else { process.netns() });
     let netns = unless_gone(host, process.pid, seen)?;
-    Some(Member { process, netns, owner })
+    Some(Box::new(Member { process, netns, owner }))
 }
 
 fn held(host: &Host, pid: u32) -> Option<Process> {
@@ -344,7 +344,7 @@ fn list(host: &Host, path: &[u8], found: &mut Vec<u32>) {
     let read = host.locate(path, Links::Keep).and_then(|fd| reopen(&fd, OFlags::RDONLY));
     match read.and_then(|fd| crate::content::read_all(fd, 4095, MOST)) {
         Ok(text) => {
-            for pid in split(&text.unwrap_or_default(), b'\n').filter_map(parse_pid) {
+            for pid in split(&text, b'\n').filter_map(parse_pid) {
                 if let Err(place) = found.binary_search(&pid) {
                     found.insert(place, pid);
                 }

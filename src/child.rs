@@ -28,5 +28,5 @@ pub fn ask(tell: &dyn Fn(&OwnedFd)) -> Result<Content> {
     let told = read_all(report, 4095, MOST);
     // COMMAND is to find no child that it does not know.
     let _ = retry_on_intr(|| waitpid(Some(child), WaitOptions::empty()));
-    Ok(told.map_err(cannot)?.unwrap_or_default())
+    told.map_err(cannot)
 }

@@ -69,15 +69,19 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Those of the engine that was named, if one was.
-    fn of_engine(&self, mut known: Hits) -> Hits {
-        known.retain(|container| self.engine.is_none_or(|engine| engine == container.engine));
-        known
+    /// Whether the container is of the engine that was named, if one was.
+    fn is_of(&self, container: &Container) -> bool {
+        self.engine.is_none_or(|engine| engine == container.engine)
     }
 }
 
 /// Containers that a word may mean.
 type Hits = Vec<&'static Container>;
+
+/// Those for which `is_one` holds.
+fn only(containers: &[&'static Container], is_one: &dyn Fn(&Container) -> bool) -> Hits {
+    containers.iter().copied().filter(|container| is_one(container)).collect()
+}
 
 /// Looks up `word` among all engines of `host`.
 ///
@@ -91,9 +95,9 @@ pub fn find(host: &Host, word: &[u8]) -> Result<Outcome> {
             return Ok(found);
         }
     }
-    let known = wanted.of_engine(all(host, Some(needle(wanted.text))));
+    let known = all(host, Some(needle(wanted.text)));
     for means in [is_called, has_prefix] {
-        let hits: Hits = known.iter().copied().filter(|container| means(container, wanted.text)).collect();
+        let hits = only(&known, &|container| wanted.is_of(container) && means(container, wanted.text));
         if !hits.is_empty() {
             return decide(host, word, hits);
         }
@@ -130,10 +134,11 @@ fn wanted(word: &[u8]) -> Wanted<'_> {
         return Wanted { engine: Some("docker"), text };
     }
     if let Some(colon) = word.iter().position(|b| *b == b':') {
-        let engine = ENGINES.iter().flat_map(|e| e.words).find(|e| e.as_bytes() == &word[..colon]);
-        if let Some(engine) = engine {
-            let text = &word[colon + 1..];
-            return Wanted { engine: Some(engine), text: text.strip_prefix(b"/").unwrap_or(text) };
+        let text = &word[colon + 1..];
+        for engine in ENGINES {
+            if let Some(engine) = engine.words.iter().find(|engine| engine.as_bytes() == &word[..colon]) {
+                return Wanted { engine: Some(engine), text: text.strip_prefix(b"/").unwrap_or(text) };
+            }
         }
     }
     Wanted { engine: None, text: word }
@@ -141,7 +146,13 @@ fn wanted(word: &[u8]) -> Wanted<'_> {
 
 /// What a file that mentions the container must contain: the longest part, as files hold a pod's namespace and name apart.
 fn needle(text: &[u8]) -> &[u8] {
-    split(text, b'/').max_by_key(|part| part.len()).unwrap_or(text)
+    let mut longest: &[u8] = b"";
+    for part in split(text, b'/') {
+        if part.len() >= longest.len() {
+            longest = part;
+        }
+    }
+    longest
 }
 
 /// Whether `text` is the container's ID or name, or for Kubernetes `NAMESPACE/POD` or `POD` of it.
@@ -185,8 +196,7 @@ fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
     }
     if found.is_empty() {
         // A name that some engine knows for it is better than none.
-        found = wanted.of_engine(all(host, Some(id)));
-        found.retain(|c| c.id == id);
+        found = only(&all(host, Some(id)), &|container| wanted.is_of(container) && container.id == id);
     }
     if found.is_empty() { by_cgroup(host, id) } else { decide(host, id, found) }
 }
@@ -200,8 +210,9 @@ fn by_cgroup(host: &Host, id: &[u8]) -> Result<Outcome> {
 
 /// Takes the one running container among those that a word may mean; another user's word counts only where there is no other.
 fn decide(host: &Host, word: &[u8], mut hits: Hits) -> Result<Outcome> {
-    if hits.iter().any(|hit| !is_foreign(hit.owner)) {
-        hits.retain(|hit| !is_foreign(hit.owner));
+    let ours = only(&hits, &|hit| !is_foreign(hit.owner));
+    if !ours.is_empty() {
+        hits = ours;
     }
     let mut running: Found = Vec::new();
     let mut stopped: Vec<(&Container, Bytes)> = Vec::new();
@@ -294,7 +305,7 @@ fn check(host: &Host, container: &'static Container, found: &mut Found) -> Resul
     let label = label(container);
     let before = found.len();
     let mut reason: Bytes = b"";
-    let mut alive: Vec<Member> = Vec::new();
+    let mut alive: Vec<Box<Member>> = Vec::new();
     if let Evidence::Cgroup(dir) = container.evidence {
         alive.extend(cgroup::init_of(host, dir)?);
     }
@@ -331,10 +342,14 @@ fn is_unrecorded(container: &Container, found: &[Box<Running>], reason: Bytes) -
 }
 
 /// Every container that runs, each once. What is wrong with one is a note and does not hide the others.
-pub fn running(host: &Host) -> Vec<Seen> {
-    let mut seen: Vec<Seen> = Vec::new();
-    let mut unrecorded = all(host, None);
-    unrecorded.retain(|container| see(host, container, check, &mut seen));
+pub fn running(host: &Host) -> Vec<&'static Seen> {
+    let mut seen: Vec<&'static Seen> = Vec::new();
+    let mut unrecorded: Hits = Vec::new();
+    for container in all(host, None) {
+        if see(host, container, check, &mut seen) {
+            unrecorded.push(container);
+        }
+    }
     // Most of those have been stopped, and one look at all processes tells.
     let ids = if unrecorded.is_empty() { Vec::new() } else { cgroup::ids(host) };
     for container in unrecorded {
@@ -349,13 +364,14 @@ pub fn running(host: &Host) -> Vec<Seen> {
 type Check = fn(&Host, &'static Container, &mut Found) -> Result<Bytes>;
 
 /// Adds what a check finds; tells whether nothing is known of the container but its ID.
-fn see(host: &Host, container: &'static Container, check: Check, seen: &mut Vec<Seen>) -> bool {
+fn see(host: &Host, container: &'static Container, check: Check, seen: &mut Vec<&'static Seen>) -> bool {
     let mut found = Vec::new();
     match check(host, container, &mut found) {
         Ok(reason) => {
             for running in &found {
                 if let Some(stat) = cgroup::unless_gone(host, running.process.pid, running.process.stat()) {
-                    seen.push(Seen { container, pid: running.process.pid, start: stat.start, netns: running.netns.id });
+                    let (pid, netns) = (running.process.pid, running.netns.id);
+                    seen.push(Box::leak(Box::new(Seen { container, pid, start: stat.start, netns })));
                 }
             }
             return is_unrecorded(container, &found, reason);
@@ -407,7 +423,7 @@ fn records(host: &Host, container: &Container) -> Vec<&'static Init> {
 ///
 /// # Errors
 /// Where it is alive but nothing recorded proves that it is the one.
-pub fn prove(host: &Host, init: &Init, label: &[u8], id: &[u8], reason: &mut Bytes) -> Result<Option<Member>> {
+pub fn prove(host: &Host, init: &Init, label: &[u8], id: &[u8], reason: &mut Bytes) -> Result<Option<Box<Member>>> {
     let held = Process::hold(host, init.pid).and_then(|process| {
         let stat = process.stat()?;
         if let Some(start) = init.start.filter(|start| *start != stat.start) {
@@ -419,7 +435,7 @@ pub fn prove(host: &Host, init: &Init, label: &[u8], id: &[u8], reason: &mut Byt
         if is_dead(stat.state) {
             return Err(Errno::SRCH);
         }
-        Ok(Member { netns: process.netns()?, process, owner: init.owner })
+        Ok(Box::new(Member { netns: process.netns()?, process, owner: init.owner }))
     });
     match held {
         Ok(member) if is_proven(&member, init, id) => Ok(Some(member)),
@@ -457,7 +473,7 @@ pub fn trust(host: &Host, member: &Member, label: &[u8]) -> Result<()> {
 }
 
 /// The container that a proven process is of. Who could have written either the record or the name is whose word it is.
-fn accept(member: Member, container: &'static Container) -> Result<Box<Running>> {
+fn accept(member: Box<Member>, container: &'static Container) -> Result<Box<Running>> {
     let owner = if member.owner == 0 { container.owner } else { member.owner };
     let said_by = sayer(owner, &member.netns, label(container))?;
     Ok(Box::new(Running { container, process: member.process, netns: member.netns, said_by }))

@@ -39,24 +39,24 @@ impl Drop for Content {
     }
 }
 
-/// Reads a file of /proc, or a cgroup's, to its end; None if that is more than `most` bytes.
+/// Reads a file of /proc, or a cgroup's, to its end.
 ///
 /// # Errors
-/// The errno of read(2).
-pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> Result<Option<Content>, Errno> {
+/// The errno of read(2); EFBIG if that is more than `most` bytes.
+pub fn read_all(fd: impl AsFd, expected: usize, most: usize) -> Result<Content, Errno> {
     read_to(fd.as_fd(), expected, most, false)
 }
 
-/// Reads a regular file of `size` bytes, or what it is by now, to its end; None if that is more than `most` bytes.
+/// Reads a regular file of `size` bytes, or what it is by now, to its end.
 ///
 /// # Errors
-/// The errno of read(2).
-pub fn read_file(fd: impl AsFd, size: usize, most: usize) -> Result<Option<Content>, Errno> {
+/// As [`read_all`].
+pub fn read_file(fd: impl AsFd, size: usize, most: usize) -> Result<Content, Errno> {
     read_to(fd.as_fd(), size, most, true)
 }
 
 /// A regular file that gives its size and no more to a read that asks for more has come to its end; the kernel's own files may go on.
-fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Result<Option<Content>, Errno> {
+fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Result<Content, Errno> {
     let mut content = Content { buffer: SPARE.take(), len: 0 };
     // One byte more than expected lets the read that fills the file find its end, too.
     let mut wanted = expected + 1;
@@ -64,15 +64,13 @@ fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Res
         if content.len == content.buffer.len() || content.buffer.len() < wanted {
             content.grow(wanted);
         }
-        match retry_on_intr(|| read(fd, &mut content.buffer[content.len..]))? {
-            0 => return Ok(Some(content).filter(|content| content.len <= most)),
-            n => content.len += n,
-        }
-        if sized && content.len == expected && content.buffer.len() > expected {
-            return Ok(Some(content).filter(|content| content.len <= most));
-        }
+        let read = retry_on_intr(|| read(fd, &mut content.buffer[content.len..]))?;
+        content.len += read;
         if content.len > most {
-            return Ok(None);
+            return Err(Errno::FBIG);
+        }
+        if read == 0 || (sized && content.len == expected && content.buffer.len() > expected) {
+            return Ok(content);
         }
         wanted = content.len + 1;
     }
@@ -116,26 +114,26 @@ mod tests {
     #[test]
     fn a_file_is_read_to_its_end_whatever_was_expected() {
         for (size, expected) in [(0, 0), (0, 100), (10, 0), (10, 10), (5000, 10), (5000, 5000)] {
-            let content = read_all(file(size), expected, 5000).unwrap().unwrap();
+            let content = read_all(file(size), expected, 5000).unwrap();
             assert_eq!(*content, vec![7; size], "{size} {expected}");
-            let content = read_file(file(size), expected, 5000).unwrap().unwrap();
+            let content = read_file(file(size), expected, 5000).unwrap();
             assert_eq!(*content, vec![7; size], "{size} {expected}");
         }
     }
 
     #[test]
     fn too_much_is_refused() {
-        assert!(read_all(file(5001), 10, 5000).unwrap().is_none());
-        assert!(read_all(file(5001), 6000, 5000).unwrap().is_none());
+        assert!(read_all(file(5001), 10, 5000).is_err_and(|e| e == Errno::FBIG));
+        assert!(read_all(file(5001), 6000, 5000).is_err_and(|e| e == Errno::FBIG));
     }
 
     #[test]
     fn two_are_never_in_one_buffer() {
-        let first = read_all(file(10), 10, 100).unwrap().unwrap();
-        let second = read_all(file(20), 20, 100).unwrap().unwrap();
+        let first = read_all(file(10), 10, 100).unwrap();
+        let second = read_all(file(20), 20, 100).unwrap();
         assert_eq!((first.len(), second.len()), (10, 20));
         drop(first);
-        let third = read_all(file(30), 30, 100).unwrap().unwrap();
+        let third = read_all(file(30), 30, 100).unwrap();
         assert_eq!((second.len(), third.len()), (20, 30));
     }
 }

@@ -247,13 +247,16 @@ pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<File, 
         FileType::RegularFile => {}
         kind => return Err(Unreadable::Odd(text!("is {}, not a regular file", type_name(kind)))),
     }
-    let too_large = || Unreadable::Odd(text!("is larger than {} MiB", most >> 20));
-    if stat.st_size > most as i64 {
-        return Err(too_large());
+    let read = if stat.st_size > most as i64 {
+        Err(Errno::FBIG)
+    } else {
+        // Somebody's lease on the file would delay an open that may wait.
+        read_file(reopen(&located, OFlags::RDONLY | OFlags::NONBLOCK)?, stat.st_size as usize, most)
+    };
+    match read {
+        Err(Errno::FBIG) => Err(Unreadable::Odd(text!("is larger than {} MiB", most >> 20))),
+        read => Ok(File { bytes: read?, owner: stat.st_uid }),
     }
-    // Somebody's lease on the file would delay an open that may wait.
-    let bytes = read_file(reopen(&located, OFlags::RDONLY | OFlags::NONBLOCK)?, stat.st_size as usize, most)?;
-    Ok(File { bytes: bytes.ok_or_else(too_large)?, owner: stat.st_uid })
 }
 
 /// The names in an open directory, without `.` and `..`.

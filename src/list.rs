@@ -25,11 +25,11 @@ pub use table::listed;
 #[derive(Debug)]
 pub struct Row {
     /// The namespace.
-    pub namespace: Namespace,
+    pub namespace: Box<Namespace>,
     /// Whether it is the host's own.
     pub is_host: bool,
     /// The containers in it, by engine and name.
-    pub containers: Vec<Seen>,
+    pub containers: Vec<&'static Seen>,
 }
 
 /// What is printed of a row.
@@ -57,7 +57,7 @@ pub fn rows(host: &Host) -> Vec<Row> {
         if let Ok(at) = rows.binary_search_by_key(&seen.netns, |row| row.namespace.id) {
             let list = &mut rows[at].containers;
             let key = |seen: &Seen| (seen.container.engine, seen.container.name);
-            list.insert(list.partition_point(|known| key(known) <= key(&seen)), seen);
+            list.insert(list.partition_point(|known| key(known) <= key(seen)), seen);
         }
     }
     rows
@@ -144,9 +144,14 @@ impl Row {
 }
 
 impl Line {
-    fn of(host: &Host, row: usize, process: Option<&Process>, with_names: bool) -> Line {
-        let mut line =
-            Line { row, pid: process.map(|process| process.pid), unit: None, command: None, interfaces: None };
+    fn of(host: &Host, row: usize, process: Option<&Process>, with_names: bool) -> Box<Line> {
+        let mut line = Box::new(Line {
+            row,
+            pid: process.map(|process| process.pid),
+            unit: None,
+            command: None,
+            interfaces: None,
+        });
         if let Some(process) = process.filter(|_| with_names) {
             let paths = unless_gone(host, process.pid, process.cgroups()).unwrap_or_default();
             line.unit = paths.into_iter().find_map(unit_in);

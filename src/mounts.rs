@@ -40,7 +40,7 @@ pub fn all(host: &Host) -> Vec<&'static Mount> {
 /// That one.
 pub fn read(host: &Host) -> Result<Vec<&'static Mount>, Errno> {
     const MOST: usize = 256 << 20;
-    let text = read_all(host.open_proc(b"self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?.unwrap_or_default();
+    let text = read_all(host.open_proc(b"self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?;
     let mut mounts = Vec::new();
     for line in split(&text, b'\n') {
         if let Some(mount) = parse(line) {
@@ -87,7 +87,7 @@ pub fn below(mounts: &[&Mount], dir: BorrowedFd<'_>) -> Result<Vec<Bytes>, Errno
 /// The errno of reading it; ENOSYS where the kernel does not tell.
 pub fn mount_id(fd: BorrowedFd<'_>) -> Result<u64, Errno> {
     let info = open_at(CWD, own_path(b"/proc/self/fdinfo/", fd).to_bytes(), OFlags::RDONLY)?;
-    let text = read_all(info, 255, 1 << 16)?.unwrap_or_default();
+    let text = read_all(info, 255, 1 << 16)?;
     line_after(&text, b"mnt_id:").and_then(|id| decimal(id.trim_ascii())).ok_or(Errno::NOSYS)
 }
 

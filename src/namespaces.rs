@@ -51,8 +51,8 @@ pub enum Holder {
 pub type Held = (NetNs, Option<Process>);
 
 /// All of them, sorted by inode, each once. What the caller may not look at is left to [`Host::unread`].
-pub fn all(host: &Host) -> Vec<Namespace> {
-    let mut found: Vec<Namespace> = Vec::new();
+pub fn all(host: &Host) -> Vec<Box<Namespace>> {
+    let mut found: Vec<Box<Namespace>> = Vec::new();
     visit(host, &mut |id, holder| {
         let at = match found.binary_search_by_key(&id, |known| known.id) {
             Ok(at) => at,
@@ -81,8 +81,8 @@ pub fn by_inode(host: &Host, inode: u64) -> Option<Held> {
 
 impl Namespace {
     /// One that nothing is known to hold.
-    pub fn new(id: NsId) -> Namespace {
-        Namespace { id, pid: None, last: 0, thread: None, processes: 0, mounts: Vec::new() }
+    pub fn new(id: NsId) -> Box<Namespace> {
+        Box::new(Namespace { id, pid: None, last: 0, thread: None, processes: 0, mounts: Vec::new() })
     }
 
     fn add(&mut self, holder: Holder) {

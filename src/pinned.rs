@@ -90,7 +90,7 @@ fn started(host: &Host, ticks: u64) -> i64 {
     // USER_HZ, which is 100 wherever Linux containers run.
     const TICKS_PER_SECOND: u64 = 100;
     let read = host.open_proc(b"stat", OFlags::RDONLY).and_then(|fd| read_all(fd, 4095, 1 << 24));
-    let boot = read.map(|text| decimal(line_after(&text.unwrap_or_default(), b"btime ")?));
+    let boot = read.map(|text| decimal(line_after(&text, b"btime ")?));
     match boot {
         Ok(Some(boot)) => (boot + ticks / TICKS_PER_SECOND) as i64,
         Ok(None) => give_up(&Error::new(b"/proc/stat has no btime")),

@@ -79,15 +79,15 @@ impl Process {
     /// As [`Process::open`].
     pub fn read(&self, name: &str) -> Result<Content, Errno> {
         const MOST: usize = 1 << 20;
-        read_all(self.open(name, OFlags::RDONLY)?, 4095, MOST)?.ok_or(Errno::FBIG)
+        read_all(self.open(name, OFlags::RDONLY)?, 4095, MOST)
     }
 
     /// Its status line.
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn stat(&self) -> Result<Stat, Errno> {
-        parse_stat(&self.read("stat")?).ok_or(Errno::SRCH)
+    pub fn stat(&self) -> Result<Box<Stat>, Errno> {
+        parse_stat(&self.read("stat")?).map(Box::new).ok_or(Errno::SRCH)
     }
 
     /// Its network namespace.

@@ -157,7 +157,7 @@ fn by_cgroup(host: &Host, text: &[u8]) -> Result<Box<Found>> {
     }
 }
 
-fn of_member(host: &Host, member: Member, label: Bytes) -> Result<Box<Found>> {
+fn of_member(host: &Host, member: Box<Member>, label: Bytes) -> Result<Box<Found>> {
     container::trust(host, &member, label)?;
     Ok(Found::new(member.netns, label, Some(member.process)))
 }

@@ -9,7 +9,7 @@ use crate::netns::NsId;
 use crate::text;
 
 /// The array.
-pub fn text(rows: &[Row], lines: &[Line]) -> Vec<u8> {
+pub fn text(rows: &[Row], lines: &[Box<Line>]) -> Vec<u8> {
     let mut out = vec![b'['];
     for line in lines {
         let row = &rows[line.row];

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 ///
 /// # Errors
 /// Where the machine rather than a lack of rights is the reason.
-pub fn look(look: &Look<'_>, rows: &[Row], lines: &mut [Line]) -> Result<()> {
+pub fn look(look: &Look<'_>, rows: &[Row], lines: &mut [Box<Line>]) -> Result<()> {
     for at in 0..lines.len() {
         if lines[at].interfaces.is_some() {
             continue;
@@ -37,7 +37,7 @@ pub fn look(look: &Look<'_>, rows: &[Row], lines: &mut [Line]) -> Result<()> {
 }
 
 /// Asks a child for the interfaces of line `first` and of all later ones of the same user namespace.
-fn ask(look: &Look<'_>, rows: &[Row], lines: &mut [Line], first: usize) -> Result<()> {
+fn ask(look: &Look<'_>, rows: &[Row], lines: &mut [Box<Line>], first: usize) -> Result<()> {
     // What could not be told is missed, and said to be unreadable.
     let report = child::ask(&|writer| drop(tell(look, rows, &lines[first..], writer)))?;
     let mut rest = &report[..];
@@ -52,7 +52,7 @@ fn ask(look: &Look<'_>, rows: &[Row], lines: &mut [Line], first: usize) -> Resul
 
 /// Goes to the user namespace of the first of `lines`, and writes what is to be seen of each that can be entered from there: its
 /// place among them, the length of the text, and the text.
-fn tell(look: &Look<'_>, rows: &[Row], lines: &[Line], writer: &OwnedFd) -> Result<()> {
+fn tell(look: &Look<'_>, rows: &[Row], lines: &[Box<Line>], writer: &OwnedFd) -> Result<()> {
     let mut is_there = false;
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.interfaces.is_none()) {
         let Some(netns) = rows[line.row].namespace.open(look.host) else { continue };

@@ -11,7 +11,7 @@ const HEAD: [Bytes; 6] = [b"INODE", b"PID", b"PROCS", b"NAME", b"PINNED", b"ADDR
 const GAP: usize = 2;
 
 /// The table.
-pub fn text(host: &Host, rows: &[Row], lines: &[Line]) -> Vec<u8> {
+pub fn text(host: &Host, rows: &[Row], lines: &[Box<Line>]) -> Vec<u8> {
     let mut table = Table::default();
     for name in HEAD {
         table.add(name);
