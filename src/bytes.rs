@@ -7,6 +7,9 @@
 /// A name or path of any bytes.
 pub type Bytes = &'static [u8];
 
+/// Several of them.
+pub type Names = &'static [Bytes];
+
 /// Keeps bytes or text.
 pub fn keep(bytes: impl Into<Vec<u8>>) -> Bytes {
     bytes.into().leak()

@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, below, both, keep, split};
+use crate::bytes::{Bytes, Names, below, both, keep, split};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::netns::NetNs;
@@ -33,10 +33,10 @@ pub struct Member {
 }
 
 /// The mounted hierarchies: `/sys/fs/cgroup` where that is cgroup2, else the directories in it, those that hold every process first.
-pub fn hierarchies(host: &Host) -> Vec<Bytes> {
+pub fn hierarchies(host: &Host) -> Names {
     const TOP: &[u8] = b"/sys/fs/cgroup";
     if is_cgroup(host, TOP) {
-        return vec![TOP];
+        return &[TOP];
     }
     let mut found = Vec::new();
     for name in host.entries(TOP) {
@@ -46,7 +46,7 @@ pub fn hierarchies(host: &Host) -> Vec<Bytes> {
             found.insert(if holds_all { 0 } else { found.len() }, path);
         }
     }
-    found
+    found.leak()
 }
 
 /// Whether `path` is a directory of a cgroup hierarchy.
@@ -56,7 +56,7 @@ pub fn is_cgroup(host: &Host, path: &[u8]) -> bool {
 }
 
 /// The directories of all hierarchies whose name satisfies `wanted`. Below those, and below what `closed` tells, nothing is searched.
-pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]) -> bool) -> Vec<Bytes> {
+pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]) -> bool) -> Names {
     let mut found = Vec::new();
     for top in hierarchies(host) {
         let mut open: Vec<(usize, Bytes)> = vec![(0, top)];
@@ -71,22 +71,22 @@ pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]
             }
         }
     }
-    found
+    found.leak()
 }
 
 /// The child groups of a directory; a group without any is not listed, its link count tells.
-fn children(host: &Host, dir: &[u8]) -> Vec<Bytes> {
+fn children(host: &Host, dir: &[u8]) -> Names {
     use rustix::fs::FileType;
     let listed = host.locate(dir, Links::Keep).and_then(|located| {
         if fstat(&located)?.st_nlink <= 2 {
-            return Ok(Vec::new());
+            return Ok(&[][..]);
         }
         let fd = reopen(&located, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        crate::host::typed_names_in(fd, |kind| kind == FileType::Directory)
+        Ok(crate::host::typed_names_in(fd, |kind| kind == FileType::Directory)?.leak())
     });
     match listed {
         // It was removed since it was opened.
-        Err(Errno::NODEV) => Vec::new(),
+        Err(Errno::NODEV) => &[],
         listed => host.unless(dir, listed).unwrap_or_default(),
     }
 }
@@ -95,7 +95,7 @@ fn children(host: &Host, dir: &[u8]) -> Vec<Bytes> {
 ///
 /// # Errors
 /// Where there is none.
-pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
+pub fn directories(host: &Host, text: &[u8]) -> Result<Names> {
     let none = || Error::new(text!("no cgroup \"{}\"", text));
     if !text.contains(&b'/') {
         let found = search(host, &|name| name == text, &|_| false);
@@ -106,7 +106,7 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
     let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
     if path.starts_with(b"/") {
         if is_cgroup(host, path) {
-            return Ok(vec![keep(path)]);
+            return Ok(vec![keep(path)].leak());
         }
         let found = in_hierarchies(host, path);
         if !found.is_empty() {
@@ -120,11 +120,15 @@ pub fn directories(host: &Host, text: &[u8]) -> Result<Vec<Bytes>> {
 }
 
 /// The directories that `path`, from the top of a hierarchy, means in each of them.
-fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Bytes> {
-    let mut found = hierarchies(host);
-    found.iter_mut().for_each(|top| *top = both(top, path));
-    found.retain(|dir| is_cgroup(host, dir));
-    found
+fn in_hierarchies(host: &Host, path: &[u8]) -> Names {
+    let mut found = Vec::new();
+    for top in hierarchies(host) {
+        let dir = both(top, path);
+        if is_cgroup(host, dir) {
+            found.push(dir);
+        }
+    }
+    found.leak()
 }
 
 /// One member for each network namespace among the processes at or below `dirs`.
@@ -385,7 +389,7 @@ fn owner_of_name(host: &Host, path: &[u8], id: &[u8], process: &Process) -> u32 
         end = slash;
     }
     let found = in_hierarchies(host, &path[..end]);
-    if found.is_empty() { process.owner().unwrap_or(u32::MAX) } else { owner_above(host, &found) }
+    if found.is_empty() { process.owner().unwrap_or(u32::MAX) } else { owner_above(host, found) }
 }
 
 #[cfg(test)]
