@@ -60,7 +60,7 @@ pub fn all(host: &Host, become_command: Become<'_>) -> Result<u8> {
 /// What is asked of a namespace that is to be visited: the names of its containers, else its pins; empty where it has neither.
 fn title(host: &Host, row: &Row) -> Bytes {
     let names = row.names();
-    list::listed(&if names.is_empty() { row.pins(host) } else { names }, b" ")
+    list::listed(if names.is_empty() { row.pins(host) } else { names }, b" ")
 }
 
 /// Its first name in /run/netns.

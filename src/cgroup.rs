@@ -202,10 +202,10 @@ pub enum Nested {
 pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Box<Member>>> {
     let its_path = |process: &Process| {
         let is_its = |path: &&[u8]| names_id(path, id) && (nested == Nested::Counts || !is_inside_another(path, id));
-        paths_of(host, process).into_iter().find(is_its)
+        paths_of(host, process).iter().copied().find(is_its)
     };
     let mut inits = Vec::new();
-    for pid in all_pids(host) {
+    for &pid in all_pids(host) {
         let Some(path) = held(host, pid).and_then(|process| its_path(&process)) else { continue };
         let Some(mut member) = look(host, pid, 0) else { continue };
         // Looked at anew, so asked anew: it must be the process that has the path.
@@ -223,9 +223,9 @@ pub fn init_by_id(host: &Host, id: &[u8], nested: Nested) -> Result<Option<Box<M
 }
 
 /// The 64 digits that the cgroup paths of living processes have for names of containers.
-pub fn ids(host: &Host) -> Vec<Bytes> {
+pub fn ids(host: &Host) -> Names {
     let mut found: Vec<Bytes> = Vec::new();
-    for pid in all_pids(host) {
+    for &pid in all_pids(host) {
         let Some(process) = held(host, pid) else { continue };
         let Some(text) = unless_gone(host, process.pid, process.read("cgroup")) else { continue };
         for component in text.split(|b| matches!(*b, b'/' | b'\n')) {
@@ -239,7 +239,7 @@ pub fn ids(host: &Host) -> Vec<Bytes> {
             }
         }
     }
-    found
+    found.leak()
 }
 
 /// Takes pid 1 of a pid namespace before any other outermost process; several namespaces are too many.
@@ -320,7 +320,7 @@ pub fn excuse_process(host: &Host, pid: u32, errno: Errno) {
     }
 }
 
-fn paths_of(host: &Host, process: &Process) -> Vec<Bytes> {
+fn paths_of(host: &Host, process: &Process) -> Names {
     unless_gone(host, process.pid, process.cgroups()).unwrap_or_default()
 }
 

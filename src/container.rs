@@ -351,7 +351,7 @@ pub fn running(host: &Host) -> Vec<&'static Seen> {
         }
     }
     // Most of those have been stopped, and one look at all processes tells.
-    let ids = if unrecorded.is_empty() { Vec::new() } else { cgroup::ids(host) };
+    let ids = if unrecorded.is_empty() { &[] } else { cgroup::ids(host) };
     for container in unrecorded {
         if ids.contains(&container.id) {
             see(host, container, check_thoroughly, &mut seen);
@@ -400,7 +400,7 @@ impl Seen {
     }
 }
 
-fn records(host: &Host, container: &Container) -> Vec<&'static Init> {
+fn records(host: &Host, container: &Container) -> &'static [&'static Init] {
     let mut found = Vec::new();
     match container.evidence {
         Evidence::Init(init) => found.push(init),
@@ -415,7 +415,7 @@ fn records(host: &Host, container: &Container) -> Vec<&'static Init> {
         }
         Evidence::Cgroup(_) => {}
     }
-    found
+    found.leak()
 }
 
 /// Holds the recorded process and compares what was recorded with what it is; None where it is no more, with what is known of the

@@ -7,7 +7,7 @@ mod look;
 mod rootless;
 mod table;
 
-use crate::bytes::{Bytes, both, join, keep};
+use crate::bytes::{Bytes, Names, both, join, keep};
 use crate::cgroup::{unit_in, unless_gone};
 use crate::console;
 use crate::container::{self, Seen};
@@ -115,7 +115,7 @@ impl Row {
     }
 
     /// What its containers can be called as TARGET; a pod's share its name.
-    pub fn names(&self) -> Vec<Bytes> {
+    pub fn names(&self) -> Names {
         let mut names: Vec<Bytes> = Vec::new();
         for Seen { container, .. } in &self.containers {
             let name = join(&[container.engine.as_bytes(), b":", container::pod_or_name(container)]);
@@ -123,11 +123,11 @@ impl Row {
                 names.push(name);
             }
         }
-        names
+        names.leak()
     }
 
     /// Its names in /run/netns but those that engines give; where no process is left, every path at which it is mounted.
-    pub fn pins(&self, host: &Host) -> Vec<Bytes> {
+    pub fn pins(&self, host: &Host) -> Names {
         let directory = both(pinned::directory(host), b"/");
         let is_left = self.namespace.pid.is_none() && self.namespace.thread.is_none();
         let mut pins = Vec::new();
@@ -139,7 +139,7 @@ impl Row {
                 _ => {}
             }
         }
-        pins
+        pins.leak()
     }
 }
 
@@ -154,7 +154,7 @@ impl Line {
         });
         if let Some(process) = process.filter(|_| with_names) {
             let paths = unless_gone(host, process.pid, process.cgroups()).unwrap_or_default();
-            line.unit = paths.into_iter().find_map(unit_in);
+            line.unit = paths.iter().find_map(|path| unit_in(path));
             let command = unless_gone(host, process.pid, process.read("comm"));
             line.command = command.map(|text| keep(text.strip_suffix(b"\n").unwrap_or(&text)));
         }

@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, keep, line_after, split};
+use crate::bytes::{Names, decimal, keep, line_after, split};
 use crate::console::give_up;
 use crate::content::{Content, read_all};
 use crate::error::Error;
@@ -102,19 +102,19 @@ impl Process {
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn cgroups(&self) -> Result<Vec<Bytes>, Errno> {
+    pub fn cgroups(&self) -> Result<Names, Errno> {
         let mut paths = Vec::new();
         for path in cgroup_paths(&self.read("cgroup")?) {
             paths.push(keep(path));
         }
-        Ok(paths)
+        Ok(paths.leak())
     }
 
     /// Its pids from the namespace of /proc down to its own: NSpid of proc_pid_status(5), Linux 4.1. Empty before that.
     ///
     /// # Errors
     /// As [`Process::open`].
-    pub fn nested_pids(&self) -> Result<Vec<u32>, Errno> {
+    pub fn nested_pids(&self) -> Result<&'static [u32], Errno> {
         Ok(parse_nspid(&self.read("status")?))
     }
 
@@ -202,16 +202,16 @@ fn after_colon(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// The pids in the line `NSpid:` of /proc/PID/status, the outermost first; none where there is no such line.
-pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
+pub fn parse_nspid(status: &[u8]) -> &'static [u32] {
     let mut pids = Vec::new();
     for pid in split(line_after(status, b"NSpid:").unwrap_or_default(), b'\t') {
         pids.extend(parse_pid(pid));
     }
-    pids
+    pids.leak()
 }
 
 /// The pids of a machine, in the order of its /proc.
-pub fn all_pids(host: &Host) -> Vec<u32> {
+pub fn all_pids(host: &Host) -> &'static [u32] {
     let mut pids = Vec::new();
     let listed = host.open_proc(b".", OFlags::RDONLY | OFlags::DIRECTORY).and_then(|proc| {
         each_name(proc.as_fd(), &mut |name, _| {
@@ -222,7 +222,7 @@ pub fn all_pids(host: &Host) -> Vec<u32> {
     if let Err(e) = listed {
         give_up(&Error::cannot(b"list /proc", e));
     }
-    pids
+    pids.leak()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub fn text(host: &Host, rows: &[Row], lines: &[Box<Line>]) -> Vec<u8> {
         table.add(line.pid.map_or(b"", |pid| number(pid.into())));
         table.add(number(row.namespace.processes.into()));
         table.add(name(row, line));
-        table.add(without_blanks(listed(&row.pins(host), b",")));
+        table.add(without_blanks(listed(row.pins(host), b",")));
         // Where they could not be read, nothing is claimed of them.
         table.add(shown(line.interfaces.unwrap_or(b"?")));
     }
@@ -79,7 +79,7 @@ fn width_of(cell: &[u8]) -> usize {
 }
 
 fn name(row: &Row, line: &Line) -> Bytes {
-    let containers = listed(&row.names(), b" ");
+    let containers = listed(row.names(), b" ");
     if row.is_host {
         let gap = if containers.is_empty() { "" } else { " " };
         return text!("(host){}{}", gap, containers);
