@@ -10,13 +10,17 @@ use std::cell::Cell;
 use std::ops::Deref;
 
 thread_local! {
-    static SPARE: Cell<&'static mut [u8]> = const { Cell::new(&mut []) };
+    static SPARE: Cell<Option<&'static mut Buffer>> = const { Cell::new(None) };
 }
 
 /// The bytes of a file.
 #[derive(Debug, Default)]
-pub struct Content {
-    buffer: &'static mut [u8],
+pub struct Content(Option<&'static mut Buffer>);
+
+/// Where bytes are, or will be.
+#[derive(Debug, Default)]
+struct Buffer {
+    room: &'static mut [u8],
     len: usize,
 }
 
@@ -26,16 +30,16 @@ impl Deref for Content {
     // Not inlined: every place that looks at a content would have the check of its length.
     #[inline(never)]
     fn deref(&self) -> &[u8] {
-        &self.buffer[..self.len]
+        self.0.as_ref().map_or(&[], |buffer| &buffer.room[..buffer.len])
     }
 }
 
 impl Drop for Content {
     #[inline(never)]
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.buffer);
         let spare = SPARE.take();
-        SPARE.set(if spare.len() > buffer.len() { spare } else { buffer });
+        let room = |buffer: &Option<&mut Buffer>| buffer.as_ref().map_or(0, |buffer| buffer.room.len());
+        SPARE.set(if room(&spare) > room(&self.0) { spare } else { self.0.take() });
     }
 }
 
@@ -57,44 +61,52 @@ pub fn read_file(fd: impl AsFd, size: usize, most: usize) -> Result<Content, Err
 
 /// A regular file that gives its size and no more to a read that asks for more has come to its end; the kernel's own files may go on.
 fn read_to(fd: BorrowedFd<'_>, expected: usize, most: usize, sized: bool) -> Result<Content, Errno> {
-    let mut content = Content { buffer: SPARE.take(), len: 0 };
+    let mut content = Content::default();
     // One byte more than expected lets the read that fills the file find its end, too.
-    let mut wanted = expected + 1;
+    let buffer = content.take(expected + 1);
     loop {
-        if content.len == content.buffer.len() || content.buffer.len() < wanted {
-            content.grow(wanted);
-        }
-        let read = retry_on_intr(|| read(fd, &mut content.buffer[content.len..]))?;
-        content.len += read;
-        if content.len > most {
+        let read = retry_on_intr(|| read(fd, &mut buffer.room[buffer.len..]))?;
+        buffer.len += read;
+        if buffer.len > most {
             return Err(Errno::FBIG);
         }
-        if read == 0 || (sized && content.len == expected && content.buffer.len() > expected) {
+        if read == 0 || (sized && buffer.len == expected && buffer.room.len() > expected) {
             return Ok(content);
         }
-        wanted = content.len + 1;
+        if buffer.len == buffer.room.len() {
+            buffer.grow(buffer.len + 1);
+        }
     }
 }
 
 impl Content {
     /// An empty one with room for `size` bytes or more.
     pub fn with_room(size: usize) -> Content {
-        let mut content = Content { buffer: SPARE.take(), len: 0 };
-        if content.buffer.len() < size {
-            content.grow(size);
-        }
+        let mut content = Content::default();
+        content.take(size);
         content
     }
 
     /// The whole buffer, to be written to.
     pub fn room(&mut self) -> &mut [u8] {
-        self.buffer
+        self.0.as_mut().map_or(&mut [], |buffer| buffer.room)
     }
 
+    fn take(&mut self, size: usize) -> &mut Buffer {
+        let buffer = self.0.insert(SPARE.take().unwrap_or_else(|| Box::leak(Box::default())));
+        buffer.len = 0;
+        if buffer.room.len() < size {
+            buffer.grow(size);
+        }
+        buffer
+    }
+}
+
+impl Buffer {
     fn grow(&mut self, wanted: usize) {
-        let larger = vec![0; wanted.max(2 * self.buffer.len())].leak();
-        larger[..self.len].copy_from_slice(self);
-        self.buffer = larger;
+        let larger = vec![0; wanted.max(2 * self.room.len())].leak();
+        larger[..self.len].copy_from_slice(&self.room[..self.len]);
+        self.room = larger;
     }
 }
 

@@ -141,7 +141,7 @@ impl Host {
     }
 
     /// A file that may be there: None where it is absent, may not be read (remembered) or is no file of an engine's (a note).
-    pub fn file(&self, path: &[u8]) -> Option<File> {
+    pub fn file(&self, path: &[u8]) -> Option<Box<File>> {
         match self.read_regular(path) {
             Ok(file) => return Some(file),
             Err(Unreadable::Errno(e)) => self.excuse(path, e),
@@ -154,11 +154,11 @@ impl Host {
     ///
     /// # Errors
     /// For whatever reason it cannot be read.
-    pub fn named_file(&self, path: &[u8]) -> Result<File> {
+    pub fn named_file(&self, path: &[u8]) -> Result<Box<File>> {
         self.read_regular(path).map_err(|unreadable| unreadable.of(quoted(path)))
     }
 
-    fn read_regular(&self, path: &[u8]) -> std::result::Result<File, Unreadable> {
+    fn read_regular(&self, path: &[u8]) -> std::result::Result<Box<File>, Unreadable> {
         let located = self.locate(path, Links::Keep)?;
         read_located(located, MAX_FILE)
     }
@@ -241,7 +241,7 @@ impl From<Errno> for Unreadable {
 ///
 /// # Errors
 /// What it is instead, or the errno of open(2) and read(2).
-pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<File, Unreadable> {
+pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<Box<File>, Unreadable> {
     let stat = fstat(&located)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
@@ -255,7 +255,7 @@ pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<File, 
     };
     match read {
         Err(Errno::FBIG) => Err(Unreadable::Odd(text!("is larger than {} MiB", most >> 20))),
-        read => Ok(File { bytes: read?, owner: stat.st_uid }),
+        read => Ok(Box::new(File { bytes: read?, owner: stat.st_uid })),
     }
 }
 
