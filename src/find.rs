@@ -89,13 +89,13 @@ pub fn by_veth(host: &Host, word: &[u8]) -> Result<Box<Found>> {
 }
 
 /// The interface of our own namespace that has this name, or that `ip link` shows so.
-fn find_interface(word: &[u8]) -> Result<Option<Interface>> {
+fn find_interface(word: &[u8]) -> Result<Option<&'static Interface>> {
     let interfaces = interfaces()?;
     // No name has a colon, but any may have an @.
     let name = word.strip_suffix(b":").unwrap_or(word);
     let bare = name.iter().rposition(|b| *b == b'@').map_or(name, |at| &name[..at]);
-    let named = |name: &[u8]| interfaces.iter().position(|interface| interface.name == name);
-    Ok(named(name).or_else(|| named(bare)).map(|at| interfaces[at].clone()))
+    let named = |name: &[u8]| interfaces.iter().find(|interface| interface.name == name);
+    Ok(named(name).or_else(|| named(bare)))
 }
 
 /// Whether a namespace has this address; None where it may not be looked into.

@@ -149,7 +149,7 @@ fn visit(host: &Host, show: Visitor<'_>) {
         // Another mount may hide it.
         if let Some(stat) = host.unless(path, host.locate(path, Links::Keep).and_then(fstat))
             && stat.st_ino == inode
-            && show(NsId { ino: inode, dev: stat.st_dev }, Holder::Mount(path))
+            && show(NsId::new(&stat), Holder::Mount(path))
         {
             break;
         }
@@ -265,7 +265,8 @@ mod tests {
     #[test]
     fn what_holds_another_namespace_by_now_is_not_taken() {
         let host = Host::own(Default::default());
-        let gone = NsId { ino: 1, dev: 1 };
+        let mut gone = own_id().unwrap();
+        gone.ino = 1;
         assert!(Holder::Process(std::process::id()).open(&host, gone).is_none());
         assert!(Holder::Mount(b"/proc/version").open(&host, gone).is_none());
         let namespace =

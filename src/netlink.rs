@@ -153,12 +153,12 @@ impl Address {
 ///
 /// # Errors
 /// Where the kernel refuses.
-pub fn interfaces() -> Result<Vec<Interface>> {
+pub fn interfaces() -> Result<&'static [Interface]> {
     let links = Request { kind: RTM_GETLINK, flags: NLM_F_DUMP, head: IFINFOMSG, attribute: WITHOUT_STATS };
     let addresses = Request { kind: RTM_GETADDR, flags: NLM_F_DUMP, head: IFADDRMSG, attribute: NONE };
     let mut answer = Answer::default();
     match converse(&[links, addresses], &mut answer) {
-        Ok(()) => Ok(answer.interfaces),
+        Ok(()) => Ok(answer.interfaces.leak()),
         Err(errno) => {
             let inode = own_id().map_or(0, |id| id.ino);
             Err(answer.cannot(text!("list the interfaces of network namespace {}", inode), errno))

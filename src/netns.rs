@@ -12,13 +12,14 @@ use crate::root::{c_string, file_type, name_of, open_at, reopen, type_name};
 use crate::sys;
 use crate::text::text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, OFlags, PROC_SUPER_MAGIC, fstat, fstatfs, statat};
+use rustix::fs::{AtFlags, CWD, OFlags, PROC_SUPER_MAGIC, Stat, fstat, fstatfs, statat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{
     CapabilitySet, LinkNameSpaceType, capabilities, configure_capability_in_ambient_set, move_into_link_name_space,
     set_capabilities,
 };
+use std::num::NonZeroU64;
 
 /// NSFS_MAGIC, linux/magic.h: what holds namespaces since Linux 3.19. Before, procfs did.
 const NSFS_MAGIC: u64 = 0x6e73_6673;
@@ -39,8 +40,15 @@ const KINDS: [(u32, &str); 8] = [
 pub struct NsId {
     /// The number in `net:[4026532253]`.
     pub ino: u64,
-    /// The device of nsfs.
-    pub dev: u64,
+    /// The device of nsfs. No device is 0, so that an identity or the lack of one is two words.
+    dev: NonZeroU64,
+}
+
+impl NsId {
+    /// Of what stat(2) tells.
+    pub fn new(stat: &Stat) -> NsId {
+        NsId { ino: stat.st_ino, dev: NonZeroU64::new(stat.st_dev).unwrap_or(NonZeroU64::MAX) }
+    }
 }
 
 /// An open network namespace. One pointer, since it is handed from one module to the next all the way to COMMAND.
@@ -285,7 +293,7 @@ fn kind_name(flag: u32, label: &[u8]) -> &'static str {
 /// # Errors
 /// The errno of fstat(2).
 pub fn id_of(fd: BorrowedFd<'_>) -> std::result::Result<NsId, Errno> {
-    fstat(fd).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+    fstat(fd).map(|stat| NsId::new(&stat))
 }
 
 /// The identity of what a path leads to.
@@ -293,7 +301,7 @@ pub fn id_of(fd: BorrowedFd<'_>) -> std::result::Result<NsId, Errno> {
 /// # Errors
 /// The errno of stat(2).
 pub fn id_at(dir: BorrowedFd<'_>, path: &[u8]) -> std::result::Result<NsId, Errno> {
-    statat(dir, c_string(&[path]), AtFlags::empty()).map(|s| NsId { ino: s.st_ino, dev: s.st_dev })
+    statat(dir, c_string(&[path]), AtFlags::empty()).map(|stat| NsId::new(&stat))
 }
 
 fn cannot_enter(whose: &[u8], errno: Errno) -> Error {

@@ -147,7 +147,7 @@ fn by_state(host: &Host, path: &[u8]) -> Result<Box<Found>> {
 fn by_cgroup(host: &Host, text: &[u8]) -> Result<Box<Found>> {
     let dirs = cgroup::directories(host, text)?;
     let label = text!("cgroup \"{}\"", text);
-    let mut members = cgroup::members(host, &dirs)?;
+    let mut members = cgroup::members(host, dirs)?;
     if members.len() > 1 {
         return Err(cgroup::several(text, &members));
     }

@@ -32,7 +32,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
             continue;
         }
         seen.push((engine, name));
-        let owner = cgroup::owner_above(host, std::slice::from_ref(&dir));
+        let owner = cgroup::owner_above(host, std::slice::from_ref(dir));
         out.add(engine, name, name, Evidence::Cgroup(dir), owner);
     }
     for (engine, home) in HOMES {

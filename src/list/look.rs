@@ -18,7 +18,7 @@ pub struct Look<'h> {
     pub host: &'h Host,
     home: NetNs,
     /// The interfaces of the caller's namespace.
-    interfaces: Vec<Interface>,
+    interfaces: &'static [Interface],
     as_json: bool,
     /// Where the last peer was found; those of its neighbours are often there, too.
     last: Cell<usize>,
@@ -44,13 +44,7 @@ impl<'h> Look<'h> {
     /// As [`netlink::interfaces`].
     pub fn at(&self, rows: &[Row], at: usize) -> Result<Bytes> {
         let id = rows[at].namespace.id;
-        let seen;
-        let interfaces = if id == self.home.id {
-            &self.interfaces
-        } else {
-            seen = netlink::interfaces()?;
-            &seen
-        };
+        let interfaces = if id == self.home.id { self.interfaces } else { netlink::interfaces()? };
         let places = self.places(rows, at, interfaces)?;
         let mut text = Vec::new();
         for interface in interfaces {
@@ -75,7 +69,7 @@ impl<'h> Look<'h> {
     fn name_of(&self, peer: Peer, place: Option<NsId>, here: NsId, interfaces: &[Interface]) -> Option<Bytes> {
         let there = match place? {
             id if id == here => interfaces,
-            id if id == self.home.id => &self.interfaces,
+            id if id == self.home.id => self.interfaces,
             _ => return None,
         };
         there.iter().find(|interface| interface.index == peer.index).map(|interface| interface.name)
