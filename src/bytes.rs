@@ -30,6 +30,12 @@ pub fn join(parts: &[&[u8]]) -> Bytes {
     parts.concat().leak()
 }
 
+/// The last component of a path.
+pub fn last(path: Bytes) -> Bytes {
+    let slash = path.iter().rposition(|byte| *byte == b'/');
+    slash.map_or(path, |slash| &path[slash + 1..])
+}
+
 /// Whether `text` has `part` in it.
 pub fn contains(text: &[u8], part: &[u8]) -> bool {
     let Some((first, rest)) = part.split_first() else { return true };

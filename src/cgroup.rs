@@ -42,7 +42,7 @@ pub fn hierarchies(host: &Host) -> Names {
     for name in host.entries(TOP) {
         let path = below(TOP, name);
         if is_cgroup(host, path) {
-            let holds_all = matches!(name, b"systemd" | b"unified");
+            let holds_all = matches!(*name, b"systemd" | b"unified");
             found.insert(if holds_all { 0 } else { found.len() }, path);
         }
     }

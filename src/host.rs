@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, both, keep};
+use crate::bytes::{Bytes, Names, both, keep};
 use crate::console::{Console, give_up};
 use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
@@ -163,10 +163,14 @@ impl Host {
         read_located(located, MAX_FILE)
     }
 
-    /// The names in a directory, without `.` and `..`; none where it is absent or may not be read (remembered).
-    pub fn entries(&self, path: &[u8]) -> Vec<Bytes> {
+    /// The names in a directory, sorted, without those that begin with a dot, as no container's does; none where it is absent or may not
+    /// be read (remembered).
+    pub fn entries(&self, path: &[u8]) -> Names {
         let names = self.locate(path, Links::Follow).and_then(|located| names_in(open_directory(&located)?));
-        self.unless(path, names).unwrap_or_default()
+        let mut names = self.unless(path, names).unwrap_or_default();
+        names.retain(|name| !name.starts_with(b"."));
+        names.sort();
+        names.leak()
     }
 
     /// What was asked of `path`, unless that met a failure that can be excused.

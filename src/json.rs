@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::decimal;
+use crate::bytes::{decimal, split};
 use crate::set::Set;
 use crate::text::Part;
 use hifijson::str::{Error as StringError, LexWrite as _};
@@ -17,9 +17,10 @@ use hifijson::{Expect, Read as _, SliceLexer, escape, num};
 const MAX_DEPTH: usize = 64;
 
 /// One value of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// null
+    /// null, or none
+    #[default]
     Null,
     /// true or false
     Bool(bool),
@@ -90,18 +91,12 @@ impl From<Expect> for Refused {
     }
 }
 
-/// Looks up `paths`, each a list of keys from the top-level object down. The whole document is checked.
+/// Looks up `paths`, each the keys from the top-level object down with blanks between them, and stores what is there. The whole document
+/// is checked.
 ///
 /// # Errors
 /// [`Refused`], also where any key of a path has a second occurrence in its object.
-pub fn select<'a, const N: usize>(doc: &'a [u8], paths: [&[&str]; N]) -> Result<[Option<Value<'a>>; N], Refused> {
-    let mut found = [const { None }; N];
-    search(doc, &paths, &mut found)?;
-    Ok(found)
-}
-
-/// The body of [`select`], which is there once whatever N is.
-fn search<'a>(doc: &'a [u8], paths: &[&[&str]], found: &mut [Option<Value<'a>>]) -> Result<(), Refused> {
+pub fn select<'a>(doc: &'a [u8], paths: &[&str], found: &mut [Value<'a>]) -> Result<(), Refused> {
     let mut search = Search { paths, found };
     whole(doc, &mut |next, lexer| search.value(next, lexer, 0, Set::ALL))
 }
@@ -140,15 +135,15 @@ fn items<'a>(bracket: u8, lexer: &mut SliceLexer<'a>, parse: Reader<'_, 'a>) -> 
 }
 
 struct Search<'a, 's> {
-    paths: &'s [&'s [&'s str]],
-    found: &'s mut [Option<Value<'a>>],
+    paths: &'s [&'s str],
+    found: &'s mut [Value<'a>],
 }
 
 impl<'a> Search<'a, '_> {
     /// Reads the value at `depth` whose keys so far are those of the `live` paths, by their numbers.
     fn value(&mut self, next: u8, lexer: &mut SliceLexer<'a>, depth: usize, live: Set) -> Result<(), Refused> {
-        let leads_on = |i: usize| live.has(i) && self.paths[i].len() > depth;
-        if next == b'{' && (0..self.paths.len()).any(leads_on) {
+        let leads_on = |(i, path): (usize, &&str)| live.has(i) && key_of(path, depth).is_some();
+        if next == b'{' && self.paths.iter().enumerate().any(leads_on) {
             return self.object(lexer, depth, live);
         }
         let value = scalar_or_text(next, lexer, depth)?;
@@ -163,7 +158,7 @@ impl<'a> Search<'a, '_> {
             let key = key(next, lexer)?;
             let mut below = Set::default();
             for (i, path) in self.paths.iter().enumerate() {
-                if live.has(i) && path.get(depth).is_some_and(|k| k.as_bytes() == key) {
+                if live.has(i) && key_of(path, depth) == Some(key) {
                     if !seen.add(i) {
                         return Err(Refused::Duplicate);
                     }
@@ -180,11 +175,17 @@ impl<'a> Search<'a, '_> {
     /// Keeps a value for the paths that end at it.
     fn store(&mut self, depth: usize, live: Set, value: Value<'a>) {
         for (i, path) in self.paths.iter().enumerate() {
-            if live.has(i) && path.len() == depth {
-                self.found[i] = Some(value);
+            if live.has(i) && key_of(path, depth).is_none() {
+                self.found[i] = value;
             }
         }
     }
+}
+
+/// The key of a path at a depth, unless the path has ended.
+#[inline(never)]
+fn key_of(path: &str, depth: usize) -> Option<&[u8]> {
+    split(path.as_bytes(), b' ').nth(depth)
 }
 
 /// A scalar, or the text of an array or object.
@@ -277,9 +278,14 @@ fn key<'a>(next: u8, lexer: &mut SliceLexer<'a>) -> Result<&'a [u8], Refused> {
 mod tests {
     use super::*;
 
+    fn selected<'a, const N: usize>(doc: &'a [u8], paths: [&str; N]) -> Result<[Value<'a>; N], Refused> {
+        let mut found = [Value::Null; N];
+        select(doc, &paths, &mut found).map(|()| found)
+    }
+
     fn pid(doc: &str) -> Result<Option<u64>, Refused> {
-        let [pid] = select(doc.as_bytes(), [&["State", "Pid"]])?;
-        Ok(pid.and_then(|v| v.integer()))
+        let [pid] = selected(doc.as_bytes(), ["State Pid"])?;
+        Ok(pid.integer())
     }
 
     #[test]
@@ -329,7 +335,7 @@ mod tests {
         {
             assert_eq!(pid(doc), Err(Refused::Malformed), "{doc}");
         }
-        assert_eq!(select(b"{\"a\":\"\xff\"}", [&["b"]]), Err(Refused::Malformed));
+        assert_eq!(selected(b"{\"a\":\"\xff\"}", ["b"]), Err(Refused::Malformed));
     }
 
     #[test]
@@ -353,19 +359,19 @@ mod tests {
     #[test]
     fn arrays_and_nested_texts() {
         let doc = br#" {"a" : [ "x", {"k": [1]}, 2 ] , "b": {"c": 1} } "#;
-        let [a, b] = select(doc, [&["a"], &["b"]]).unwrap();
-        let items = elements(a.unwrap().nested().unwrap()).unwrap();
+        let [a, b] = selected(doc, ["a", "b"]).unwrap();
+        let items = elements(a.nested().unwrap()).unwrap();
         assert_eq!(items[0], Value::String(b"x"));
         assert_eq!(items[1], Value::Nested(br#"{"k": [1]}"#));
         assert_eq!(items[2], Value::Number(b"2"));
-        assert_eq!(b, Some(Value::Nested(br#"{"c": 1}"#)));
+        assert_eq!(b, Value::Nested(br#"{"c": 1}"#));
         assert_eq!(elements(b"{}"), Err(Refused::Malformed));
     }
 
     #[test]
     fn one_path_may_lead_through_another() {
-        let [outer, inner] = select(br#"{"State":{"Pid":1}}"#, [&["State"], &["State", "Pid"]]).unwrap();
-        assert_eq!(outer, Some(Value::Nested(br#"{"Pid":1}"#)));
-        assert_eq!(inner, Some(Value::Number(b"1")));
+        let [outer, inner] = selected(br#"{"State":{"Pid":1}}"#, ["State", "State Pid"]).unwrap();
+        assert_eq!(outer, Value::Nested(br#"{"Pid":1}"#));
+        assert_eq!(inner, Value::Number(b"1"));
     }
 }

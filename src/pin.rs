@@ -79,7 +79,7 @@ pub fn unpin(host: &Host, name: &[u8]) -> Result<()> {
     {
         return Ok(());
     }
-    Err(unknown(host, "pin", name, &[], &pinned::names(host)))
+    Err(unknown(host, "pin", name, &[], pinned::names(host)))
 }
 
 /// The directory of pins, locked if that was possible.

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, below, decimal, line_after};
+use crate::bytes::{Names, below, decimal, line_after};
 use crate::console::give_up;
 use crate::content::read_all;
 use crate::error::{Error, Result};
@@ -25,10 +25,8 @@ pub fn directory(host: &Host) -> &'static [u8] {
 }
 
 /// The names in the directory, sorted.
-pub fn names(host: &Host) -> Vec<Bytes> {
-    let mut names = host.entries(directory(host));
-    names.sort();
-    names
+pub fn names(host: &Host) -> Names {
+    host.entries(directory(host))
 }
 
 /// Opens the entry `name`; None where there is none.

@@ -6,7 +6,7 @@ use crate::bytes::{Bytes, keep};
 use crate::cgroup::{self, Member};
 use crate::cli::Target;
 use crate::container::{self, Outcome, Running};
-use crate::engine::{Init, oci};
+use crate::engine::oci;
 use crate::error::{Error, Result};
 use crate::find;
 use crate::host::Host;
@@ -98,7 +98,7 @@ fn by_name(host: &Host, name: &[u8]) -> Result<Box<Found>> {
         }
         (Outcome::Stopped(error), None) => Err(error),
         (Outcome::Unknown, None) => {
-            Err(unknown(host, "container or pin", name, &container::all(host, None), &pinned::names(host)))
+            Err(unknown(host, "container or pin", name, &container::all(host, None), pinned::names(host)))
         }
     }
 }
@@ -118,7 +118,7 @@ fn of_running(running: Running) -> Box<Found> {
 fn by_pin(host: &Host, name: &[u8]) -> Result<Box<Found>> {
     match pinned::open(host, name)? {
         Some(netns) => Ok(of_pin(netns, name)),
-        None => Err(unknown(host, "pin", name, &[], &pinned::names(host))),
+        None => Err(unknown(host, "pin", name, &[], pinned::names(host))),
     }
 }
 
@@ -134,11 +134,10 @@ fn by_file(host: &Host, path: &[u8]) -> Result<Box<Found>> {
 }
 
 fn by_state(host: &Host, path: &[u8]) -> Result<Box<Found>> {
-    let (record, owner) = oci::read_named(host, path)?;
+    let init = oci::read_named(host, path)?;
     let label = text!("container of \"{}\"", path);
-    let init = Init { start: record.start, ..Init::bare(record.pid, owner, keep(path)) };
     let mut reason: Bytes = b"";
-    match container::prove(host, &init, label, record.id.unwrap_or_default(), &mut reason)? {
+    match container::prove(host, init, label, init.id, &mut reason)? {
         Some(member) => of_member(host, member, label),
         None => Err(Error::new(text!("{} is not running{}", label, reason))),
     }

@@ -3,14 +3,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::oci::{self, parsed};
+use super::oci::{self, mentions, parsed};
 use super::{Base, Containers, Evidence, Init};
-use crate::bytes::{Bytes, contains, join, keep};
+use crate::bytes::{Bytes, Names, below, join, keep, last};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
 /// Where the daemons and distributions keep their tasks.
-const STATES: &[&[u8]] = &[
+const STATES: &[Bytes] = &[
     b"/run/containerd",
     b"/run/docker/containerd/daemon",
     b"/run/snap.docker/containerd/daemon",
@@ -25,84 +25,84 @@ const DOCKERS: &[u8] = b"moby";
 
 /// Every task of every namespace but Docker's.
 pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Containers) {
-    for (tasks, namespace) in namespaces(host, base) {
-        let nerdctls = nerdctl_names(host, base, namespace);
-        for id in oci::ids(host, tasks) {
-            let bundle = join(&[tasks, b"/", id]);
-            let config = join(&[bundle, b"/config.json"]);
-            let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
-            let named = parsed(host, config, |text| if mentioned(text) { name_in(text) } else { Ok(None) });
-            let (named, owner) = named.map_or((None, 0), |(named, owner)| (named, owner));
-            let given = nerdctls.iter().find(|(of, _)| *of == id).map(|(_, name)| *name);
-            let (engine, name) = match (named, given) {
-                (Some(("k8s", name)), _) => ("k8s", name),
-                (_, Some(name)) => ("nerdctl", name),
-                (Some(named), None) => named,
-                (None, None) => ("containerd", id),
+    for tasks in namespaces(host, base) {
+        let nerdctls = nerdctl_names(host, base, last(tasks));
+        for id in host.entries(tasks) {
+            let bundle = below(tasks, id);
+            let mut named = None;
+            let owner = parsed(host, below(bundle, b"config.json"), &mut |text| {
+                if mentions(text, id, needle) {
+                    named = name_in(text)?;
+                }
+                Ok(())
+            });
+            let given = nerdctls.iter().find(|(of, _)| of == id).map(|(_, name)| ("nerdctl", *name));
+            let (engine, name) = match named {
+                Some(("k8s", name)) => ("k8s", name),
+                named => given.or(named).unwrap_or(("containerd", id)),
             };
-            let dir = runtime_root(host, base, bundle, namespace);
+            let dir = runtime_root(host, base, bundle, last(tasks));
             let evidence = Evidence::Oci(vec![dir].leak());
-            out.add(engine, name, id, evidence, base.writer(owner));
+            out.add(engine, name, id, evidence, base.writer(owner.unwrap_or(0)));
         }
     }
 }
 
 /// The runtime's records of an ID, in any namespace but Docker's.
 pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
-    for (tasks, namespace) in namespaces(host, base) {
-        let dir = runtime_root(host, base, join(&[tasks, b"/", id]), namespace);
+    for tasks in namespaces(host, base) {
+        let dir = runtime_root(host, base, below(tasks, id), last(tasks));
         out.extend(oci::init(host, base, dir, id));
     }
 }
 
-/// The task directories, with the namespace of each.
-fn namespaces(host: &Host, base: &Base) -> Vec<(Bytes, Bytes)> {
-    let states = match base.owner {
-        0 => STATES.to_vec(),
-        _ => vec![join(&[base.run, &b"/containerd"[..]])],
-    };
+/// The task directories, each called like its namespace.
+fn namespaces(host: &Host, base: &Base) -> Names {
+    let own = [below(base.run, b"containerd")];
+    let states = if base.owner == 0 { STATES } else { &own };
     let mut found = Vec::new();
     for state in states {
-        let tasks = join(&[state, b"/io.containerd.runtime.v2.task"]);
-        for namespace in oci::ids(host, tasks).into_iter().filter(|name| *name != DOCKERS) {
-            found.push((join(&[tasks, b"/", namespace]), namespace));
+        let tasks = below(state, b"io.containerd.runtime.v2.task");
+        for namespace in host.entries(tasks) {
+            if *namespace != DOCKERS {
+                found.push(below(tasks, namespace));
+            }
         }
     }
-    found
+    found.leak()
 }
 
 /// Where the runtime of a bundle keeps its state.
 fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Bytes {
-    let options = join(&[bundle, b"/options.json"]);
-    let told = parsed(host, options, |text| {
-        let [root] = select(text, [&["root"]])?;
-        Ok(root.and_then(Value::string).map(keep))
+    let mut root: Bytes = b"";
+    parsed(host, below(bundle, b"options.json"), &mut |text| {
+        let mut found = [Value::Null];
+        select(text, &["root"], &mut found)?;
+        root = found[0].string().map_or(b"", keep);
+        Ok(())
     });
-    let root = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/")).unwrap_or(keep(DEFAULT_ROOT));
+    if !root.starts_with(b"/") {
+        root = DEFAULT_ROOT;
+    }
     // A rootless containerd sees its own directory at this path.
-    let root = match root.strip_prefix(b"/run/").filter(|below| below.starts_with(b"containerd/")) {
-        Some(below) if base.owner != 0 => join(&[base.run, &b"/"[..], below]),
-        _ => root,
-    };
-    join(&[root, b"/", namespace])
+    if base.owner != 0
+        && let Some(rest) = root.strip_prefix(b"/run/").filter(|rest| rest.starts_with(b"containerd/"))
+    {
+        root = below(base.run, rest);
+    }
+    below(root, namespace)
 }
 
 /// The IDs of the containers of a namespace, with the names that nerdctl keeps for them.
 fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Vec<(Bytes, Bytes)> {
-    let top = match (&base.home, base.owner) {
-        (_, 0) => &b"/var/lib/nerdctl"[..],
-        (Some(home), _) => join(&[home, &b"/.local/share/nerdctl"[..]]),
-        (None, _) => return Vec::new(),
-    };
     let mut found = Vec::new();
+    let Some(top) = base.data(b"nerdctl") else { return found };
     for hash in host.entries(top) {
         let dir = join(&[top, b"/", hash, b"/names/", namespace]);
         for name in host.entries(dir) {
-            let file = host.file(join(&[dir, b"/", name]));
-            // Empty after a crash of nerdctl.
-            let id = file.map_or(&b""[..], |file| keep(file.bytes.trim_ascii()));
-            if !id.is_empty() {
-                found.push((id, name));
+            // Empty after a crash of nerdctl, and then no container's.
+            if let Some(file) = host.file(below(dir, name)) {
+                found.push((keep(file.bytes.trim_ascii()), *name));
             }
         }
     }
@@ -114,25 +114,22 @@ fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Vec<(Bytes, Byte
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
 pub fn name_in(text: &[u8]) -> Result<Option<(&'static str, Bytes)>, Refused> {
-    let found = select(
-        text,
-        [
-            &["annotations", "io.kubernetes.cri.sandbox-namespace"],
-            &["annotations", "io.kubernetes.cri.sandbox-name"],
-            &["annotations", "io.kubernetes.cri.container-type"],
-            &["annotations", "io.kubernetes.cri.container-name"],
-            &["annotations", "nerdctl/name"],
-        ],
-    )?;
-    let [namespace, pod, kind, container, nerdctl] = found.map(|value| value.and_then(Value::string));
-    let pod = match (namespace, pod, container) {
-        (Some(namespace), Some(pod), None) => Some(join(&[namespace, b"/", pod])),
-        (Some(namespace), Some(pod), Some(_)) if kind == Some(b"sandbox") => Some(join(&[namespace, b"/", pod])),
-        (Some(namespace), Some(pod), Some(container)) => Some(join(&[namespace, b"/", pod, b"/", container])),
-        _ => None,
-    };
-    let nerdctl = nerdctl.map(|name| ("nerdctl", keep(name)));
-    Ok(pod.map(|pod| ("k8s", pod)).or(nerdctl))
+    const KEYS: [&str; 5] = [
+        "annotations io.kubernetes.cri.sandbox-namespace",
+        "annotations io.kubernetes.cri.sandbox-name",
+        "annotations io.kubernetes.cri.container-type",
+        "annotations io.kubernetes.cri.container-name",
+        "annotations nerdctl/name",
+    ];
+    let mut found = [Value::Null; KEYS.len()];
+    select(text, &KEYS, &mut found)?;
+    let [namespace, pod, kind, container, nerdctl] = found.map(Value::string);
+    if let (Some(namespace), Some(pod)) = (namespace, pod) {
+        let pod = below(namespace, pod);
+        let container = container.filter(|_| kind != Some(b"sandbox"));
+        return Ok(Some(("k8s", container.map_or(pod, |container| below(pod, container)))));
+    }
+    Ok(nerdctl.map(|name| ("nerdctl", keep(name))))
 }
 
 #[cfg(test)]

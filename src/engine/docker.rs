@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::oci::{self, parsed};
+use super::oci::{self, mentions, parsed};
 use super::{Base, Containers, Evidence, Init, k8s_name};
-use crate::bytes::{Bytes, contains, join, keep, split};
+use crate::bytes::{Bytes, Names, below, keep, split};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
@@ -15,7 +15,7 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Container
         containers(host, base, &places, root, needle, out);
         // With userns-remap each mapping has a data-root of its own inside, UID.GID.
         for name in host.entries(root).iter().filter(|name| is_mapping(name)) {
-            containers(host, base, &places, join(&[root, &b"/"[..], name]), needle, out);
+            containers(host, base, &places, below(root, name), needle, out);
         }
     }
 }
@@ -28,14 +28,19 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
 }
 
 fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Option<&[u8]>, out: &mut Containers) {
-    let dir = join(&[root, b"/containers"]);
-    let oci: &'static [Bytes] = places.oci().leak();
-    for id in oci::ids(host, dir) {
-        let path = join(&[dir, b"/", id, b"/config.v2.json"]);
-        // A cheap search first: with a thousand containers strict parsing of all takes its time.
-        let mentioned = |text: &[u8]| needle.is_none_or(|n| id.starts_with(n) || contains(text, n));
-        let name = parsed(host, path, |text| if mentioned(text) { name_in(text, id) } else { Ok(None) });
-        if let Some((Some(name), owner)) = name {
+    let dir = below(root, b"containers");
+    let oci = places.oci();
+    for id in host.entries(dir) {
+        let path = below(below(dir, id), b"config.v2.json");
+        let mut name = None;
+        let owner = parsed(host, path, &mut |text| {
+            // A cheap search first: with a thousand containers strict parsing of all takes its time.
+            if mentions(text, id, needle) {
+                name = name_in(text, id)?;
+            }
+            Ok(())
+        });
+        if let (Some(name), Some(owner)) = (name, owner) {
             let (engine, name) = k8s_name::parse(name).map_or(("docker", name), |pod| ("k8s", pod));
             out.add(engine, name, id, Evidence::Oci(oci), base.writer(owner));
         }
@@ -47,9 +52,9 @@ fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Op
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
 pub fn name_in(text: &[u8], id: &[u8]) -> Result<Option<Bytes>, Refused> {
-    let [found_id, name] = select(text, [&["ID"], &["Name"]])?;
-    let matches = found_id.and_then(Value::string).is_some_and(|found| found == id);
-    let name = name.and_then(Value::string).filter(|_| matches);
+    let mut found = [Value::Null; 2];
+    select(text, &["ID", "Name"], &mut found)?;
+    let name = found[1].string().filter(|_| found[0].string() == Some(id));
     Ok(name.map(|name| keep(name.strip_prefix(b"/").unwrap_or(name))))
 }
 
@@ -67,52 +72,49 @@ struct Places {
 
 impl Places {
     fn of(host: &Host, base: &Base) -> Places {
-        let (mut places, config) = match (&base.home, base.owner) {
-            (_, 0) => (
-                Places {
-                    data: vec![&b"/var/lib/docker"[..], &b"/var/snap/docker/common/var-lib-docker"[..]],
-                    exec: vec![&b"/run/docker"[..], &b"/run/snap.docker"[..]],
-                },
-                Some(&b"/etc/docker/daemon.json"[..]),
-            ),
-            (Some(home), _) => (
-                Places {
-                    data: vec![join(&[home, &b"/.local/share/docker"[..]])],
-                    exec: vec![join(&[base.run, &b"/docker"[..]])],
-                },
-                Some(join(&[home, &b"/.config/docker/daemon.json"[..]])),
-            ),
-            (None, _) => (Places { data: vec![], exec: vec![join(&[base.run, &b"/docker"[..]])] }, None),
-        };
-        if let Some(config) = config {
+        let mut places = Places { data: Vec::new(), exec: vec![below(base.run, b"docker")] };
+        places.data.extend(base.data(b"docker"));
+        if base.owner == 0 {
+            places.data.push(b"/var/snap/docker/common/var-lib-docker");
+            places.exec.push(b"/run/snap.docker");
+        }
+        if let Some(config) = base.config(b"docker/daemon.json") {
             places.add_configured(host, config);
         }
         places
     }
 
     fn add_configured(&mut self, host: &Host, config: &[u8]) {
-        let read = parsed(host, config, |text| {
-            let found = select(text, [&["data-root"], &["graph"], &["exec-root"]])?;
-            Ok(found.map(|value| value.and_then(Value::string).map(keep)))
+        let mut told: [Bytes; 3] = [b""; 3];
+        parsed(host, config, &mut |text| {
+            let mut found = [Value::Null; 3];
+            select(text, &["data-root", "graph", "exec-root"], &mut found)?;
+            told = found.map(|value| value.string().map_or(&b""[..], keep));
+            Ok(())
         });
-        let Some(([data, graph, exec], _)) = read else { return };
-        self.data.extend(data.into_iter().chain(graph).filter(|path| path.starts_with(b"/")));
-        self.exec.extend(exec.filter(|path| path.starts_with(b"/")));
-        for list in [&mut self.data, &mut self.exec] {
-            list.sort();
-            list.dedup();
+        for (list, path) in [(&mut self.data, [told[0], told[1]]), (&mut self.exec, [told[2], b""])] {
+            for path in path {
+                if path.starts_with(b"/") && !list.contains(&path) {
+                    list.push(path);
+                }
+            }
         }
     }
 
     /// Where the runtime keeps its state, whichever runtime it is.
-    fn oci(&self) -> Vec<Bytes> {
-        self.exec.iter().map(|exec| join(&[exec, &b"/runtime-runc/moby"[..]])).collect()
+    fn oci(&self) -> Names {
+        let mut dirs = Vec::new();
+        for exec in &self.exec {
+            dirs.push(below(exec, b"runtime-runc/moby"));
+        }
+        dirs.leak()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::contains;
 
     #[test]
     fn the_name_is_the_top_level_one_of_the_right_container() {

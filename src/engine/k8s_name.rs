@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, keep, split};
+use crate::bytes::{Bytes, below, split};
 
 /// `NAMESPACE/POD/CONTAINER` of `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`, `NAMESPACE/POD` of a sandbox: container `POD`, or none.
 pub fn parse(name: &[u8]) -> Option<Bytes> {
@@ -15,8 +15,11 @@ pub fn parse(name: &[u8]) -> Option<Bytes> {
         [pod, namespace, _uid, _attempt] => (None, pod, namespace),
         _ => return None,
     };
-    let parts: Vec<&[u8]> = [Some(namespace), Some(pod), container].into_iter().flatten().collect();
-    parts.iter().all(|part| !part.is_empty()).then(|| keep(parts.join(&b'/')))
+    if namespace.is_empty() || pod.is_empty() || container.is_some_and(<[u8]>::is_empty) {
+        return None;
+    }
+    let pod = below(namespace, pod);
+    Some(container.map_or(pod, |container| below(pod, container)))
 }
 
 #[cfg(test)]

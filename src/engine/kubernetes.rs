@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Containers, Evidence};
-use crate::bytes::{Bytes, join, keep, split};
+use crate::bytes::{Bytes, below, keep, split};
 use crate::host::Host;
 use crate::root::Links;
 use rustix::fs::fstat;
@@ -33,7 +33,7 @@ pub fn parse(log: &[u8]) -> Option<(Bytes, Bytes)> {
     let (container, id) = (&rest[..dash], &rest[dash + 1..]);
     let is_id = id.len() >= MIN_ID && id.iter().all(u8::is_ascii_hexdigit);
     let is_name = fields.next().is_none() && [pod, namespace, container].iter().all(|part| !part.is_empty());
-    (is_id && is_name).then(|| (join(&[namespace, b"/", pod, b"/", container]), keep(id)))
+    (is_id && is_name).then(|| (below(below(namespace, pod), container), keep(id)))
 }
 
 #[cfg(test)]

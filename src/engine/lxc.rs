@@ -2,9 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::oci;
 use super::{Base, Containers, Evidence};
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, below, last};
 use crate::cgroup;
 use crate::host::{Host, is_directory};
 
@@ -24,8 +23,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
     }
     let mut seen: Vec<(&str, Bytes)> = Vec::new();
     for dir in cgroup::search(host, &|name| name.starts_with(PAYLOAD), &cgroup::is_container) {
-        let component = dir.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        let name = &component[PAYLOAD.len()..];
+        let name = &last(dir)[PAYLOAD.len()..];
         let engine = engine_of(host, name);
         // The hierarchies show each container once; the first found are the best.
         if name.is_empty() || seen.contains(&(engine, name)) {
@@ -36,9 +34,8 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
         out.add(engine, name, name, Evidence::Cgroup(dir), owner);
     }
     for (engine, home) in HOMES {
-        for name in oci::ids(host, home).into_iter().filter(|name| !seen.contains(&(engine, name))) {
-            let known = is_directory(host, join(&[home, &b"/"[..], name]));
-            if known {
+        for name in host.entries(home) {
+            if !seen.contains(&(engine, name)) && is_directory(host, below(home, name)) {
                 out.add(engine, name, name, Evidence::Oci(&[]), 0);
             }
         }
@@ -50,5 +47,5 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
 /// LXC appends a number where a cgroup of the name was left over. Nothing on disk tells `web-1`, the second try at `web`, from a container
 /// of that name, so the name is what the cgroup says.
 fn engine_of(host: &Host, name: &[u8]) -> &'static str {
-    HOMES.iter().find(|(_, home)| is_directory(host, join(&[home, b"/", name]))).map_or("lxc", |(engine, _)| *engine)
+    HOMES.iter().find(|(_, home)| is_directory(host, below(home, name))).map_or("lxc", |(engine, _)| *engine)
 }

@@ -2,9 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::oci;
 use super::{Base, Containers, Evidence, Init};
-use crate::bytes::{Bytes, join, keep, split};
+use crate::bytes::{Bytes, below, join, keep, split};
 use crate::cgroup;
 use crate::host::Host;
 use crate::process::parse_pid;
@@ -17,8 +16,8 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
         return;
     }
     // The links `unit:SCOPE` beside them lead to the same files.
-    for name in oci::ids(host, MACHINES).into_iter().filter(|name| !name.contains(&b':')) {
-        let path = join(&[MACHINES, b"/", name]);
+    for name in host.entries(MACHINES).iter().filter(|name| !name.contains(&b':')) {
+        let path = below(MACHINES, name);
         let Some(file) = host.file(path) else { continue };
         let value = |key: &str| value(&file.bytes, key);
         if value("CLASS") == Some(b"vm") {
@@ -28,7 +27,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
         let unit = value("SCOPE").or_else(|| value("UNIT")).unwrap_or_default();
         let evidence = match group(host, unit) {
             Some(dir) => Evidence::Cgroup(dir),
-            None => Evidence::Init(Init::bare(pid, file.owner, path).keep()),
+            None => Evidence::Init(Init::bare(pid).keep(file.owner, path)),
         };
         out.add("machine", name, name, evidence, file.owner);
     }
@@ -41,7 +40,7 @@ fn group(host: &Host, unit: &[u8]) -> Option<Bytes> {
     }
     for top in cgroup::hierarchies(host) {
         let dir = join(&[top, b"/machine.slice/", unit]);
-        let payload = join(&[dir, b"/payload"]);
+        let payload = below(dir, b"payload");
         for dir in [payload, dir] {
             if cgroup::is_cgroup(host, dir) {
                 return Some(dir);
@@ -75,8 +74,11 @@ pub fn value(text: &[u8], key: &str) -> Option<Bytes> {
 
 /// The byte of `xNN`.
 fn hex_escape(text: &[u8]) -> Option<u8> {
-    let digits = std::str::from_utf8(text.strip_prefix(b"x")?).ok()?;
-    u8::from_str_radix(digits, 16).ok()
+    let mut byte = 0;
+    for digit in text.strip_prefix(b"x")? {
+        byte = byte << 4 | char::from(*digit).to_digit(16)?;
+    }
+    Some(byte as u8)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub mod runtimes;
 pub mod sandbox;
 pub mod storage;
 
-use crate::bytes::{Bytes, decimal, keep, split};
+use crate::bytes::{Bytes, both, decimal, join, keep, split};
 use crate::host::Host;
 use crate::sys::variable;
 use crate::text::{number, text};
@@ -35,6 +35,23 @@ pub struct Base {
 }
 
 impl Base {
+    /// The directory in which a service of this base keeps its data, unless the home directory is unknown.
+    pub fn data(&self, name: &[u8]) -> Option<Bytes> {
+        self.place(b"/var/lib/", b"/.local/share/", name)
+    }
+
+    /// A configuration file of this base, unless the home directory is unknown.
+    pub fn config(&self, name: &[u8]) -> Option<Bytes> {
+        self.place(b"/etc/", b"/.config/", name)
+    }
+
+    fn place(&self, of_system: &[u8], of_home: &[u8], name: &[u8]) -> Option<Bytes> {
+        match self.owner {
+            0 => Some(both(of_system, name)),
+            _ => self.home.map(|home| join(&[home, of_home, name])),
+        }
+    }
+
     /// Who could have written a file of this base's that `owner` has.
     pub fn writer(&self, owner: u32) -> u32 {
         if self.owner == 0 { owner } else { self.owner }
@@ -127,17 +144,20 @@ pub struct Init {
     pub owner: u32,
     /// The record's path.
     pub file: Bytes,
+    /// The container's ID as the record tells it; empty where it does not.
+    pub id: Bytes,
 }
 
 impl Init {
     /// A record of a pid and no more.
-    pub fn bare(pid: u32, owner: u32, file: Bytes) -> Init {
-        Init { pid, start: None, inode: None, sandbox: None, owner, file }
+    pub fn bare(pid: u32) -> Box<Init> {
+        Box::new(Init { pid, start: None, inode: None, sandbox: None, owner: 0, file: b"", id: b"" })
     }
 
-    /// Keeps it.
-    pub fn keep(self) -> &'static Init {
-        Box::leak(Box::new(self))
+    /// Keeps it as what `file` records, which `owner` could have written.
+    pub fn keep(mut self: Box<Init>, owner: u32, file: Bytes) -> &'static Init {
+        (self.owner, self.file) = (owner, file);
+        Box::leak(self)
     }
 }
 
@@ -191,22 +211,13 @@ pub fn bases(host: &Host) -> Vec<Base> {
         bases.push(Base { owner: caller, run, home });
         return bases;
     }
-    let mut uids: Vec<u32> = host
-        .entries(b"/run/user")
-        .iter()
-        .filter_map(|name| decimal(name)?.try_into().ok())
-        .filter(|uid| *uid != 0)
-        .collect();
-    if uids.is_empty() {
-        return bases;
+    let mut passwd = None;
+    for name in host.entries(b"/run/user") {
+        let Some(owner) = decimal(name).and_then(|uid| uid.try_into().ok()).filter(|uid| *uid != 0) else { continue };
+        let passwd = passwd.get_or_insert_with(|| host.file(b"/etc/passwd"));
+        let home = passwd.as_ref().and_then(|passwd| home_of(&passwd.bytes, owner));
+        bases.push(Base { owner, run: text!("/run/user/{}", owner), home });
     }
-    uids.sort_unstable();
-    let passwd = host.file(b"/etc/passwd").map_or_else(Default::default, |file| file.bytes);
-    bases.extend(uids.iter().map(|uid| Base {
-        owner: *uid,
-        run: text!("/run/user/{}", uid),
-        home: home_of(&passwd, *uid),
-    }));
     bases
 }
 
@@ -214,8 +225,11 @@ pub fn bases(host: &Host) -> Vec<Base> {
 pub fn home_of(passwd: &[u8], uid: u32) -> Option<Bytes> {
     let uid = number(uid.into());
     split(passwd, b'\n').find_map(|line| {
-        let fields: Vec<&[u8]> = split(line, b':').collect();
-        (fields.len() >= 7 && fields[2] == uid && fields[5].starts_with(b"/")).then(|| keep(fields[5]))
+        let mut fields = split(line, b':');
+        let is_of_uid = fields.nth(2)? == uid;
+        let home = fields.nth(5 - 3)?;
+        // The shell ends a line that is whole.
+        fields.next().filter(|_| is_of_uid && home.starts_with(b"/")).map(|_| keep(home))
     })
 }
 

@@ -3,54 +3,42 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Init};
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, below, contains, keep};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 use crate::process::{MAX_PID, parse_pid};
 use crate::text::text;
 
-/// What a state file says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The container's init process.
-    pub pid: u32,
-    /// Its start time in clock ticks, where recorded.
-    pub start: Option<u64>,
-    /// The container's ID, where recorded.
-    pub id: Option<Bytes>,
-}
-
 /// Reads a state file of any runtime we know; None where it records no process.
 ///
 /// # Errors
 /// [`Refused`], also where the document is none of theirs.
-pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
-    let [runc_pid, runc_start, crio_pid, crio_start, pid, crun_start, id] = select(
-        text,
-        [
-            &["init_process_pid"],
-            &["init_process_start"],
-            &["initPid"],
-            &["initStartTime"],
-            &["pid"],
-            &["process-start-time"],
-            &["id"],
-        ],
-    )?;
-    let id = id.and_then(Value::string).map(keep);
+pub fn parse(text: &[u8]) -> std::result::Result<Option<Box<Init>>, Refused> {
+    const KEYS: [&str; 7] =
+        ["init_process_pid", "init_process_start", "initPid", "initStartTime", "pid", "process-start-time", "id"];
+    let mut found = [Value::Null; KEYS.len()];
+    select(text, &KEYS, &mut found)?;
+    let [runc_pid, runc_start, crio_pid, crio_start, pid, crun_start, id] = found;
     let (pid, start) = match (runc_pid, crio_pid, pid) {
-        (Some(pid), _, _) => (pid, runc_start),
         // CRI-O keeps initPid after the end; its pid is 0 then.
-        (None, Some(_), Some(Value::Number(b"0"))) => return Ok(None),
-        (None, Some(pid), _) => (pid, crio_start),
-        (None, None, Some(pid)) => (pid, crun_start),
-        (None, None, None) => return Ok(None),
+        (Value::Null, Value::Number(_) | Value::String(_), Value::Number(b"0")) => return Ok(None),
+        (Value::Null, Value::Null, pid) => (pid, crun_start),
+        (Value::Null, pid, _) => (pid, crio_start),
+        (pid, ..) => (pid, runc_start),
     };
+    let Some(pid) = self::pid(pid) else { return Ok(None) };
+    let mut init = Init::bare(pid);
     // crun before 2020 recorded no start time, or 0; no process of a container starts with the kernel.
-    let start = start.and_then(|start| start.integer()).filter(|start| *start != 0);
-    let pid = pid.integer().and_then(|pid| u32::try_from(pid).ok()).filter(|pid| (1..=MAX_PID).contains(pid));
-    Ok(pid.map(|pid| Record { pid, start, id }))
+    init.start = start.integer().filter(|start| *start != 0);
+    init.id = id.string().map_or(b"", keep);
+    Ok(Some(init))
+}
+
+/// The pid that a value is, if it can be one.
+pub fn pid(value: Value<'_>) -> Option<u32> {
+    let pid = u32::try_from(value.integer()?).ok()?;
+    (1..=MAX_PID).contains(&pid).then_some(pid)
 }
 
 /// Whether `id` may be looked up as a directory: an ID from a file must not lead out of the runtime's root.
@@ -66,31 +54,21 @@ pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Option<&'static 
         return None;
     }
     for name in [&b"state.json"[..], b"status"] {
-        let path = join(&[dir, b"/", id, b"/", name]);
-        if let Some((record, owner)) = parsed(host, path, parse) {
-            let Record { pid, start, .. } = record?;
-            return Some(Init { start, ..Init::bare(pid, base.writer(owner), path) }.keep());
+        let path = below(below(dir, id), name);
+        let mut found = None;
+        let owner = parsed(host, path, &mut |text| {
+            found = parse(text)?;
+            Ok(())
+        });
+        if let Some(owner) = owner {
+            return found.map(|init| init.keep(base.writer(owner), path));
         }
     }
     None
 }
 
-/// Reads and parses a file, twice where it was perhaps being rewritten in place; with its owner's uid. What cannot be parsed is a note.
-pub fn parsed<T>(
-    host: &Host,
-    path: &[u8],
-    parse: impl Fn(&[u8]) -> std::result::Result<T, Refused>,
-) -> Option<(T, u32)> {
-    let mut value = None;
-    let owner = read_twice(host, path, &mut |text| {
-        value = Some(parse(text)?);
-        Ok(())
-    });
-    value.zip(owner)
-}
-
-/// The body of [`parsed`], which is there once whatever is parsed: the owner's uid, if `parse` accepted the file.
-fn read_twice(
+/// Reads and parses a file, twice where it was perhaps being rewritten in place; returns its owner's uid. What cannot be parsed is a note.
+pub fn parsed(
     host: &Host,
     path: &[u8],
     parse: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Refused>,
@@ -109,40 +87,39 @@ fn read_twice(
     None
 }
 
-/// The record in a file that the user named, and the uid of the file's owner.
+/// Whether a container's file is to be parsed for `needle`: it has that somewhere, or the ID begins with it.
+pub fn mentions(text: &[u8], id: &[u8], needle: Option<&[u8]>) -> bool {
+    needle.is_none_or(|needle| id.starts_with(needle) || contains(text, needle))
+}
+
+/// The record in a file that the user named.
 ///
 /// # Errors
 /// Where it cannot be read or parsed, or records no process.
-pub fn read_named(host: &Host, path: &[u8]) -> Result<(Record, u32)> {
-    let refused = |reason| Error::new(text!("\"{}\" {}", path, reason));
-    let file = host.named_file(path)?;
-    // Once more: a runtime may have been writing it.
-    let (record, owner) = match parse(&file.bytes) {
-        Ok(record) => (record, file.owner),
-        Err(_) => {
-            let again = host.named_file(path)?;
-            (parse(&again.bytes).map_err(refused)?, again.owner)
+pub fn read_named(host: &Host, path: &[u8]) -> Result<&'static Init> {
+    let mut file = host.named_file(path)?;
+    let mut found = parse(&file.bytes);
+    if found.is_err() {
+        // Once more: a runtime may have been writing it.
+        file = host.named_file(path)?;
+        found = parse(&file.bytes);
+    }
+    match found {
+        Err(reason) => Err(Error::of(path, reason)),
+        Ok(None) => Err(Error::of(path, "records no process")
+            .remedy(b"the container is not running, or it is no runtime's state file")),
+        Ok(Some(mut init)) => {
+            if init.id.is_empty() {
+                init.id = directory_of(path).unwrap_or_default();
+            }
+            Ok(init.keep(file.owner, keep(path)))
         }
-    };
-    let record = record.ok_or_else(|| {
-        Error::new(text!("\"{}\" records no process", path))
-            .remedy(b"the container is not running, or it is no runtime's state file")
-    })?;
-    let id = record.id.or_else(|| directory_of(path));
-    Ok((Record { id, ..record }, owner))
+    }
 }
 
 /// The name of the directory that a file is in: crun's container ID.
 fn directory_of(path: &[u8]) -> Option<Bytes> {
     path.rsplit(|b| *b == b'/').nth(1).filter(|name| !name.is_empty()).map(keep)
-}
-
-/// The containers that a runtime's root knows; names with a dot first are never containers.
-pub fn ids(host: &Host, dir: &[u8]) -> Vec<Bytes> {
-    let mut ids = host.entries(dir);
-    ids.retain(|id| !id.starts_with(b"."));
-    ids.sort();
-    ids
 }
 
 /// The pid in a pid file: digits, perhaps a newline.

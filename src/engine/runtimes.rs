@@ -4,7 +4,7 @@
 
 use super::oci;
 use super::{Base, Containers, Evidence, Init};
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, below};
 use crate::host::Host;
 use crate::root::Links;
 use rustix::fs::{FileType, fstat};
@@ -12,8 +12,8 @@ use rustix::fs::{FileType, fstat};
 /// Every container in the runtimes' default roots.
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
     for (engine, dir) in roots(base) {
-        for id in oci::ids(host, dir) {
-            let path = join(&[dir, &b"/"[..], id]);
+        for id in host.entries(dir) {
+            let path = below(dir, id);
             let Some(stat) = host.unless(path, host.locate(path, Links::Keep).and_then(fstat)) else { continue };
             if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
                 continue;
@@ -33,8 +33,10 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
 
 /// Each runtime's root below `/run`, or the user's; crun follows XDG_RUNTIME_DIR for root, too.
 fn roots(base: &Base) -> Vec<(&'static str, Bytes)> {
-    let words = ["runc", "crun", "youki"];
-    let mut roots: Vec<_> = words.iter().map(|word| (*word, join(&[base.run, &b"/"[..], word.as_bytes()]))).collect();
+    let mut roots = Vec::new();
+    for word in ["runc", "crun", "youki"] {
+        roots.push((word, below(base.run, word.as_bytes())));
+    }
     if base.owner == 0 {
         roots.push(("crun", &b"/run/user/0/crun"[..]));
     }

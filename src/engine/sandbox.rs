@@ -5,10 +5,9 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Containers, Evidence, Init, Sandbox};
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, Names, below};
 use crate::host::Host;
-use crate::json::{Refused, select};
-use crate::process::MAX_PID;
+use crate::json::{Refused, Value, select};
 
 const GVISOR: &str =
     "keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here";
@@ -32,26 +31,31 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
 type Show<'s> = &'s mut dyn FnMut(&'static str, Bytes, &'static Init);
 
 fn records(host: &Host, base: &Base, show: Show<'_>) {
-    let mut record = |engine, id, sandbox, file, key: &[&str]| {
-        if let Some((Some(pid), owner)) = parsed(host, file, |text| pid_in(text, key)) {
-            show(engine, id, Init { sandbox: Some(sandbox), ..Init::bare(pid, base.writer(owner), file) }.keep());
+    let mut record = |engine, id, sandbox, file, key: &str| {
+        let mut found = None;
+        let owner = parsed(host, file, &mut |text| {
+            found = pid_in(text, key)?;
+            Ok(())
+        });
+        if let (Some(pid), Some(owner)) = (found, owner) {
+            let mut init = Init::bare(pid);
+            init.sandbox = Some(sandbox);
+            show(engine, id, init.keep(base.writer(owner), file));
         }
     };
     for dir in gvisor_roots(host, base) {
-        for file in oci::ids(host, dir) {
+        for file in host.entries(dir) {
             if let Some((id, sandbox)) = gvisor_ids(file) {
-                let sandbox = Sandbox { id: sandbox, note: GVISOR };
-                record("gvisor", id, sandbox, join(&[dir, b"/", file]), &["sandbox", "pid"]);
+                record("gvisor", id, Sandbox { id: sandbox, note: GVISOR }, below(dir, file), "sandbox pid");
             }
         }
     }
-    for (root, name, key) in [
-        (&b"/kata"[..], &b"/state.json"[..], &["hypervisor", "pid"][..]),
-        (b"/vc/sbs", b"/persist.json", &["HypervisorState", "Pid"]),
-    ] {
-        let root = join(&[base.run, root]);
-        for id in oci::ids(host, root) {
-            record("kata", id, Sandbox { id, note: KATA }, join(&[root, b"/", id, name]), key);
+    for (root, name, key) in
+        [(&b"kata"[..], &b"state.json"[..], "hypervisor pid"), (b"vc/sbs", b"persist.json", "HypervisorState Pid")]
+    {
+        let root = below(base.run, root);
+        for id in host.entries(root) {
+            record("kata", id, Sandbox { id, note: KATA }, below(below(root, id), name), key);
         }
     }
 }
@@ -60,10 +64,10 @@ fn records(host: &Host, base: &Base, show: Show<'_>) {
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn pid_in(text: &[u8], key: &[&str]) -> Result<Option<u32>, Refused> {
-    let [pid] = select(text, [key])?;
-    let pid = pid.and_then(|pid| pid.integer()).and_then(|pid| u32::try_from(pid).ok());
-    Ok(pid.filter(|pid| (1..=MAX_PID).contains(pid)))
+pub fn pid_in(text: &[u8], key: &str) -> Result<Option<u32>, Refused> {
+    let mut found = [Value::Null];
+    select(text, &[key], &mut found)?;
+    Ok(oci::pid(found[0]))
 }
 
 /// Both IDs in `ID_sandbox:SANDBOX.state`.
@@ -75,13 +79,13 @@ pub fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
     (!id.is_empty() && !sandbox.is_empty()).then_some((id, sandbox))
 }
 
-fn gvisor_roots(host: &Host, base: &Base) -> Vec<Bytes> {
-    let mut roots = vec![join(&[base.run, &b"/runsc"[..]])];
-    let shim = join(&[base.run, &b"/containerd/runsc"[..]]);
-    for namespace in oci::ids(host, shim) {
-        roots.push(join(&[shim, b"/", namespace]));
+fn gvisor_roots(host: &Host, base: &Base) -> Names {
+    let mut roots = vec![below(base.run, b"runsc")];
+    let shim = below(base.run, b"containerd/runsc");
+    for namespace in host.entries(shim) {
+        roots.push(below(shim, namespace));
     }
-    roots
+    roots.leak()
 }
 
 #[cfg(test)]
@@ -91,8 +95,8 @@ mod tests {
     #[test]
     fn the_pid_is_the_sandboxs_own() {
         let text = br#"{"id":"a","spec":{"annotations":{"sandbox":"1"},"process":{"env":["pid=1"]}},"goferPid":3,"sandbox":{"pid":7}}"#;
-        assert_eq!(pid_in(text, &["sandbox", "pid"]), Ok(Some(7)));
-        assert_eq!(pid_in(br#"{"sandbox":{"pid":0}}"#, &["sandbox", "pid"]), Ok(None));
+        assert_eq!(pid_in(text, "sandbox pid"), Ok(Some(7)));
+        assert_eq!(pid_in(br#"{"sandbox":{"pid":0}}"#, "sandbox pid"), Ok(None));
     }
 
     #[test]

@@ -5,21 +5,27 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Containers, Evidence, Init, k8s_name};
-use crate::bytes::{Bytes, join, keep, split};
+use crate::bytes::{Bytes, Names, below, keep, split};
 use crate::host::Host;
 use crate::json::{Refused, Value, elements, select};
 
 /// Every container in a base's storage.
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
-    let dirs: &'static [Bytes] = runtime_roots(base).leak();
+    let dirs = runtime_roots(base);
     for dir in stores(host, base) {
         // Containers with --rm are in the volatile list.
-        for list in [&b"/containers.json"[..], b"/volatile-containers.json"] {
-            let Some((named, owner)) = parsed(host, join(&[dir, list]), names_in) else { continue };
+        for list in [&b"containers.json"[..], b"volatile-containers.json"] {
+            let mut named = Vec::new();
+            let owner = parsed(host, below(dir, list), &mut |text| {
+                named = names_in(text)?;
+                Ok(())
+            });
             for (id, name) in named {
-                let (engine, name) = k8s_name::parse(name).map_or(("podman", name), |pod| ("k8s", pod));
-                let evidence = if engine == "k8s" { Evidence::Anywhere } else { Evidence::Oci(dirs) };
-                out.add(engine, name, id, evidence, base.writer(owner));
+                let (engine, name, evidence) = match k8s_name::parse(name) {
+                    Some(pod) => ("k8s", pod, Evidence::Anywhere),
+                    None => ("podman", name, Evidence::Oci(dirs)),
+                };
+                out.add(engine, name, id, evidence, base.writer(owner.unwrap_or(u32::MAX)));
             }
         }
     }
@@ -31,9 +37,9 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
     if !oci::is_id(id) {
         return;
     }
-    let by_runtime = runtime_roots(base).into_iter().map(|dir| (dir, id));
-    let by_crio = stores(host, base).into_iter().map(|dir| (join(&[dir, b"/", id]), &b"userdata"[..]));
-    out.extend(by_runtime.chain(by_crio).find_map(|(dir, name)| oci::init(host, base, dir, name)));
+    let by_runtime = runtime_roots(base).iter().find_map(|dir| oci::init(host, base, dir, id));
+    let by_crio = || stores(host, base).iter().find_map(|dir| oci::init(host, base, below(dir, id), b"userdata"));
+    out.extend(by_runtime.or_else(by_crio));
 }
 
 /// An ID and a name.
@@ -44,39 +50,39 @@ pub type Named = (Bytes, Bytes);
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
 pub fn names_in(text: &[u8]) -> Result<Vec<Named>, Refused> {
-    let mut found = Vec::new();
+    let mut named = Vec::new();
     for container in elements(text)? {
         let Some(container) = container.nested() else { continue };
-        let [id, names] = select(container, [&["id"], &["names"]])?;
-        let Some(id) = id.and_then(Value::string) else { continue };
-        let Some(names) = names.and_then(|names| names.nested()) else { continue };
-        let names = elements(names)?.into_iter().filter_map(Value::string);
-        found.extend(names.map(|name| (keep(id), keep(name))));
+        let mut found = [Value::Null; 2];
+        select(container, &["id", "names"], &mut found)?;
+        let (Some(id), Some(names)) = (found[0].string(), found[1].nested()) else { continue };
+        for name in elements(names)? {
+            named.extend(name.string().map(|name| (keep(id), keep(name))));
+        }
     }
-    Ok(found)
+    Ok(named)
 }
 
 /// The directories DRIVER-containers of every graph root and run root.
-fn stores(host: &Host, base: &Base) -> Vec<Bytes> {
-    let roots = match (&base.home, base.owner) {
-        (_, 0) => vec![
-            &b"/var/lib/containers/storage"[..],
-            &b"/run/containers/storage"[..],
-            configured(host).unwrap_or_default(),
-        ],
-        (Some(home), _) => {
-            vec![join(&[home, &b"/.local/share/containers/storage"[..]]), join(&[base.run, &b"/containers"[..]])]
-        }
-        (None, _) => vec![join(&[base.run, &b"/containers"[..]])],
-    };
-    let mut found = Vec::new();
-    for root in roots.iter().filter(|root| !root.is_empty()) {
-        let names = host.entries(root);
-        found.extend(names.iter().filter(|n| n.ends_with(b"-containers")).map(|n| join(&[root, &b"/"[..], n])));
+fn stores(host: &Host, base: &Base) -> Names {
+    let mut roots = vec![];
+    roots.extend(base.data(b"containers/storage"));
+    if base.owner == 0 {
+        roots.push(b"/run/containers/storage");
+        let configured = configured(host).filter(|root| !roots.contains(root));
+        roots.extend(configured);
+    } else {
+        roots.push(below(base.run, b"containers"));
     }
-    found.sort();
-    found.dedup();
-    found
+    let mut found = Vec::new();
+    for root in roots {
+        for name in host.entries(root) {
+            if name.ends_with(b"-containers") {
+                found.push(below(root, name));
+            }
+        }
+    }
+    found.leak()
 }
 
 /// The graph root that containers-storage.conf(5) moves the storage to.
@@ -95,12 +101,12 @@ pub fn graphroot(text: &[u8]) -> Option<&[u8]> {
     })
 }
 
-fn runtime_roots(base: &Base) -> Vec<Bytes> {
-    let mut roots: Vec<Bytes> = [&b"/runc"[..], b"/crun"].iter().map(|name| join(&[base.run, *name])).collect();
+fn runtime_roots(base: &Base) -> Names {
+    let mut roots = vec![below(base.run, b"runc"), below(base.run, b"crun")];
     if base.owner == 0 {
-        roots.push(&b"/run/user/0/crun"[..]);
+        roots.push(b"/run/user/0/crun");
     }
-    roots
+    roots.leak()
 }
 
 #[cfg(test)]
