@@ -5,7 +5,7 @@
 
 use crate::bytes::{Bytes, decimal, keep, split};
 use crate::error::{Error, Result};
-use crate::ip;
+use crate::ip::{self, Ip};
 use crate::pin::valid_name;
 use crate::process::parse_pid;
 use crate::set::Set;
@@ -13,7 +13,6 @@ use crate::sys::Argv;
 use crate::text::{quoted, text};
 use lexopt::{Arg, Error as Misuse, Parser};
 use std::ffi::{OsStr, OsString};
-use std::net::IpAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The text of `--help`. Each line with `--` after six columns is an option's: its short spelling or blanks, its long one, what its
@@ -197,7 +196,7 @@ pub enum Target {
     /// `--inode`
     Inode(u64),
     /// `--addr`
-    Addr(IpAddr),
+    Addr(Ip),
     /// `--veth`
     Veth(OsString),
 }
@@ -469,13 +468,12 @@ fn parse_inode(text: &[u8]) -> Option<u64> {
 }
 
 /// An address, in brackets or not, with the length of its prefix or not.
-fn parse_addr(text: &[u8]) -> Option<IpAddr> {
+fn parse_addr(text: &[u8]) -> Option<Ip> {
     let slash = text.iter().position(|b| *b == b'/');
     let (bare, prefix) = slash.map_or((text, &b"0"[..]), |slash| (&text[..slash], &text[slash + 1..]));
     let bare = bare.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(bare);
     let ip = ip::parse(bare)?;
-    let longest = if ip.is_ipv4() { 32 } else { 128 };
-    (decimal(prefix)? <= longest).then_some(ip)
+    (decimal(prefix)? <= 8 * ip.len() as u64).then_some(ip)
 }
 
 fn usage(message: Bytes) -> Error {
@@ -574,10 +572,10 @@ mod tests {
         good(&["./ns"], Target::File("./ns".into()), &[]);
         good(&["-i", "net:[42]"], Target::Inode(42), &[]);
         for (text, ip) in [("10.244.3.7/24", "10.244.3.7"), ("fd00:0::1", "fd00::1"), ("[FD00::1]/64", "fd00::1")] {
-            good(&["-a", text], Target::Addr(ip.parse().unwrap()), &[]);
+            good(&["-a", text], Target::Addr(ip::parse(ip.as_bytes()).unwrap()), &[]);
         }
-        let mapped = "::ffff:10.0.0.1".parse::<std::net::Ipv6Addr>().unwrap();
-        good(&["--addr=::ffff:10.0.0.1"], Target::Addr(mapped.into()), &[]);
+        let mapped = b"\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\0\0\x01";
+        good(&["--addr=::ffff:10.0.0.1"], Target::Addr(mapped), &[]);
         good(&["--veth", "veth2d6e@if21"], Target::Veth("veth2d6e@if21".into()), &[]);
         good(&["web", ""], Target::Name("web".into()), &[""]);
     }

@@ -9,7 +9,7 @@ use crate::console;
 use crate::container;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::ip;
+use crate::ip::{self, Ip};
 use crate::namespaces::{self, Held, Namespace};
 use crate::netlink::{Interface, interfaces, nsid_of};
 use crate::netns::{NetNs, host_id, within};
@@ -17,7 +17,6 @@ use crate::target::Found;
 use crate::text::{append, number, text};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
-use std::net::IpAddr;
 
 /// As many holders of an address are listed.
 const MOST_LISTED: usize = 10;
@@ -26,7 +25,7 @@ const MOST_LISTED: usize = 10;
 ///
 /// # Errors
 /// Where none has it, or several.
-pub fn by_addr(host: &Host, ip: IpAddr) -> Result<Box<Found>> {
+pub fn by_addr(host: &Host, ip: Ip) -> Result<Box<Found>> {
     let home = NetNs::own()?;
     let mut first: Option<Held> = None;
     let all = namespaces::all(host);
@@ -95,23 +94,23 @@ fn find_interface(word: &[u8]) -> Result<Option<&'static Interface>> {
     let name = word.strip_suffix(b":").unwrap_or(word);
     let bare = name.iter().rposition(|b| *b == b'@').map_or(name, |at| &name[..at]);
     let named = |name: &[u8]| interfaces.iter().find(|interface| interface.name == name);
-    Ok(named(name).or_else(|| named(bare)))
+    Ok(named(name).or_else(|| named(bare)).map(|interface| &**interface))
 }
 
 /// Whether a namespace has this address; None where it may not be looked into.
-fn has_address(netns: &NetNs, home: &NetNs, ip: IpAddr) -> Result<Option<bool>> {
+fn has_address(netns: &NetNs, home: &NetNs, ip: Ip) -> Result<Option<bool>> {
     match within(netns, home, || holds(ip))? {
         None if netns.userns_to_join(b"").is_ok() => ask_child(netns, ip).map(Some),
         answer => Ok(answer),
     }
 }
 
-fn holds(ip: IpAddr) -> Result<bool> {
+fn holds(ip: Ip) -> Result<bool> {
     Ok(interfaces()?.iter().flat_map(|interface| &interface.addresses).any(|address| address.ip == ip))
 }
 
 /// As [`has_address`], where a user namespace of ours must be joined: from there is no way back, so a child goes.
-fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
+fn ask_child(netns: &NetNs, ip: Ip) -> Result<bool> {
     let whose = text!("inode {}", netns.id.ino);
     let told = child::ask(&|report| match netns.enter(whose).and_then(|()| holds(ip)) {
         Ok(has) => drop(console::write_all(report.as_fd(), &[u8::from(has)])),
@@ -124,7 +123,7 @@ fn ask_child(netns: &NetNs, ip: IpAddr) -> Result<bool> {
 }
 
 /// The refusal of an address that several namespaces have.
-fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Error {
+fn several(host: &Host, ip: Ip, holders: &[&Namespace]) -> Error {
     // Names are a help here: what cannot be proven has none.
     let containers = container::running(host);
     let mut list = Vec::new();

@@ -4,13 +4,33 @@
 
 use crate::bytes::{Bytes, decimal, keep, split};
 use crate::text::number;
-use std::net::IpAddr;
+
+/// The octets of an address, 4 or 16.
+pub type Ip = Bytes;
 
 /// The address that this is the text of.
-pub fn parse(text: &[u8]) -> Option<IpAddr> {
+pub fn parse(text: &[u8]) -> Option<Ip> {
     match parse_v4(text) {
-        Some(octets) => Some(IpAddr::from(octets)),
-        None => parse_v6(text).map(IpAddr::from),
+        Some(octets) => Some(keep(octets)),
+        None => parse_v6(text),
+    }
+}
+
+/// Whether it means nothing outside its link: RFC 3927, RFC 4291.
+pub fn is_link_local(ip: Ip) -> bool {
+    match ip {
+        [169, 254, _, _] => true,
+        [0xfe, second, ..] => ip.len() == 16 && second & 0xc0 == 0x80,
+        _ => false,
+    }
+}
+
+/// Whether it means nothing outside its namespace.
+pub fn is_loopback(ip: Ip) -> bool {
+    match ip {
+        [127, _, _, _] => true,
+        [zeros @ .., 1] => ip.len() == 16 && zeros.iter().all(|octet| *octet == 0),
+        _ => false,
     }
 }
 
@@ -26,7 +46,7 @@ fn parse_v4(text: &[u8]) -> Option<[u8; 4]> {
     parts.next().is_none().then_some(octets)
 }
 
-fn parse_v6(text: &[u8]) -> Option<[u8; 16]> {
+fn parse_v6(text: &[u8]) -> Option<Ip> {
     // Only the last part can be an IPv4 address.
     let last = text.iter().rposition(|b| *b == b':')?;
     if text[..last].contains(&b'.') {
@@ -49,7 +69,7 @@ fn parse_v6(text: &[u8]) -> Option<[u8; 16]> {
     }
     octets[..before.len()].copy_from_slice(&before);
     octets[before.len() + zeros..].copy_from_slice(&after);
-    Some(octets)
+    Some(keep(octets))
 }
 
 /// Adds the octets of what is on one side of a gap.
@@ -75,17 +95,15 @@ fn parse_groups(text: &[u8], octets: &mut Vec<u8>) -> Option<()> {
 }
 
 /// The text of an address.
-pub fn text(ip: IpAddr) -> Bytes {
+pub fn text(ip: Ip) -> Bytes {
     let mut text = Vec::new();
     match ip {
-        IpAddr::V4(ip) => put_v4(&mut text, &ip.octets()),
-        IpAddr::V6(ip) => match ip.octets() {
-            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, mapped @ ..] => {
-                text.extend_from_slice(b"::ffff:");
-                put_v4(&mut text, &mapped);
-            }
-            octets => put_v6(&mut text, &octets),
-        },
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, mapped @ ..] => {
+            text.extend_from_slice(b"::ffff:");
+            put_v4(&mut text, mapped);
+        }
+        [_, _, _, _] => put_v4(&mut text, ip),
+        _ => put_v6(&mut text, ip),
     }
     keep(text)
 }
@@ -99,7 +117,7 @@ fn put_v4(text: &mut Vec<u8>, octets: &[u8]) {
     }
 }
 
-fn put_v6(text: &mut Vec<u8>, octets: &[u8; 16]) {
+fn put_v6(text: &mut Vec<u8>, octets: &[u8]) {
     let group = |at: usize| u16::from_be_bytes([octets[2 * at], octets[2 * at + 1]]);
     // The first of the longest runs of zeros is left out, unless it is but one.
     let (mut gap, mut longest, mut run) = (0, 1, 0);
@@ -136,6 +154,19 @@ fn put_hex(text: &mut Vec<u8>, group: u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
+
+    fn octets(ip: IpAddr) -> Ip {
+        match ip {
+            IpAddr::V4(ip) => keep(ip.octets()),
+            IpAddr::V6(ip) => keep(ip.octets()),
+        }
+    }
+
+    /// What the standard library says.
+    fn expected(text: &str) -> Option<Ip> {
+        text.parse().ok().map(octets)
+    }
 
     /// Every text of up to seven of these, against the standard library's reading and writing.
     #[test]
@@ -147,8 +178,11 @@ mod tests {
             texts = texts.iter().flat_map(|text| tokens.map(|token| format!("{text}{token}"))).collect();
             for text in &texts {
                 let ip = parse(text.as_bytes());
-                assert_eq!(ip, text.parse().ok(), "{text}");
-                good += ip.inspect(|ip| assert_eq!(super::text(*ip), ip.to_string().as_bytes())).map_or(0, |_| 1);
+                assert_eq!(ip, expected(text), "{text}");
+                if let Some(ip) = ip {
+                    assert_eq!(super::text(ip), text.parse::<IpAddr>().unwrap().to_string().as_bytes());
+                    good += 1;
+                }
             }
         }
         assert!(good > 100);
@@ -160,12 +194,30 @@ mod tests {
         for tail in ["", ":", "::", ":9", "::9", ":1.2.3.4"] {
             for cut in 0..=long.len() {
                 let text = format!("{}{tail}", &long[..cut]);
-                assert_eq!(parse(text.as_bytes()), text.parse().ok(), "{text}");
+                assert_eq!(parse(text.as_bytes()), expected(&text), "{text}");
             }
         }
         for text in ["256.0.0.1", "1.2.3.04", "1.2.3.4.5", "+1.2.3.4", "::12345", "::+1", "::ffff:1.2.3.4", "FD00::aB"]
         {
-            assert_eq!(parse(text.as_bytes()), text.parse().ok(), "{text}");
+            assert_eq!(parse(text.as_bytes()), expected(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_an_address_means_elsewhere() {
+        for text in
+            ["169.254.1.2", "fe80::1", "febf::1", "127.0.0.2", "::1", "10.0.0.1", "0.0.0.1", "254.128.0.1", "::"]
+        {
+            let (ip, own): (IpAddr, Ip) = (text.parse().unwrap(), expected(text).unwrap());
+            let link_local = match ip {
+                IpAddr::V4(ip) => ip.is_link_local(),
+                IpAddr::V6(ip) => ip.is_unicast_link_local(),
+            };
+            assert_eq!((is_link_local(own), is_loopback(own)), (link_local, ip.is_loopback()), "{text}");
+        }
+        for text in ["::ffff:127.0.0.1", "::ffff:169.254.1.2", "fec0::1", "169.253.1.2"] {
+            let ip = expected(text).unwrap();
+            assert!(!is_link_local(ip) && !is_loopback(ip), "{text}");
         }
     }
 
@@ -174,7 +226,7 @@ mod tests {
         for bits in 0..1 << 16 {
             let group = |at: usize| [0, 1, 0xffff, 0x20][bits >> (2 * at) & 3];
             let ip = IpAddr::from(std::array::from_fn::<u16, 8, _>(group));
-            assert_eq!(text(ip), ip.to_string().as_bytes());
+            assert_eq!(text(octets(ip)), ip.to_string().as_bytes());
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{Row, json};
 use crate::bytes::{Bytes, keep};
 use crate::error::Result;
 use crate::host::Host;
+use crate::ip::{is_link_local, is_loopback};
 use crate::netlink::{self, Interface, Peer, nsid_of};
 use crate::netns::{NetNs, NsId};
 use crate::text::text;
@@ -18,7 +19,7 @@ pub struct Look<'h> {
     pub host: &'h Host,
     home: NetNs,
     /// The interfaces of the caller's namespace.
-    interfaces: &'static [Interface],
+    interfaces: &'static [Box<Interface>],
     as_json: bool,
     /// Where the last peer was found; those of its neighbours are often there, too.
     last: Cell<usize>,
@@ -66,7 +67,7 @@ impl<'h> Look<'h> {
     }
 
     /// What the other end of an interface is called, where it is in our namespace or in that which is looked at.
-    fn name_of(&self, peer: Peer, place: Option<NsId>, here: NsId, interfaces: &[Interface]) -> Option<Bytes> {
+    fn name_of(&self, peer: Peer, place: Option<NsId>, here: NsId, interfaces: &[Box<Interface>]) -> Option<Bytes> {
         let there = match place? {
             id if id == here => interfaces,
             id if id == self.home.id => self.interfaces,
@@ -77,7 +78,7 @@ impl<'h> Look<'h> {
 
     /// Which namespaces the numbers mean by which the one we are in calls those of its interfaces' other ends. A table needs no more
     /// than the caller's.
-    fn places(&self, rows: &[Row], at: usize, interfaces: &[Interface]) -> Result<Vec<(i32, NsId)>> {
+    fn places(&self, rows: &[Row], at: usize, interfaces: &[Box<Interface>]) -> Result<Vec<(i32, NsId)>> {
         let mut unknown: Vec<i32> = Vec::new();
         for nsid in interfaces.iter().filter_map(|interface| interface.peer?.nsid) {
             if nsid >= 0 && !unknown.contains(&nsid) {
@@ -128,7 +129,7 @@ impl<'h> Look<'h> {
 /// `eth0@veth2d6e7a2 172.17.0.2/16`, if it has an address that means something elsewhere.
 fn brief(text: &mut Vec<u8>, interface: &Interface, peer: Option<Bytes>) {
     let mut is_named = false;
-    for address in interface.addresses.iter().filter(|address| !address.is_loopback() && !address.is_link_local()) {
+    for address in interface.addresses.iter().filter(|address| !is_loopback(address.ip) && !is_link_local(address.ip)) {
         if !is_named {
             is_named = true;
             let at = if peer.is_some() { "@" } else { "" };

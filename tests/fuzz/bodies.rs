@@ -15,7 +15,6 @@ use netns_enter::{bytes, mounts, pinned, text};
 use serde_json::value::RawValue;
 use serde_json::{Deserializer, from_slice, from_str};
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::ffi::OsStrExt;
 
 /// What is done with one input.
@@ -384,7 +383,7 @@ pub fn netlink(bytes: &[u8]) {
     let [interface] = &answer.interfaces[..] else { panic!("not one interface: {:?}", answer.interfaces) };
     assert!(interface.name == name && (interface.index, interface.state) == (index, "UP"));
     assert_eq!(interface.peer.map(|peer| (peer.nsid, peer.index)), Some((Some(nsid), peer)));
-    assert_eq!(interface.addresses, [Address { ip: IpAddr::V6(Ipv6Addr::from(ip)), prefix }]);
+    assert_eq!(interface.addresses, [Address { ip: bytes::keep(ip), prefix }]);
 }
 
 /// A message of several, netlink(7).

@@ -256,10 +256,10 @@ threading.Thread(target=hold).start()
 }
 
 /// What the library sees in the namespace of a process.
-fn seen_in(pid: u32) -> &'static [Interface] {
+fn seen_in(pid: u32) -> &'static [Box<Interface>] {
     let open = |path: String| NetNs::of_link(fs::File::open(path).unwrap().into()).unwrap();
     let (home, there) = (open("/proc/thread-self/ns/net".into()), open(format!("/proc/{pid}/ns/net")));
-    let look = || -> Result<&'static [Interface], Error> { netlink::interfaces() };
+    let look = || -> Result<&'static [Box<Interface>], Error> { netlink::interfaces() };
     let seen = within(&there, &home, look).unwrap_or_else(|e| panic!("{}", e.message.escape_ascii())).expect("rights");
     assert_eq!(fs::read_link("/proc/thread-self/ns/net").unwrap(), fs::read_link("/proc/self/ns/net").unwrap());
     seen
