@@ -35,12 +35,13 @@ SYSROOT = $(shell rustc --print sysroot 2>/dev/null)
 
 # The linker optimizes all crates together, from the code as rustc first made it: only so does it find out that freeing memory is no work
 # (src/sys.rs) before it decides what to inline. The passes of link-time optimization run twice, as each run makes small functions that
-# the next one inlines. Relative relocations are packed, equal functions folded. What keeps values in registers around a loop costs more
+# the next one inlines. Relative relocations are packed, equal functions folded. What LLVM has for speed alone, values kept in registers
+# around loops, computations moved or made twice to be there early, costs bytes and is turned off.
 LTO := lto-pre-link<Oz>,lto<Oz>
+SMALLER := -disable-machine-licm -disable-lsr -enable-pre=0 -machine-sink-split=0 -pre-RA-sched=list-burr -min-jump-table-entries=1000 \
+	-split-spill-mode=size -tail-merge-size=2 -inline-threshold=8
 SMALL_LTO = -Cno-prepopulate-passes -Clinker-plugin-lto -C link-arg=--lto-newpm-passes=$(LTO),$(LTO) \
-	-C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all \
-	-C link-arg=-mllvm -C link-arg=-min-jump-table-entries=1000 -C link-arg=-mllvm -C link-arg=-split-spill-mode=size \
-	-C link-arg=-mllvm -C link-arg=-disable-machine-licm -C link-arg=-mllvm -C link-arg=-disable-lsr
+	-C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all $(foreach flag,$(SMALLER),-C link-arg=-mllvm -C link-arg=$(flag))
 
 # RUSTFLAGS takes the place of what .cargo/config.toml says, so that is said again.
 SMALL_FLAGS = -C target-feature=+crt-static -C linker=rust-lld -C relocation-model=pie \

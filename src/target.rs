@@ -54,7 +54,7 @@ pub fn resolve(host: &Host, target: &Target) -> Result<Box<Found>> {
         Target::State(path) => by_state(host, path.as_bytes()),
         Target::Cgroup(path) => by_cgroup(host, path.as_bytes()),
         Target::Inode(inode) => by_inode(host, *inode),
-        Target::Addr(ip) => find::by_addr(host, *ip),
+        Target::Addr(ip) => find::by_addr(host, ip),
         Target::Veth(name) => find::by_veth(host, name.as_bytes()),
     }?;
     let by = found.process.as_ref().map_or(&b""[..], |process| text!(", by process {}", process.pid));
