@@ -6,12 +6,12 @@
 
 use crate::bytes::{Bytes, Names, below, both, keep, split};
 use crate::error::{Error, Result};
-use crate::host::Host;
+use crate::host::{Host, names_in};
 use crate::netns::NetNs;
 use crate::process::{Process, all_pids, cgroup_paths, is_dead, is_gone, parse_pid};
 use crate::root::{Links, reopen};
 use crate::text::{append, text};
-use rustix::fs::{OFlags, fstat, fstatfs};
+use rustix::fs::{FileType, OFlags, fstat, fstatfs};
 use rustix::io::Errno;
 
 /// CGROUP2_SUPER_MAGIC and CGROUP_SUPER_MAGIC, linux/magic.h.
@@ -76,13 +76,12 @@ pub fn search(host: &Host, wanted: &dyn Fn(&[u8]) -> bool, closed: &dyn Fn(&[u8]
 
 /// The child groups of a directory; a group without any is not listed, its link count tells.
 fn children(host: &Host, dir: &[u8]) -> Names {
-    use rustix::fs::FileType;
     let listed = host.locate(dir, Links::Keep).and_then(|located| {
         if fstat(&located)?.st_nlink <= 2 {
             return Ok(&[][..]);
         }
         let fd = reopen(&located, OFlags::RDONLY | OFlags::DIRECTORY)?;
-        Ok(crate::host::typed_names_in(fd, |kind| kind == FileType::Directory)?.leak())
+        names_in(&fd, Some(FileType::Directory))
     });
     match listed {
         // It was removed since it was opened.

@@ -166,11 +166,15 @@ impl Host {
     /// The names in a directory, sorted, without those that begin with a dot, as no container's does; none where it is absent or may not
     /// be read (remembered).
     pub fn entries(&self, path: &[u8]) -> Names {
-        let names = self.locate(path, Links::Follow).and_then(|located| names_in(open_directory(&located)?));
-        let mut names = self.unless(path, names).unwrap_or_default();
-        names.retain(|name| !name.starts_with(b"."));
-        names.sort();
-        names.leak()
+        let names = self.locate(path, Links::Follow).and_then(|located| names_in(&open_directory(&located)?, None));
+        let mut visible = Vec::new();
+        for name in self.unless(path, names).unwrap_or_default() {
+            if !name.starts_with(b".") {
+                visible.push(*name);
+            }
+        }
+        visible.sort();
+        visible.leak()
     }
 
     /// What was asked of `path`, unless that met a failure that can be excused.
@@ -263,27 +267,19 @@ pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<Box<Fi
     }
 }
 
-/// The names in an open directory, without `.` and `..`.
+/// The names in an open directory, of one type or all, without `.` and `..`.
 ///
 /// # Errors
 /// The errno of getdents64(2).
-pub fn names_in(dir: impl AsFd) -> std::result::Result<Vec<Bytes>, Errno> {
-    typed_names_in(dir, |_| true)
-}
-
-/// As [`names_in`], of the types that `wanted` tells.
-///
-/// # Errors
-/// As [`names_in`].
-pub fn typed_names_in(dir: impl AsFd, wanted: impl Fn(FileType) -> bool) -> std::result::Result<Vec<Bytes>, Errno> {
+pub fn names_in(dir: &OwnedFd, only: Option<FileType>) -> std::result::Result<Names, Errno> {
     let mut names = Vec::new();
     each_name(dir.as_fd(), &mut |name, kind| {
-        if wanted(kind) {
+        if only.is_none_or(|only| kind == only) {
             names.push(keep(name));
         }
         true
     })?;
-    Ok(names)
+    Ok(names.leak())
 }
 
 /// Shows the names in an open directory, without `.` and `..`, while `show` is true.

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, keep, line_after, split};
+use crate::bytes::{Bytes, Names, both, decimal, keep, line_after, split};
 use crate::console::give_up;
 use crate::content::read_all;
 use crate::error::Error;
@@ -30,7 +30,7 @@ pub struct Mount {
 }
 
 /// The mounts of our mount namespace, in the order they were made.
-pub fn all(host: &Host) -> Vec<&'static Mount> {
+pub fn all(host: &Host) -> &'static [&'static Mount] {
     read(host).unwrap_or_else(|e| give_up(&Error::cannot(b"read /proc/self/mountinfo", e)))
 }
 
@@ -38,7 +38,7 @@ pub fn all(host: &Host) -> Vec<&'static Mount> {
 ///
 /// # Errors
 /// That one.
-pub fn read(host: &Host) -> Result<Vec<&'static Mount>, Errno> {
+pub fn read(host: &Host) -> Result<&'static [&'static Mount], Errno> {
     const MOST: usize = 256 << 20;
     let text = read_all(host.open_proc(b"self/mountinfo", OFlags::RDONLY)?, 64 << 10, MOST)?;
     let mut mounts = Vec::new();
@@ -47,7 +47,7 @@ pub fn read(host: &Host) -> Result<Vec<&'static Mount>, Errno> {
             mounts.push(mount);
         }
     }
-    Ok(mounts)
+    Ok(mounts.leak())
 }
 
 /// The inode of each network namespace that is mounted somewhere, and where, as `host` calls it.
@@ -67,18 +67,18 @@ pub fn nsfs(host: &Host) -> Vec<(u64, Bytes)> {
 ///
 /// # Errors
 /// As [`mount_id`].
-pub fn below(mounts: &[&Mount], dir: BorrowedFd<'_>) -> Result<Vec<Bytes>, Errno> {
+pub fn below(mounts: &[&Mount], dir: BorrowedFd<'_>) -> Result<Names, Errno> {
     let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
     let here = name_of(dir)?;
-    let inside = [here.strip_suffix(b"/").unwrap_or(here), b"/"].concat();
+    let inside = both(here.strip_suffix(b"/").unwrap_or(here), b"/");
     let mut points = Vec::new();
     for mount in mounts {
-        if mount.parent == own && mount.point.starts_with(&inside) {
+        if mount.parent == own && mount.point.starts_with(inside) {
             points.push(mount.point);
         }
     }
-    Ok(points)
+    Ok(points.leak())
 }
 
 /// The mount that a file was opened in: proc_pid_fdinfo(5), Linux 3.15.

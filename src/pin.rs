@@ -176,7 +176,7 @@ impl<'a> Pins<'a> {
         let own = mount_id(self.fd.as_fd())?;
         let above = mount_id(open_at(self.fd.as_fd(), b"..", OFlags::PATH)?.as_fd())?;
         let is_mount = own != above;
-        if !mounts::below(&mounts, self.fd.as_fd())?.is_empty() {
+        if !mounts::below(mounts, self.fd.as_fd())?.is_empty() {
             return Ok(true);
         }
         let group = |id| mounts.iter().find(|mount| mount.id == id).and_then(|mount| mount.group);

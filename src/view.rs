@@ -120,10 +120,10 @@ struct Below(Vec<(Bytes, Fd)>);
 impl Below {
     fn hold(own: &Host, directory: Fd) -> Called<Below> {
         let mut held = Vec::new();
-        for point in mounts::below(&mounts::read(own)?, directory)? {
+        for point in mounts::below(mounts::read(own)?, directory)? {
             match locate(own, point, Links::Keep) {
                 Err(Errno::NOENT) => {} // hidden by another mount
-                mount => held.push((point, mount?)),
+                mount => held.push((*point, mount?)),
             }
         }
         Ok(Below(held))

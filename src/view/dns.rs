@@ -35,6 +35,7 @@ const EMPTY: Bytes = b"empty";
 const NSSWITCH: Bytes = b"nsswitch.conf";
 
 /// A file of /etc, as COMMAND is to see it.
+#[derive(Clone, Copy)]
 pub struct File {
     name: Bytes,
     text: Bytes,
@@ -75,7 +76,7 @@ fn of_pin(host: &Host, pin: &[u8], files: &mut Vec<File>) -> Result<bool> {
     let directory = join(&[b"/etc/netns/", pin]);
     let names = match host.locate(directory, Links::Follow) {
         Err(Errno::NOENT) => return Ok(false),
-        located => located.and_then(|located| names_in(open_directory(&located)?)),
+        located => located.and_then(|located| names_in(&open_directory(&located)?, None)),
     };
     let source = Source { root: host.root(), whose: b"" };
     for name in names.map_err(|e| Error::cannot_at("read", directory, e))? {
@@ -84,7 +85,7 @@ fn of_pin(host: &Host, pin: &[u8], files: &mut Vec<File>) -> Result<bool> {
             && let Some(text) = source.content(path)?
         {
             // `ip netns exec` goes on without a place to mount on, too.
-            let optional = ![&b"resolv.conf"[..], b"hosts", NSSWITCH].contains(&name);
+            let optional = ![&b"resolv.conf"[..], b"hosts", NSSWITCH].contains(name);
             files.push(File { name, text, optional });
         }
     }
