@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, keep, split};
+use crate::bytes::{Bytes, decimal, split};
 use crate::error::{Error, Result};
 use crate::ip::{self, Ip};
 use crate::pin::valid_name;
@@ -13,7 +13,7 @@ use crate::sys::Argv;
 use crate::text::{quoted, text};
 use lexopt::{Arg, Error as Misuse, Parser};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 
 /// The text of `--help`. Each line with `--` after six columns is an option's: its short spelling or blanks, its long one, what its
 /// value is called, if it takes one, and after two blanks or more what it does.
@@ -180,25 +180,25 @@ pub const ALIASES: [&str; 2] = ["-t", "--target"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// A bare word: container, pod or pin.
-    Name(OsString),
+    Name(Bytes),
     /// `--pid`
     Pid(u32),
     /// `--container`
-    Container(OsString),
+    Container(Bytes),
     /// `--netns`
-    Netns(OsString),
+    Netns(Bytes),
     /// `--file`
-    File(OsString),
+    File(Bytes),
     /// `--state`
-    State(OsString),
+    State(Bytes),
     /// `--cgroup`
-    Cgroup(OsString),
+    Cgroup(Bytes),
     /// `--inode`
     Inode(u64),
     /// `--addr`
     Addr(Ip),
     /// `--veth`
-    Veth(OsString),
+    Veth(Bytes),
 }
 
 /// What to do.
@@ -231,9 +231,9 @@ pub struct Args {
     /// Where COMMAND starts among the arguments.
     pub command: Option<usize>,
     /// `--pin`
-    pub pin: Option<OsString>,
+    pub pin: Option<Bytes>,
     /// The names after `--unpin`.
-    pub unpin: Vec<OsString>,
+    pub unpin: Vec<Bytes>,
     /// `--json`
     pub json: bool,
     /// `--sys`
@@ -241,7 +241,7 @@ pub struct Args {
     /// `--dns`
     pub dns: bool,
     /// `--host-root`
-    pub host_root: Option<OsString>,
+    pub host_root: Option<Bytes>,
     /// `--quiet`
     pub quiet: bool,
     /// `--verbose`
@@ -291,14 +291,14 @@ impl Reading {
             let Some(arg) = self.parser.next().map_err(misuse)? else { break };
             if let Arg::Value(word) = arg {
                 if self.has(Kind::Unpin) {
-                    self.args.unpin.push(word);
+                    self.args.unpin.push(leak(word));
                     continue;
                 }
                 if self.target.is_some() || self.has(Kind::All) {
                     self.args.command = Some(self.count - self.remaining() - 1);
                     break;
                 }
-                self.bare_target(word)?;
+                self.bare_target(leak(word))?;
                 continue;
             }
             let opt = find(&arg).ok_or_else(|| misuse(arg.unexpected()))?;
@@ -328,7 +328,7 @@ impl Reading {
             self.args.command = (after > 0).then(|| self.count - after);
         } else if let Some(mut raw) = self.parser.try_raw_args() {
             raw.next();
-            self.args.unpin.extend(raw);
+            self.args.unpin.extend(raw.map(leak));
         }
     }
 
@@ -342,26 +342,26 @@ impl Reading {
         let value = self.value(opt)?;
         match opt.kind {
             Kind::Pin => {
-                valid_name(value.as_bytes())?;
+                valid_name(value)?;
                 self.args.pin = Some(value);
             }
             Kind::HostRoot => self.args.host_root = Some(value),
             _ => {
                 if let Some(first) = self.target {
-                    return Err(second_target(first, opt, &value));
+                    return Err(second_target(first, opt, value));
                 }
-                self.target = Some((opt.long, keep(value.as_bytes())));
+                self.target = Some((opt.long, value));
                 self.args.target = Some(option_target(opt.kind, value)?);
             }
         }
         Ok(())
     }
 
-    fn value(&mut self, opt: &Opt) -> Result<OsString> {
-        let value = self.parser.value().unwrap_or_else(|_| "--".into());
+    fn value(&mut self, opt: &Opt) -> Result<Bytes> {
+        let value = self.parser.value().map_or(&b"--"[..], leak);
         // No pin has such a name: it is nsenter's -n, before another option or at the end.
-        let is_bare = opt.kind == Kind::Netns && value.as_bytes().starts_with(b"-");
-        let (fault, name) = match value.as_bytes() {
+        let is_bare = opt.kind == Kind::Netns && value.starts_with(b"-");
+        let (fault, name) = match value {
             _ if is_bare => (" needs a value, ", opt.value),
             b"--" => (" needs a value, ", opt.value),
             b"" => (" is given an empty value", &b""[..]),
@@ -371,13 +371,13 @@ impl Reading {
         Err(if is_bare { error.remedy(NETNS) } else { error })
     }
 
-    fn bare_target(&mut self, word: OsString) -> Result<()> {
-        let target = match word.as_bytes() {
+    fn bare_target(&mut self, word: Bytes) -> Result<()> {
+        let target = match word {
             [] => return Err(usage(b"the target is empty")),
-            [b'/' | b'.', ..] => Target::File(word.clone()),
-            _ => Target::Name(word.clone()),
+            [b'/' | b'.', ..] => Target::File(word),
+            _ => Target::Name(word),
         };
-        self.target = Some((b"", word.into_vec().leak()));
+        self.target = Some((b"", word));
         self.args.target = Some(target);
         Ok(())
     }
@@ -446,12 +446,11 @@ fn find(arg: &Arg<'_>) -> Option<Opt> {
     })
 }
 
-fn option_target(kind: Kind, value: OsString) -> Result<Target> {
-    let text = value.as_bytes();
+fn option_target(kind: Kind, value: Bytes) -> Result<Target> {
     Ok(match kind {
-        Kind::Pid => Target::Pid(parse_pid(text).ok_or_else(|| bad_pid(text))?),
-        Kind::Inode => Target::Inode(parse_inode(text).ok_or_else(|| bad_inode(text))?),
-        Kind::Addr => Target::Addr(parse_addr(text).ok_or_else(|| bad_addr(text))?),
+        Kind::Pid => Target::Pid(parse_pid(value).ok_or_else(|| bad_pid(value))?),
+        Kind::Inode => Target::Inode(parse_inode(value).ok_or_else(|| bad_inode(value))?),
+        Kind::Addr => Target::Addr(parse_addr(value).ok_or_else(|| bad_addr(value))?),
         Kind::Veth => Target::Veth(value),
         Kind::Container => Target::Container(value),
         Kind::Netns => Target::Netns(value),
@@ -474,6 +473,11 @@ fn parse_addr(text: &[u8]) -> Option<Ip> {
     let bare = bare.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(bare);
     let ip = ip::parse(bare)?;
     (decimal(prefix)? <= 8 * ip.len() as u64).then_some(ip)
+}
+
+/// A word, for good.
+fn leak(word: OsString) -> Bytes {
+    word.into_vec().leak()
 }
 
 fn usage(message: Bytes) -> Error {
@@ -518,7 +522,7 @@ fn no_target(has_command: bool) -> Error {
 const NETNS: Bytes = b"-n takes a name here; the network namespace is always meant";
 
 /// Two targets; the likely reason is a habit from nsenter, whose -n takes no value.
-fn second_target(first: (Bytes, Bytes), opt: &Opt, value: &OsStr) -> Error {
+fn second_target(first: (Bytes, Bytes), opt: &Opt, value: Bytes) -> Error {
     let (option, remedy) = match opt.kind {
         Kind::Netns => (opt.short, NETNS),
         _ => (opt.long, &b"options and the one TARGET stand before COMMAND; what follows -- is not interpreted"[..]),
@@ -564,20 +568,20 @@ mod tests {
         good(&["-p3456", "ip", "--help"], Target::Pid(3456), &["ip", "--help"]);
         good(&["--target=7", "x"], Target::Pid(7), &["x"]);
         good(&["-qp", "7", "ls", "-l"], Target::Pid(7), &["ls", "-l"]);
-        good(&["web", "ls", "--", "-x"], Target::Name("web".into()), &["ls", "--", "-x"]);
-        good(&["web", "--", "--", "-x"], Target::Name("web".into()), &["--", "-x"]);
-        good(&["web", "-q", "--", "a"], Target::Name("web".into()), &["a"]);
-        good(&["-q", "web"], Target::Name("web".into()), &[]);
-        good(&["web", "--"], Target::Name("web".into()), &[]);
-        good(&["./ns"], Target::File("./ns".into()), &[]);
+        good(&["web", "ls", "--", "-x"], Target::Name(b"web"), &["ls", "--", "-x"]);
+        good(&["web", "--", "--", "-x"], Target::Name(b"web"), &["--", "-x"]);
+        good(&["web", "-q", "--", "a"], Target::Name(b"web"), &["a"]);
+        good(&["-q", "web"], Target::Name(b"web"), &[]);
+        good(&["web", "--"], Target::Name(b"web"), &[]);
+        good(&["./ns"], Target::File(b"./ns"), &[]);
         good(&["-i", "net:[42]"], Target::Inode(42), &[]);
         for (text, ip) in [("10.244.3.7/24", "10.244.3.7"), ("fd00:0::1", "fd00::1"), ("[FD00::1]/64", "fd00::1")] {
             good(&["-a", text], Target::Addr(ip::parse(ip.as_bytes()).unwrap()), &[]);
         }
         let mapped = b"\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\0\0\x01";
         good(&["--addr=::ffff:10.0.0.1"], Target::Addr(mapped), &[]);
-        good(&["--veth", "veth2d6e@if21"], Target::Veth("veth2d6e@if21".into()), &[]);
-        good(&["web", ""], Target::Name("web".into()), &[""]);
+        good(&["--veth", "veth2d6e@if21"], Target::Veth(b"veth2d6e@if21"), &[]);
+        good(&["web", ""], Target::Name(b"web"), &[""]);
     }
 
     #[test]
@@ -612,8 +616,8 @@ mod tests {
 
     #[test]
     fn pins_have_names_and_unpin_nothing_else() {
-        good(&["web", "--pin", "x"], Target::Name("web".into()), &[]);
-        assert_eq!(parsed(&["--pin=x", "web", "ls"]).unwrap().0.pin, Some("x".into()));
+        good(&["web", "--pin", "x"], Target::Name(b"web"), &[]);
+        assert_eq!(parsed(&["--pin=x", "web", "ls"]).unwrap().0.pin, Some(&b"x"[..]));
         for name in ["", ".", "..", "a/b", "-x", "a\nb"] {
             assert!(!bad(&["web", "--pin", name]).is_empty());
         }
@@ -622,8 +626,8 @@ mod tests {
             Ok(args) if args.action == Action::Unpin => args.unpin,
             other => panic!("{other:?}"),
         };
-        assert_eq!(names(&["--unpin", "a", "-q", "b", "--", "-c", "--"]), ["a", "b", "-c", "--"]);
-        assert_eq!(names(&["-q", "--unpin", "a"]), ["a"]);
+        assert_eq!(names(&["--unpin", "a", "-q", "b", "--", "-c", "--"]), [&b"a"[..], b"b", b"-c", b"--"]);
+        assert_eq!(names(&["-q", "--unpin", "a"]), [b"a"]);
         assert!(bad(&["--unpin"]).contains("needs a name"));
         assert!(bad(&["--unpin", "--"]).contains("needs a name"));
         assert!(bad(&["web", "--unpin", "a"]).contains("no target"));

@@ -18,7 +18,6 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, OFlags, PROC_SUPER_MAGIC, RawDir, fstat, fstatfs};
 use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
-use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 
 /// No engine's state comes near this; it bounds what a hostile file can cost.
@@ -54,12 +53,11 @@ impl Host {
     ///
     /// # Errors
     /// Where `dir` is no directory or `dir/proc` no procfs.
-    pub fn mounted_at(dir: &OsStr, console: Console) -> Result<Host> {
+    pub fn mounted_at(dir: &[u8], console: Console) -> Result<Host> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let root =
-            open_at(CWD, dir.as_encoded_bytes(), flags).map_err(|e| Error::cannot(text!("open \"{}\"", dir), e))?;
+        let root = open_at(CWD, dir, flags).map_err(|e| Error::cannot(text!("open \"{}\"", dir), e))?;
         let no_proc = |cause: &str| {
-            let proc = both(dir.as_encoded_bytes(), b"/proc");
+            let proc = both(dir, b"/proc");
             Error::new(text!("\"{}\" is not a mounted procfs: {}", proc, cause))
                 .remedy(b"mount the host's / recursively: its /proc is needed")
         };

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::bytes::Bytes;
 use crate::cli::{self, Action, Args};
 use crate::console::{self, Console};
 use crate::error::{Error, NOT_EXECUTABLE, NOT_FOUND, Result, describe};
@@ -13,7 +14,7 @@ use crate::text::text;
 use crate::view::View;
 use crate::{all, list, pin_all};
 use rustix::io::Errno;
-use std::ffi::{CStr, OsStr, OsString};
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 
 /// Runs the program; returns its exit status, if it returns.
@@ -44,7 +45,7 @@ fn run(argv: Argv) -> Result<u8> {
 /// Does what concerns a machine; returns the exit status, if it returns.
 fn act(argv: Argv, args: &Args) -> Result<u8> {
     let console = Console { quiet: args.quiet, verbose: args.verbose };
-    let host = match &args.host_root {
+    let host = match args.host_root {
         Some(dir) => Host::mounted_at(dir, console)?,
         None => Host::own(console),
     };
@@ -73,7 +74,7 @@ fn enter(host: &Host, argv: Argv, args: &Args, found: &Found) -> Result<()> {
 fn become_command_in(host: &Host, argv: Argv, args: &Args, found: &Found) -> Result<()> {
     let view = View::prepare(host, found, args)?;
     if let Some(name) = &args.pin {
-        pin::pin(host, &found.netns, name.as_bytes())?;
+        pin::pin(host, &found.netns, name)?;
         if args.command.is_none() {
             return Ok(());
         }
@@ -84,10 +85,10 @@ fn become_command_in(host: &Host, argv: Argv, args: &Args, found: &Found) -> Res
 }
 
 /// Removes every pin that can be removed; the last failure is left to the caller to report.
-fn unpin(host: &Host, names: &[OsString]) -> Result<()> {
+fn unpin(host: &Host, names: &[Bytes]) -> Result<()> {
     let mut result = Ok(());
     for name in names {
-        if let Err(error) = pin::unpin(host, name.as_bytes())
+        if let Err(error) = pin::unpin(host, name)
             && let Err(earlier) = std::mem::replace(&mut result, Err(error))
         {
             console::report(&earlier);

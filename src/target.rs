@@ -18,7 +18,6 @@ use crate::root::Links;
 use crate::suggest::unknown;
 use crate::text::{quoted, text};
 use rustix::fs::OFlags;
-use std::os::unix::ffi::OsStrExt;
 
 /// What a target resolves to: all that entering, pinning and looking need.
 #[derive(Debug)]
@@ -47,15 +46,15 @@ impl Found {
 pub fn resolve(host: &Host, target: &Target) -> Result<Box<Found>> {
     let found = match target {
         Target::Pid(pid) => by_pid(host, *pid),
-        Target::Name(name) => by_name(host, name.as_bytes()),
-        Target::Container(name) => by_container(host, name.as_bytes()),
-        Target::Netns(name) => by_pin(host, name.as_bytes()),
-        Target::File(path) => by_file(host, path.as_bytes()),
-        Target::State(path) => by_state(host, path.as_bytes()),
-        Target::Cgroup(path) => by_cgroup(host, path.as_bytes()),
+        Target::Name(name) => by_name(host, name),
+        Target::Container(name) => by_container(host, name),
+        Target::Netns(name) => by_pin(host, name),
+        Target::File(path) => by_file(host, path),
+        Target::State(path) => by_state(host, path),
+        Target::Cgroup(path) => by_cgroup(host, path),
         Target::Inode(inode) => by_inode(host, *inode),
         Target::Addr(ip) => find::by_addr(host, ip),
-        Target::Veth(name) => find::by_veth(host, name.as_bytes()),
+        Target::Veth(name) => find::by_veth(host, name),
     }?;
     let by = found.process.as_ref().map_or(&b""[..], |process| text!(", by process {}", process.pid));
     host.console.tell(text!("{} is in network namespace {}{}", found.label, found.netns.id.ino, by));
