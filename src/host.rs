@@ -171,7 +171,7 @@ impl Host {
                 visible.push(*name);
             }
         }
-        visible.sort();
+        visible.sort_unstable();
         visible.leak()
     }
 
