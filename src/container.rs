@@ -406,7 +406,7 @@ fn records(host: &Host, container: &Container) -> &'static [&'static Init] {
         Evidence::Init(init) => found.push(init),
         Evidence::Oci(dirs) => {
             let base = Base { owner: container.owner, run: b"", home: None };
-            found.extend(dirs.iter().filter_map(|dir| engine::oci::init(host, &base, dir, container.id)));
+            engine::oci::inits(host, &base, dirs, container.id, &mut found);
         }
         Evidence::Anywhere => {
             for base in engine::bases(host) {

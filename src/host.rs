@@ -164,15 +164,18 @@ impl Host {
     /// The names in a directory, sorted, without those that begin with a dot, as no container's does; none where it is absent or may not
     /// be read (remembered).
     pub fn entries(&self, path: &[u8]) -> Names {
-        let names = self.locate(path, Links::Follow).and_then(|located| names_in(&open_directory(&located)?, None));
-        let mut visible = Vec::new();
-        for name in self.unless(path, names).unwrap_or_default() {
+        let mut names = Vec::new();
+        let mut add = |name: &[u8], _| {
             if !name.starts_with(b".") {
-                visible.push(*name);
+                names.push(keep(name));
             }
-        }
-        visible.sort_unstable();
-        visible.leak()
+            true
+        };
+        let read = self.locate(path, Links::Follow);
+        let read = read.and_then(|located| each_name(open_directory(&located)?.as_fd(), &mut add));
+        self.unless(path, read);
+        names.sort_unstable();
+        names.leak()
     }
 
     /// What was asked of `path`, unless that met a failure that can be excused.

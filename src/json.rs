@@ -101,23 +101,21 @@ pub fn select<'a>(doc: &'a [u8], paths: &[&str], found: &mut [Value<'a>]) -> Res
     whole(doc, &mut |next, lexer| search.value(next, lexer, 0, Set::ALL))
 }
 
-/// The elements of an array.
+/// Shows the elements of an array.
 ///
 /// # Errors
-/// [`Refused`], also where the document is no array.
-pub fn elements(doc: &[u8]) -> Result<Vec<Value<'_>>, Refused> {
-    let mut found = Vec::new();
+/// [`Refused`], also where the document is no array, or what `show` says.
+pub fn elements<'a>(doc: &'a [u8], show: Show<'_, 'a>) -> Result<(), Refused> {
     whole(doc, &mut |next, lexer| {
         if next != b'[' {
             return Err(Refused::Malformed);
         }
-        items(next, lexer, &mut |next, lexer| {
-            found.push(scalar_or_text(next, lexer, 1)?);
-            Ok(())
-        })
-    })?;
-    Ok(found)
+        items(next, lexer, &mut |next, lexer| show(scalar_or_text(next, lexer, 1)?))
+    })
 }
+
+/// Is shown one value after the other.
+pub type Show<'s, 'a> = &'s mut dyn FnMut(Value<'a>) -> Result<(), Refused>;
 
 /// Reads one value whose first byte is given.
 type Reader<'r, 'a> = &'r mut dyn FnMut(u8, &mut SliceLexer<'a>) -> Result<(), Refused>;
@@ -278,6 +276,15 @@ fn key<'a>(next: u8, lexer: &mut SliceLexer<'a>) -> Result<&'a [u8], Refused> {
 mod tests {
     use super::*;
 
+    fn listed(doc: &[u8]) -> Result<Vec<Value<'_>>, Refused> {
+        let mut found = Vec::new();
+        elements(doc, &mut |value| {
+            found.push(value);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
     fn selected<'a, const N: usize>(doc: &'a [u8], paths: [&str; N]) -> Result<[Value<'a>; N], Refused> {
         let mut found = [Value::Null; N];
         select(doc, &paths, &mut found).map(|()| found)
@@ -312,7 +319,7 @@ mod tests {
             (r#""\ud83d\ude00x\/""#, "😀x/"),
         ] {
             let text = format!("[{text}, 1]");
-            assert_eq!(elements(text.as_bytes()).unwrap(), [Value::String(meaning.as_bytes()), Value::Number(b"1")]);
+            assert_eq!(listed(text.as_bytes()).unwrap(), [Value::String(meaning.as_bytes()), Value::Number(b"1")]);
         }
     }
 
@@ -360,12 +367,12 @@ mod tests {
     fn arrays_and_nested_texts() {
         let doc = br#" {"a" : [ "x", {"k": [1]}, 2 ] , "b": {"c": 1} } "#;
         let [a, b] = selected(doc, ["a", "b"]).unwrap();
-        let items = elements(a.nested().unwrap()).unwrap();
+        let items = listed(a.nested().unwrap()).unwrap();
         assert_eq!(items[0], Value::String(b"x"));
         assert_eq!(items[1], Value::Nested(br#"{"k": [1]}"#));
         assert_eq!(items[2], Value::Number(b"2"));
         assert_eq!(b, Value::Nested(br#"{"c": 1}"#));
-        assert_eq!(elements(b"{}"), Err(Refused::Malformed));
+        assert_eq!(listed(b"{}"), Err(Refused::Malformed));
     }
 
     #[test]

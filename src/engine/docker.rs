@@ -22,9 +22,7 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Container
 
 /// The runtime's record of a full ID.
 pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
-    for dir in Places::of(host, base).oci() {
-        out.extend(oci::init(host, base, dir, id));
-    }
+    oci::inits(host, base, Places::of(host, base).oci(), id, out);
 }
 
 fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Option<&[u8]>, out: &mut Containers) {

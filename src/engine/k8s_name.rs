@@ -6,7 +6,10 @@ use crate::bytes::{Bytes, below, split};
 
 /// `NAMESPACE/POD/CONTAINER` of `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`, `NAMESPACE/POD` of a sandbox: container `POD`, or none.
 pub fn parse(name: &[u8]) -> Option<Bytes> {
-    let fields: Vec<&[u8]> = split(name.strip_prefix(b"k8s_")?, b'_').collect();
+    let mut fields = Vec::new();
+    for field in split(name.strip_prefix(b"k8s_")?, b'_') {
+        fields.push(field);
+    }
     let (container, pod, namespace) = match fields[..] {
         // cri-dockerd appends a field of its own where a name is taken.
         [container, pod, namespace, _uid, _attempt] | [container, pod, namespace, _uid, _attempt, _] => {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Init};
-use crate::bytes::{Bytes, below, contains, keep};
+use crate::bytes::{Bytes, Names, below, contains, keep};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
@@ -46,6 +46,13 @@ pub fn is_id(id: &[u8]) -> bool {
     !id.is_empty() && !id.starts_with(b".") && !id.contains(&b'/')
 }
 
+/// Adds the records of container `id` below each of the runtimes' roots `dirs`.
+pub fn inits(host: &Host, base: &Base, dirs: Names, id: &[u8], out: &mut Vec<&'static Init>) {
+    for dir in dirs {
+        out.extend(init(host, base, dir, id));
+    }
+}
+
 /// The record of container `id` below the runtime's root `dir`.
 ///
 /// A file that cannot be parsed is a note: it must not hide other containers.
@@ -53,7 +60,8 @@ pub fn init(host: &Host, base: &Base, dir: &[u8], id: &[u8]) -> Option<&'static 
     if !is_id(id) {
         return None;
     }
-    for name in [&b"state.json"[..], b"status"] {
+    const FILES: Names = &[b"state.json", b"status"];
+    for name in FILES {
         let path = below(below(dir, id), name);
         let mut found = None;
         let owner = parsed(host, path, &mut |text| {

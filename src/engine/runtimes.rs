@@ -4,14 +4,18 @@
 
 use super::oci;
 use super::{Base, Containers, Evidence, Init};
-use crate::bytes::{Bytes, below};
+use crate::bytes::{Names, below};
 use crate::host::Host;
 use crate::root::Links;
 use rustix::fs::{FileType, fstat};
+use std::slice::from_ref;
+
+/// The runtimes, of which one has a second root for the system.
+const WORDS: &[&str] = &["runc", "crun", "youki", "crun"];
 
 /// Every container in the runtimes' default roots.
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
-    for (engine, dir) in roots(base) {
+    for (dir, engine) in roots(base).iter().zip(WORDS) {
         for id in host.entries(dir) {
             let path = below(dir, id);
             let Some(stat) = host.unless(path, host.locate(path, Links::Keep).and_then(fstat)) else { continue };
@@ -19,26 +23,25 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
                 continue;
             }
             let owner = base.writer(stat.st_uid);
-            out.add(engine, id, id, Evidence::Oci(vec![dir].leak()), owner);
+            out.add(engine, id, id, Evidence::Oci(from_ref(dir)), owner);
         }
     }
 }
 
 /// The record of an ID in any of the roots.
 pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
-    for (_, dir) in roots(base) {
-        out.extend(oci::init(host, base, dir, id));
-    }
+    oci::inits(host, base, roots(base), id, out);
 }
 
-/// Each runtime's root below `/run`, or the user's; crun follows XDG_RUNTIME_DIR for root, too.
-fn roots(base: &Base) -> Vec<(&'static str, Bytes)> {
+/// The root of each of the [`WORDS`]' runtimes: below `/run`, or the user's.
+pub fn roots(base: &Base) -> Names {
     let mut roots = Vec::new();
-    for word in ["runc", "crun", "youki"] {
-        roots.push((word, below(base.run, word.as_bytes())));
+    for word in &WORDS[..3] {
+        roots.push(below(base.run, word.as_bytes()));
     }
+    // crun follows XDG_RUNTIME_DIR for root, too.
     if base.owner == 0 {
-        roots.push(("crun", &b"/run/user/0/crun"[..]));
+        roots.push(b"/run/user/0/crun");
     }
-    roots
+    roots.leak()
 }

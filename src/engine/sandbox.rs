@@ -9,9 +9,27 @@ use crate::bytes::{Bytes, Names, below};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
-const GVISOR: &str =
-    "keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here";
-const KATA: &str = "is a virtual machine: its link can be seen here, the workload's own interfaces are inside";
+/// A kind of sandbox.
+struct Kind {
+    engine: &'static str,
+    /// Where a record has the pid.
+    pid: &'static str,
+    note: &'static str,
+}
+
+const GVISOR: Kind = Kind {
+    engine: "gvisor",
+    pid: "sandbox pid",
+    note: "keeps the workload's own addresses and sockets inside its sandbox: only its link can be seen here",
+};
+const KATA: Kind = Kind {
+    engine: "kata",
+    pid: "hypervisor pid",
+    note: "is a virtual machine: its link can be seen here, the workload's own interfaces are inside",
+};
+/// Each Kata's kind, its directory below `/run` and the file in each sandbox's directory there.
+const KATAS: &[(Kind, &[u8], &[u8])] =
+    &[(KATA, b"kata", b"state.json"), (Kind { pid: "HypervisorState Pid", ..KATA }, b"vc/sbs", b"persist.json")];
 
 /// Every sandbox of either kind.
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
@@ -31,33 +49,35 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
 type Show<'s> = &'s mut dyn FnMut(&'static str, Bytes, &'static Init);
 
 fn records(host: &Host, base: &Base, show: Show<'_>) {
-    let mut record = |engine, id, sandbox, file, key: &str| {
-        let mut found = None;
-        let owner = parsed(host, file, &mut |text| {
-            found = pid_in(text, key)?;
-            Ok(())
-        });
-        if let (Some(pid), Some(owner)) = (found, owner) {
-            let mut init = Init::bare(pid);
-            init.sandbox = Some(sandbox);
-            show(engine, id, init.keep(base.writer(owner), file));
-        }
-    };
     for dir in gvisor_roots(host, base) {
         for file in host.entries(dir) {
-            if let Some((id, sandbox)) = gvisor_ids(file) {
-                record("gvisor", id, Sandbox { id: sandbox, note: GVISOR }, below(dir, file), "sandbox pid");
+            if let Some((id, sandbox)) = gvisor_ids(file)
+                && let Some(init) = record(host, base, below(dir, file), &GVISOR, sandbox)
+            {
+                show(GVISOR.engine, id, init);
             }
         }
     }
-    for (root, name, key) in
-        [(&b"kata"[..], &b"state.json"[..], "hypervisor pid"), (b"vc/sbs", b"persist.json", "HypervisorState Pid")]
-    {
+    for (kind, root, name) in KATAS {
         let root = below(base.run, root);
         for id in host.entries(root) {
-            record("kata", id, Sandbox { id, note: KATA }, below(below(root, id), name), key);
+            if let Some(init) = record(host, base, below(below(root, id), name), kind, id) {
+                show(kind.engine, id, init);
+            }
         }
     }
+}
+
+/// The record in a file, of the sandbox whose ID is given.
+fn record(host: &Host, base: &Base, file: Bytes, kind: &Kind, id: Bytes) -> Option<&'static Init> {
+    let mut found = None;
+    let owner = parsed(host, file, &mut |text| {
+        found = pid_in(text, kind.pid)?;
+        Ok(())
+    })?;
+    let mut init = Init::bare(found?);
+    init.sandbox = Some(Sandbox { id, note: kind.note });
+    Some(init.keep(base.writer(owner), file))
 }
 
 /// The pid at `key`, if it can be one.
@@ -80,7 +100,8 @@ pub fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
 }
 
 fn gvisor_roots(host: &Host, base: &Base) -> Names {
-    let mut roots = vec![below(base.run, b"runsc")];
+    let mut roots = Vec::new();
+    roots.push(below(base.run, b"runsc"));
     let shim = below(base.run, b"containerd/runsc");
     for namespace in host.entries(shim) {
         roots.push(below(shim, namespace));

@@ -1,20 +1,22 @@
 //! containers/storage, which Podman and CRI-O share: names in GRAPHROOT/DRIVER-containers/containers.json, processes in the
-//! state of runc or crun, and CRI-O's own state file.
+//! state of an OCI runtime, and CRI-O's own state file.
 
 #![forbid(unsafe_code)]
 
 use super::oci::{self, parsed};
-use super::{Base, Containers, Evidence, Init, k8s_name};
+use super::{Base, Containers, Evidence, Init, k8s_name, runtimes};
 use crate::bytes::{Bytes, Names, below, keep, split};
 use crate::host::Host;
 use crate::json::{Refused, Value, elements, select};
 
+/// Containers with --rm are in the volatile list.
+const LISTS: Names = &[b"containers.json", b"volatile-containers.json"];
+
 /// Every container in a base's storage.
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
-    let dirs = runtime_roots(base);
+    let dirs = runtimes::roots(base);
     for dir in stores(host, base) {
-        // Containers with --rm are in the volatile list.
-        for list in [&b"containers.json"[..], b"volatile-containers.json"] {
+        for list in LISTS {
             let mut named = Vec::new();
             let owner = parsed(host, below(dir, list), &mut |text| {
                 named = names_in(text)?;
@@ -37,7 +39,7 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
     if !oci::is_id(id) {
         return;
     }
-    let by_runtime = runtime_roots(base).iter().find_map(|dir| oci::init(host, base, dir, id));
+    let by_runtime = runtimes::roots(base).iter().find_map(|dir| oci::init(host, base, dir, id));
     let by_crio = || stores(host, base).iter().find_map(|dir| oci::init(host, base, below(dir, id), b"userdata"));
     out.extend(by_runtime.or_else(by_crio));
 }
@@ -51,15 +53,17 @@ pub type Named = (Bytes, Bytes);
 /// Where the text is no JSON, or has a key twice.
 pub fn names_in(text: &[u8]) -> Result<Vec<Named>, Refused> {
     let mut named = Vec::new();
-    for container in elements(text)? {
-        let Some(container) = container.nested() else { continue };
+    elements(text, &mut |container| {
+        let Some(container) = container.nested() else { return Ok(()) };
         let mut found = [Value::Null; 2];
         select(container, &["id", "names"], &mut found)?;
-        let (Some(id), Some(names)) = (found[0].string(), found[1].nested()) else { continue };
-        for name in elements(names)? {
-            named.extend(name.string().map(|name| (keep(id), keep(name))));
-        }
-    }
+        let (Some(id), Some(names)) = (found[0].string(), found[1].nested()) else { return Ok(()) };
+        let id = keep(id);
+        elements(names, &mut |name| {
+            named.extend(name.string().map(|name| (id, keep(name))));
+            Ok(())
+        })
+    })?;
     Ok(named)
 }
 
@@ -99,14 +103,6 @@ pub fn graphroot(text: &[u8]) -> Option<&[u8]> {
         let end = value.get(1..)?.iter().position(|b| *b == value[0])?;
         matches!(value[0], b'"' | b'\'').then(|| &value[1..=end])
     })
-}
-
-fn runtime_roots(base: &Base) -> Names {
-    let mut roots = vec![below(base.run, b"runc"), below(base.run, b"crun")];
-    if base.owner == 0 {
-        roots.push(b"/run/user/0/crun");
-    }
-    roots.leak()
 }
 
 #[cfg(test)]

@@ -31,7 +31,12 @@ pub fn json(doc: &[u8]) {
     const READ: usize = 64;
     let mut values = [Value::Null; PATHS.len()];
     let found = json::select(doc, &PATHS, &mut values).map(|()| values);
-    let listed = json::elements(doc);
+    let mut elements = Vec::new();
+    let listed = json::elements(doc, &mut |element| {
+        elements.push(element);
+        Ok(())
+    });
+    let listed = listed.map(|()| elements);
     if confuses_the_oracle(doc) {
         return;
     }
