@@ -67,7 +67,7 @@ pub fn print(text: &[u8]) -> Result<()> {
 }
 
 /// One write where possible, so that lines of concurrent runs do not mix. Nobody is left to be told of a failure.
-fn say(text: &[u8]) {
+pub fn say(text: &[u8]) {
     let _ = write_to_callers(rustix::stdio::stderr(), text);
 }
 

@@ -3,24 +3,24 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::{Bytes, contains, keep, split};
+use crate::container::spelled;
 use crate::engine::Container;
 use crate::error::Error;
 use crate::host::Host;
-use crate::text::{append, quoted, text};
+use crate::text::{append, text};
 
 /// As many names are offered.
 const MOST: usize = 5;
 
 /// The failure of a word that is the name of none of these; `what` as in "container or pin".
 pub fn unknown(host: &Host, what: &str, word: &[u8], containers: &[&Container], pins: &[Bytes]) -> Error {
-    let word_shown = quoted(word);
     if let Some(unread) = host.unread() {
-        let message = text!("{} {} not found; not all of the host could be read: {}", what, word_shown, unread);
+        let message = text!("{} \"{}\" not found; not all of the host could be read: {}", what, word, unread);
         return Error::new(message).remedy(b"needs root");
     }
     let near = near(word, containers, pins);
     let question = if near.is_empty() { b"" } else { text!("; did you mean {}?", near) };
-    let error = Error::new(text!("no {} {}{}", what, word_shown, question));
+    let error = Error::new(text!("no {} \"{}\"{}", what, word, question));
     match what != "pin" && word.iter().all(u8::is_ascii_digit) {
         true => error.remedy(text!("for a process say --pid {}", word)),
         false => error,
@@ -32,18 +32,21 @@ fn near(word: &[u8], containers: &[&Container], pins: &[Bytes]) -> Bytes {
     let text = word.rsplit(|b| *b == b':').next().unwrap_or(word);
     let mut list = Vec::new();
     let mut room = MOST;
-    let mut offer = |is_near: bool, kind: &[u8], name: &[u8]| {
-        let item = text!("{}{}", kind, name);
-        if is_near && room > 0 && !list.ends_with(item) {
+    let mut offer = |item: Bytes| {
+        if room > 0 && !list.ends_with(item) {
             room -= 1;
             append(&mut list, b", ", item);
         }
     };
     for container in containers {
-        offer(is_near(container.name, text), text!("{}:", container.engine), container.name);
+        if is_near(container.name, text) {
+            offer(spelled(container));
+        }
     }
     for pin in pins {
-        offer(is_near(pin, word), b"pin ", pin);
+        if is_near(pin, word) {
+            offer(text!("pin {}", pin));
+        }
     }
     keep(list)
 }
@@ -66,7 +69,10 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     if a.len() > LONG || b.len() > LONG || a.len().abs_diff(b.len()) > 2 || a.len().min(b.len()) < 2 {
         return usize::MAX;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut row = Vec::new();
+    for j in 0..=b.len() {
+        row.push(j);
+    }
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
         for (j, y) in b.iter().enumerate() {

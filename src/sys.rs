@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::console::say;
 use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::ioctl::{self, Ioctl, IoctlOutput, Opcode, opcode};
@@ -17,7 +18,6 @@ use std::ptr::{copy_nonoverlapping, null_mut};
 unsafe extern "C" {
     fn execvp(file: *const c_char, argv: *const *const c_char) -> c_int;
     fn getauxval(key: c_ulong) -> c_ulong;
-    fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
     fn _Fork() -> c_int;
     fn sigprocmask(how: c_int, new: *const SignalSet, old: *mut SignalSet) -> c_int;
@@ -374,12 +374,7 @@ unsafe impl GlobalAlloc for Allocator {
 
 /// Ends the program without allocating.
 fn out_of_memory() -> ! {
-    const TEXT: &[u8] = b"netns-enter: out of memory\n";
-    // The flag tells whether descriptor 2 is the caller's, as console.rs explains.
-    if rustix::io::fcntl_getfd(rustix::stdio::stderr()).is_ok_and(|flags| flags.is_empty()) {
-        // SAFETY: TEXT is valid for its length.
-        unsafe { write(2, TEXT.as_ptr().cast(), TEXT.len()) };
-    }
+    say(b"netns-enter: out of memory\n");
     exit(crate::error::FAILED)
 }
 
