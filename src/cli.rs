@@ -253,7 +253,9 @@ pub struct Args {
 /// # Errors
 /// Misuse, in words, with the remedy.
 pub fn parse(argv: Argv) -> Result<Box<Args>> {
-    parse_words(argv.iter().skip(1), argv.count())
+    let mut words = argv.iter();
+    words.next();
+    parse_words(words, argv.count())
 }
 
 /// As [`parse`], of the words after the program's name; `count` has that name counted in.
@@ -261,8 +263,12 @@ pub fn parse(argv: Argv) -> Result<Box<Args>> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>, count: usize) -> Result<Box<Args>> {
-    let mut reading =
-        Reading { parser: Parser::from_args(words), count, args: Box::default(), given: Set::default(), target: None };
+    let mut list: Vec<OsString> = Vec::new();
+    for word in words {
+        list.push(word.to_owned());
+    }
+    let parser = Parser::from_args(list);
+    let mut reading = Reading { parser, count, args: Box::default(), given: Set::default(), target: None };
     reading.parser.set_short_equals(false);
     reading.read()?;
     Ok(reading.args)

@@ -56,8 +56,8 @@ pub fn rows(host: &Host) -> Vec<Row> {
     for seen in containers {
         if let Ok(at) = rows.binary_search_by_key(&seen.netns, |row| row.namespace.id) {
             let list = &mut rows[at].containers;
-            let key = |seen: &Seen| (seen.container.engine, seen.container.name);
-            list.insert(list.partition_point(|known| key(known) <= key(seen)), seen);
+            let after = |known: &&&Seen| known.container.cmp_name(seen.container).is_le();
+            list.insert(list.iter().take_while(after).count(), seen);
         }
     }
     rows

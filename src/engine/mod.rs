@@ -21,6 +21,7 @@ use crate::host::Host;
 use crate::sys::variable;
 use crate::text::{number, text};
 use rustix::process::geteuid;
+use std::cmp::Ordering;
 use std::ffi::CStr;
 
 /// Whose engines are looked at: root's, or a user's rootless ones.
@@ -74,6 +75,11 @@ pub struct Container {
 }
 
 impl Container {
+    /// The order of lists: by engine and name.
+    pub fn cmp_name(&self, other: &Container) -> Ordering {
+        self.engine.cmp(other.engine).then_with(|| self.name.cmp(other.name))
+    }
+
     /// One that is known by its ID alone.
     pub fn keep(engine: &'static str, id: Bytes, evidence: Evidence, owner: u32) -> &'static Container {
         Box::leak(Box::new(Container { engine, name: id, id, evidence, owner }))
