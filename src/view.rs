@@ -9,7 +9,7 @@
 mod dns;
 mod sysfs;
 
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, both};
 use crate::cli::Args;
 use crate::console::Console;
 use crate::error::{Error, Result, is_absent, is_denied};
@@ -35,7 +35,7 @@ type Called<T> = std::result::Result<T, Errno>;
 /// What to show, read and ready.
 pub struct View {
     sys: bool,
-    dns: Option<&'static [dns::File]>,
+    dns: Option<dns::Files>,
 }
 
 /// What is being done, for the message if it fails.
@@ -94,7 +94,7 @@ impl View {
         // It may be covered now.
         if let Some(path) = working {
             step.action = b"enter the working directory as COMMAND is to see it";
-            step.remedy = join(&[path.to_bytes(), b" is another's: cd / first"]);
+            step.remedy = both(path.to_bytes(), b" is another's: cd / first");
             chdir(&*path)?;
         }
         Ok(())

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Below, Called, Fd, Step, bind, kept, mount_new};
-use crate::bytes::{Bytes, join, keep};
+use crate::bytes::{Bytes, below, both, join, keep};
 use crate::cli::{Args, Target};
 use crate::console::write_all;
 use crate::error::{Error, Result, is_absent};
@@ -34,8 +34,10 @@ const SOCKETS: [&[u8]; 4] = [b"/run/systemd/resolve", b"/run/nscd", b"/var/run/s
 const EMPTY: Bytes = b"empty";
 const NSSWITCH: Bytes = b"nsswitch.conf";
 
+/// Several of them.
+pub type Files = &'static [&'static File];
+
 /// A file of /etc, as COMMAND is to see it.
-#[derive(Clone, Copy)]
 pub struct File {
     name: Bytes,
     text: Bytes,
@@ -44,8 +46,12 @@ pub struct File {
 }
 
 impl File {
+    fn keep(name: Bytes, text: Bytes, optional: bool) -> &'static File {
+        Box::leak(Box::new(File { name, text, optional }))
+    }
+
     fn path(&self) -> Bytes {
-        join(&[b"/etc/", self.name])
+        both(b"/etc/", self.name)
     }
 }
 
@@ -53,7 +59,7 @@ impl File {
 ///
 /// # Errors
 /// Where one of them is not to be used, or nobody has any.
-pub fn read(host: &Host, found: &Found, args: &Args) -> Result<&'static [File]> {
+pub fn read(host: &Host, found: &Found, args: &Args) -> Result<Files> {
     let mut files = Vec::new();
     let is_pins = match found.pin {
         Some(pin) => of_pin(host, pin, &mut files)?,
@@ -66,34 +72,34 @@ pub fn read(host: &Host, found: &Found, args: &Args) -> Result<&'static [File]> 
     if !files.iter().any(|file| file.name == NSSWITCH)
         && let Some(text) = ours.content(b"/etc/nsswitch.conf")?
     {
-        files.push(File { name: NSSWITCH, text: files_and_dns(text), optional: false });
+        files.push(File::keep(NSSWITCH, files_and_dns(text), false));
     }
     Ok(files.leak())
 }
 
 /// Adds the files in /etc/netns/NAME, which is where `ip netns exec` takes them from; false where there is no such directory.
-fn of_pin(host: &Host, pin: &[u8], files: &mut Vec<File>) -> Result<bool> {
-    let directory = join(&[b"/etc/netns/", pin]);
+fn of_pin(host: &Host, pin: &[u8], files: &mut Vec<&File>) -> Result<bool> {
+    let directory = both(b"/etc/netns/", pin);
     let names = match host.locate(directory, Links::Follow) {
         Err(Errno::NOENT) => return Ok(false),
         located => located.and_then(|located| names_in(&open_directory(&located)?, None)),
     };
     let source = Source { root: host.root(), whose: b"" };
     for name in names.map_err(|e| Error::cannot_at("read", directory, e))? {
-        let path = join(&[directory, b"/", name]);
+        let path = below(directory, name);
         if !is_directory(host, path)
             && let Some(text) = source.content(path)?
         {
             // `ip netns exec` goes on without a place to mount on, too.
             let optional = ![&b"resolv.conf"[..], b"hosts", NSSWITCH].contains(name);
-            files.push(File { name, text, optional });
+            files.push(File::keep(name, text, optional));
         }
     }
     Ok(true)
 }
 
 /// Adds the files in the root directory of the process that the target was found by, else of the lowest pid in the namespace.
-fn of_process(host: &Host, found: &Found, args: &Args, files: &mut Vec<File>) -> Result<()> {
+fn of_process(host: &Host, found: &Found, args: &Args, files: &mut Vec<&File>) -> Result<()> {
     let looked_up;
     let process = match &found.process {
         Some(process) => process,
@@ -106,16 +112,12 @@ fn of_process(host: &Host, found: &Found, args: &Args, files: &mut Vec<File>) ->
     let source = Source { root: &root, whose: text!(" of {}", found.label) };
     let has_etc = source.locate(b"/etc")?.is_some();
     for name in [&b"resolv.conf"[..], b"hosts"] {
-        let mut file = File { name, text: b"", optional: false };
-        match if has_etc { source.content(file.path())? } else { None } {
-            Some(text) => file.text = text,
-            None => {
-                file.optional = true;
-                let text = text!("{} has no \"{}\"; COMMAND sees an empty one", found.label, file.path());
-                host.console.note(text);
-            }
+        let path = both(b"/etc/", name);
+        let text = if has_etc { source.content(path)? } else { None };
+        if text.is_none() {
+            host.console.note(text!("{} has no \"{}\"; COMMAND sees an empty one", found.label, path));
         }
-        files.push(file);
+        files.push(File::keep(name, text.unwrap_or_default(), text.is_none()));
     }
     // With its last process a mount namespace is taken apart, and what was a bind mount shows the empty file below. A process gives
     // up its root before its mounts.
@@ -213,7 +215,7 @@ fn files_and_dns(text: &[u8]) -> Bytes {
 ///
 /// # Errors
 /// Where the kernel refuses.
-pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
+pub fn show(own: &Host, files: Files, step: &mut Step) -> Called<()> {
     step.action = b"mount the target's files on those of \"/etc\"";
     let etc = super::locate(own, b"/etc", Links::Follow)?;
     let below = Below::hold(own, etc)?;
@@ -230,7 +232,7 @@ pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
             Err(Errno::NOENT) => missing = Some(file),
             found => _ = found?,
         }
-        wanted.push(file);
+        wanted.push(*file);
     }
     // /etc is covered by the copies for a moment: it is the one directory that must be there.
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
@@ -254,7 +256,7 @@ pub fn show(own: &Host, files: &[File], step: &mut Step) -> Called<()> {
     };
     // No entry to mount on, and none can be made that nobody else would see.
     step.action = b"mount an overlay on \"/etc\", where a file is missing";
-    step.remedy = join(&[b"touch ", file.path()]);
+    step.remedy = both(b"touch ", file.path());
     let layers = c_string(&[b"lowerdir=", fd_path(copies).to_bytes(), b":", fd_path(etc).to_bytes()]);
     mount_new(c"overlay", etc, MountFlags::RDONLY, layers)?;
     below.bind_back(own)?;
