@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, join};
+use crate::bytes::{Bytes, below};
 use crate::error::{Error, Result, is_denied};
 use crate::host::Host;
 use crate::mounts::{self, mount_id};
@@ -101,7 +101,7 @@ enum Entry {
     Namespace(OwnedFd, NetNs),
     /// Empty and not mounted on.
     Empty(Age),
-    Other(&'static str),
+    Other(FileType),
 }
 
 /// Whose an empty file may be.
@@ -202,7 +202,7 @@ impl<'a> Pins<'a> {
     }
 
     fn place(&self, name: &[u8]) -> Place<'_> {
-        let path = join(&[self.path, b"/", name]);
+        let path = below(self.path, name);
         Place { pins: self, path, name: &path[path.len() - name.len()..] }
     }
 
@@ -242,7 +242,7 @@ impl Place<'_> {
         match self.entry()? {
             Entry::Namespace(_, there) => self.is_same(&there, netns).map(|()| None),
             Entry::Symlink => Err(self.error("is a symbolic link, not a pin").remedy(self.replace())),
-            Entry::Other(what) => Err(self.no_pin(what)),
+            Entry::Other(kind) => Err(self.no_pin(kind)),
             Entry::Absent => Err(self.error("vanished while it was looked at").remedy(b"try again")),
             Entry::Empty(age) => {
                 self.is_stray(&age)?;
@@ -313,7 +313,7 @@ impl Place<'_> {
                 }
                 Entry::Empty(age) if !was_pin => self.is_stray(&age)?,
                 Entry::Empty(_) | Entry::Symlink => {}
-                Entry::Other(what) => return Err(self.no_pin(what)),
+                Entry::Other(kind) => return Err(self.no_pin(kind)),
             }
             return match self.unlink() {
                 Ok(()) | Err(Errno::NOENT) => Ok(true),
@@ -347,7 +347,7 @@ impl Place<'_> {
                 NetNs::of_file(&located, self.path).map(|netns| Entry::Namespace(located, netns))
             }
             FileType::RegularFile if stat.st_size == 0 => Ok(Entry::Empty(age_of(&stat)?)),
-            kind => Ok(Entry::Other(type_name(kind))),
+            kind => Ok(Entry::Other(kind)),
         })
     }
 
@@ -367,8 +367,8 @@ impl Place<'_> {
         Error::of(self.path, fault)
     }
 
-    fn no_pin(&self, what: &str) -> Error {
-        self.error(text!("is not a pin but {}", what))
+    fn no_pin(&self, kind: FileType) -> Error {
+        self.error(text!("is not a pin but {}", type_name(kind)))
     }
 
     fn cannot(&self, verb: &str, errno: Errno) -> Error {
