@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, Names, below, both, keep, split};
+use crate::bytes::{Bytes, Names, below, both, keep, last, split};
 use crate::error::{Error, Result};
 use crate::host::{Host, names_in};
 use crate::netns::NetNs;
@@ -39,11 +39,10 @@ pub fn hierarchies(host: &Host) -> Names {
         return &[TOP];
     }
     let mut found = Vec::new();
-    for name in host.entries(TOP) {
-        let path = below(TOP, name);
+    for path in host.entries(TOP) {
         if is_cgroup(host, path) {
-            let holds_all = matches!(*name, b"systemd" | b"unified");
-            found.insert(if holds_all { 0 } else { found.len() }, path);
+            let holds_all = matches!(last(path), b"systemd" | b"unified");
+            found.insert(if holds_all { 0 } else { found.len() }, *path);
         }
     }
     found.leak()

@@ -114,7 +114,7 @@ pub fn all(host: &Host, needle: Option<&[u8]>) -> Hits {
     let mut found = Containers::default();
     for base in engine::bases(host) {
         for engine in ENGINES {
-            (engine.each)(host, &base, needle, &mut found);
+            (engine.each)(host, base, needle, &mut found);
         }
     }
     found.list()
@@ -184,7 +184,7 @@ fn by_full_id(host: &Host, wanted: &Wanted<'_>) -> Result<Outcome> {
     for base in engine::bases(host) {
         for engine in ENGINES.iter().filter(|e| wanted.engine.is_none_or(|word| e.words.contains(&word))) {
             let mut inits = Vec::new();
-            (engine.state)(host, &base, id, &mut inits);
+            (engine.state)(host, base, id, &mut inits);
             for init in inits {
                 // A runtime's record is the same one whichever engine's directory led to it.
                 let same = |c: &&Container| matches!(c.evidence, Evidence::Init(i) if (i.pid, i.start) == (init.pid, init.start));
@@ -410,7 +410,7 @@ fn records(host: &Host, container: &Container) -> &'static [&'static Init] {
         }
         Evidence::Anywhere => {
             for base in engine::bases(host) {
-                ENGINES.iter().for_each(|engine| (engine.state)(host, &base, container.id, &mut found));
+                ENGINES.iter().for_each(|engine| (engine.state)(host, base, container.id, &mut found));
             }
         }
         Evidence::Cgroup(_) => {}

@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, Names, both, keep};
+use crate::bytes::{Bytes, Names, below, both, keep};
 use crate::console::{Console, give_up};
 use crate::content::{Content, read_file};
 use crate::error::{Error, Result, describe, is_absent, is_denied};
@@ -161,21 +161,27 @@ impl Host {
         read_located(located, MAX_FILE)
     }
 
-    /// The names in a directory, sorted, without those that begin with a dot, as no container's does; none where it is absent or may not
-    /// be read (remembered).
+    /// The paths of what is in a directory, sorted, without names that begin with a dot, as no container's does; none where it is absent
+    /// or may not be read (remembered).
     pub fn entries(&self, path: &[u8]) -> Names {
-        let mut names = Vec::new();
+        let mut paths = Vec::new();
         let mut add = |name: &[u8], _| {
             if !name.starts_with(b".") {
-                names.push(keep(name));
+                paths.push(below(path, name));
             }
             true
         };
         let read = self.locate(path, Links::Follow);
         let read = read.and_then(|located| each_name(open_directory(&located)?.as_fd(), &mut add));
         self.unless(path, read);
-        names.sort_unstable();
-        names.leak()
+        paths.sort_unstable();
+        paths.leak()
+    }
+
+    /// The owner's uid of a directory; None where there is none or it may not be looked at (remembered).
+    pub fn owner_of(&self, directory: &[u8], links: Links) -> Option<u32> {
+        let stat = self.unless(directory, self.locate(directory, links).and_then(fstat))?;
+        (FileType::from_raw_mode(stat.st_mode) == FileType::Directory).then_some(stat.st_uid)
     }
 
     /// What was asked of `path`, unless that met a failure that can be excused.

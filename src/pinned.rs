@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Names, below, decimal, line_after};
+use crate::bytes::{Names, below, decimal, last, line_after};
 use crate::console::give_up;
 use crate::content::read_all;
 use crate::error::{Error, Result};
@@ -26,7 +26,11 @@ pub fn directory(host: &Host) -> &'static [u8] {
 
 /// The names in the directory, sorted.
 pub fn names(host: &Host) -> Names {
-    host.entries(directory(host))
+    let mut names = Vec::new();
+    for path in host.entries(directory(host)) {
+        names.push(last(path));
+    }
+    names.leak()
 }
 
 /// Opens the entry `name`; None where there is none.

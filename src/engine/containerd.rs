@@ -27,8 +27,8 @@ const DOCKERS: &[u8] = b"moby";
 pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Containers) {
     for tasks in namespaces(host, base) {
         let nerdctls = nerdctl_names(host, base, last(tasks));
-        for id in host.entries(tasks) {
-            let bundle = below(tasks, id);
+        for bundle in host.entries(tasks) {
+            let id = last(bundle);
             let mut named = None;
             let owner = parsed(host, below(bundle, b"config.json"), &mut |text| {
                 if mentions(text, id, needle) {
@@ -36,7 +36,7 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Container
                 }
                 Ok(())
             });
-            let given = nerdctls.iter().find(|(of, _)| of == id).map(|(_, name)| ("nerdctl", *name));
+            let given = nerdctls.iter().find(|(of, _)| *of == id).map(|(_, name)| ("nerdctl", *name));
             let (engine, name) = match named {
                 Some(("k8s", name)) => ("k8s", name),
                 named => given.or(named).unwrap_or(("containerd", id)),
@@ -62,10 +62,9 @@ fn namespaces(host: &Host, base: &Base) -> Names {
     let states = if base.owner == 0 { STATES } else { &own };
     let mut found = Vec::new();
     for state in states {
-        let tasks = below(state, b"io.containerd.runtime.v2.task");
-        for namespace in host.entries(tasks) {
-            if *namespace != DOCKERS {
-                found.push(below(tasks, namespace));
+        for tasks in host.entries(below(state, b"io.containerd.runtime.v2.task")) {
+            if last(tasks) != DOCKERS {
+                found.push(*tasks);
             }
         }
     }
@@ -98,11 +97,10 @@ fn nerdctl_names(host: &Host, base: &Base, namespace: &[u8]) -> Vec<(Bytes, Byte
     let mut found = Vec::new();
     let Some(top) = base.data(b"nerdctl") else { return found };
     for hash in host.entries(top) {
-        let dir = join(&[top, b"/", hash, b"/names/", namespace]);
-        for name in host.entries(dir) {
+        for name in host.entries(join(&[hash, b"/names/", namespace])) {
             // Empty after a crash of nerdctl, and then no container's.
-            if let Some(file) = host.file(below(dir, name)) {
-                found.push((keep(file.bytes.trim_ascii()), *name));
+            if let Some(file) = host.file(name) {
+                found.push((keep(file.bytes.trim_ascii()), last(name)));
             }
         }
     }

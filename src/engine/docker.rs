@@ -4,7 +4,7 @@
 
 use super::oci::{self, mentions, parsed};
 use super::{Base, Containers, Evidence, Init, k8s_name};
-use crate::bytes::{Bytes, Names, below, keep, split};
+use crate::bytes::{Bytes, Names, below, keep, last, split};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
@@ -14,8 +14,8 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Container
     for root in &places.data {
         containers(host, base, &places, root, needle, out);
         // With userns-remap each mapping has a data-root of its own inside, UID.GID.
-        for name in host.entries(root).iter().filter(|name| is_mapping(name)) {
-            containers(host, base, &places, below(root, name), needle, out);
+        for root in host.entries(root).iter().filter(|root| is_mapping(last(root))) {
+            containers(host, base, &places, root, needle, out);
         }
     }
 }
@@ -26,12 +26,11 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
 }
 
 fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Option<&[u8]>, out: &mut Containers) {
-    let dir = below(root, b"containers");
     let oci = places.oci();
-    for id in host.entries(dir) {
-        let path = below(below(dir, id), b"config.v2.json");
+    for directory in host.entries(below(root, b"containers")) {
+        let id = last(directory);
         let mut name = None;
-        let owner = parsed(host, path, &mut |text| {
+        let owner = parsed(host, below(directory, b"config.v2.json"), &mut |text| {
             // A cheap search first: with a thousand containers strict parsing of all takes its time.
             if mentions(text, id, needle) {
                 name = name_in(text, id)?;

@@ -5,10 +5,9 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Containers, Evidence};
-use crate::bytes::{Bytes, below, keep, split};
+use crate::bytes::{Bytes, below, keep, last, split};
 use crate::host::Host;
 use crate::root::Links;
-use rustix::fs::fstat;
 
 const LOGS: &[u8] = b"/var/log/containers";
 /// The kubelet cuts long names, and the ID with them; shorter rests than this could be another container's.
@@ -19,9 +18,11 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
     if base.owner != 0 {
         return;
     }
-    let Some(stat) = host.unless(LOGS, host.locate(LOGS, Links::Follow).and_then(fstat)) else { return };
-    for (name, id) in host.entries(LOGS).iter().filter_map(|log| parse(log)) {
-        out.add("k8s", name, id, Evidence::Anywhere, stat.st_uid);
+    let Some(owner) = host.owner_of(LOGS, Links::Follow) else { return };
+    for log in host.entries(LOGS) {
+        if let Some((name, id)) = parse(last(log)) {
+            out.add("k8s", name, id, Evidence::Anywhere, owner);
+        }
     }
 }
 

@@ -34,8 +34,9 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
         out.add(engine, name, name, Evidence::Cgroup(dir), owner);
     }
     for (engine, home) in HOMES {
-        for name in host.entries(home) {
-            if !seen.contains(&(engine, name)) && is_directory(host, below(home, name)) {
+        for directory in host.entries(home) {
+            let name = last(directory);
+            if !seen.contains(&(engine, name)) && is_directory(host, directory) {
                 out.add(engine, name, name, Evidence::Oci(&[]), 0);
             }
         }

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Base, Containers, Evidence, Init};
-use crate::bytes::{Bytes, below, join, keep, split};
+use crate::bytes::{Bytes, below, join, keep, last, split};
 use crate::cgroup;
 use crate::host::Host;
 use crate::process::parse_pid;
@@ -16,8 +16,8 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
         return;
     }
     // The links `unit:SCOPE` beside them lead to the same files.
-    for name in host.entries(MACHINES).iter().filter(|name| !name.contains(&b':')) {
-        let path = below(MACHINES, name);
+    for path in host.entries(MACHINES).iter().filter(|path| !path.contains(&b':')) {
+        let name = last(path);
         let Some(file) = host.file(path) else { continue };
         let value = |key: &str| value(&file.bytes, key);
         if value("CLASS") == Some(b"vm") {

@@ -16,7 +16,7 @@ pub mod runtimes;
 pub mod sandbox;
 pub mod storage;
 
-use crate::bytes::{Bytes, both, decimal, join, keep, split};
+use crate::bytes::{Bytes, both, decimal, join, keep, last, split};
 use crate::host::Host;
 use crate::sys::variable;
 use crate::text::{number, text};
@@ -207,24 +207,27 @@ fn no_state(_: &Host, _: &Base, _: &[u8], _: &mut Vec<&'static Init>) {}
 /// Whose engines this caller looks at: the system's, then for root every user's, else the caller's own.
 ///
 /// Root's environment is not asked: sudo may have kept the user's.
-pub fn bases(host: &Host) -> Vec<Base> {
-    let mut bases = vec![Base { owner: 0, run: &b"/run"[..], home: None }];
+pub fn bases(host: &Host) -> &'static [Base] {
+    let mut bases = Vec::new();
+    bases.push(Base { owner: 0, run: b"/run", home: None });
     let caller = geteuid().as_raw();
     if caller != 0 {
         let run = variable(c"XDG_RUNTIME_DIR").map(CStr::to_bytes);
         let run = run.unwrap_or_else(|| text!("/run/user/{}", caller));
         let home = variable(c"HOME").map(CStr::to_bytes);
         bases.push(Base { owner: caller, run, home });
-        return bases;
+        return bases.leak();
     }
-    let mut passwd = None;
-    for name in host.entries(b"/run/user") {
-        let Some(owner) = decimal(name).and_then(|uid| uid.try_into().ok()).filter(|uid| *uid != 0) else { continue };
-        let passwd = passwd.get_or_insert_with(|| host.file(b"/etc/passwd"));
-        let home = passwd.as_ref().and_then(|passwd| home_of(&passwd.bytes, owner));
-        bases.push(Base { owner, run: text!("/run/user/{}", owner), home });
+    let runs = host.entries(b"/run/user");
+    let passwd = if runs.is_empty() { None } else { host.file(b"/etc/passwd") };
+    for run in runs {
+        let owner = decimal(last(run)).and_then(|uid| uid.try_into().ok());
+        if let Some(owner) = owner.filter(|owner| *owner != 0) {
+            let home = passwd.as_ref().and_then(|passwd| home_of(&passwd.bytes, owner));
+            bases.push(Base { owner, run, home });
+        }
     }
-    bases
+    bases.leak()
 }
 
 /// The home directory of `uid`, by passwd(5).

@@ -4,10 +4,9 @@
 
 use super::oci;
 use super::{Base, Containers, Evidence, Init};
-use crate::bytes::{Names, below};
+use crate::bytes::{Names, below, last};
 use crate::host::Host;
 use crate::root::Links;
-use rustix::fs::{FileType, fstat};
 use std::slice::from_ref;
 
 /// The runtimes, of which one has a second root for the system.
@@ -16,14 +15,11 @@ const WORDS: &[&str] = &["runc", "crun", "youki", "crun"];
 /// Every container in the runtimes' default roots.
 pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containers) {
     for (dir, engine) in roots(base).iter().zip(WORDS) {
-        for id in host.entries(dir) {
-            let path = below(dir, id);
-            let Some(stat) = host.unless(path, host.locate(path, Links::Keep).and_then(fstat)) else { continue };
-            if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-                continue;
+        for entry in host.entries(dir) {
+            if let Some(owner) = host.owner_of(entry, Links::Keep) {
+                let id = last(entry);
+                out.add(engine, id, id, Evidence::Oci(from_ref(dir)), base.writer(owner));
             }
-            let owner = base.writer(stat.st_uid);
-            out.add(engine, id, id, Evidence::Oci(from_ref(dir)), owner);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Containers, Evidence, Init, Sandbox};
-use crate::bytes::{Bytes, Names, below};
+use crate::bytes::{Bytes, Names, below, last};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
@@ -51,17 +51,17 @@ type Show<'s> = &'s mut dyn FnMut(&'static str, Bytes, &'static Init);
 fn records(host: &Host, base: &Base, show: Show<'_>) {
     for dir in gvisor_roots(host, base) {
         for file in host.entries(dir) {
-            if let Some((id, sandbox)) = gvisor_ids(file)
-                && let Some(init) = record(host, base, below(dir, file), &GVISOR, sandbox)
+            if let Some((id, sandbox)) = gvisor_ids(last(file))
+                && let Some(init) = record(host, base, file, &GVISOR, sandbox)
             {
                 show(GVISOR.engine, id, init);
             }
         }
     }
     for (kind, root, name) in KATAS {
-        let root = below(base.run, root);
-        for id in host.entries(root) {
-            if let Some(init) = record(host, base, below(below(root, id), name), kind, id) {
+        for sandbox in host.entries(below(base.run, root)) {
+            let id = last(sandbox);
+            if let Some(init) = record(host, base, below(sandbox, name), kind, id) {
                 show(kind.engine, id, init);
             }
         }
@@ -102,10 +102,7 @@ pub fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
 fn gvisor_roots(host: &Host, base: &Base) -> Names {
     let mut roots = Vec::new();
     roots.push(below(base.run, b"runsc"));
-    let shim = below(base.run, b"containerd/runsc");
-    for namespace in host.entries(shim) {
-        roots.push(below(shim, namespace));
-    }
+    roots.extend_from_slice(host.entries(below(base.run, b"containerd/runsc")));
     roots.leak()
 }
 

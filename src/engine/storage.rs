@@ -80,9 +80,9 @@ fn stores(host: &Host, base: &Base) -> Names {
     }
     let mut found = Vec::new();
     for root in roots {
-        for name in host.entries(root) {
-            if name.ends_with(b"-containers") {
-                found.push(below(root, name));
+        for directory in host.entries(root) {
+            if directory.ends_with(b"-containers") {
+                found.push(*directory);
             }
         }
     }
