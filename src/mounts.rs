@@ -154,8 +154,8 @@ mod tests {
         assert_eq!(mount_id(open("/proc/self").as_fd()), mount_id(open("/proc/version").as_fd()));
         assert_ne!(mount_id(open("/proc").as_fd()), mount_id(open("/").as_fd()));
         let all = all(&Host::own(Default::default()));
-        assert!(below(&all, open("/").as_fd()).unwrap().contains(&&b"/proc"[..]));
-        assert!(!below(&all, open("/proc").as_fd()).unwrap().contains(&&b"/proc"[..]));
+        assert!(below(all, open("/").as_fd()).unwrap().contains(&&b"/proc"[..]));
+        assert!(!below(all, open("/proc").as_fd()).unwrap().contains(&&b"/proc"[..]));
     }
 
     #[test]
