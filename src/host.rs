@@ -294,7 +294,7 @@ pub fn names_in(dir: &OwnedFd, only: Option<FileType>) -> std::result::Result<Na
 /// # Errors
 /// The errno of getdents64(2).
 pub fn each_name(dir: BorrowedFd<'_>, show: &mut dyn FnMut(&[u8], FileType) -> bool) -> std::result::Result<(), Errno> {
-    let mut buffer = [const { MaybeUninit::uninit() }; 16 * 1024];
+    let mut buffer = [const { MaybeUninit::uninit() }; 8 * 1024];
     let mut entries = RawDir::new(dir, &mut buffer);
     while let Some(entry) = entries.next() {
         let entry = entry?;

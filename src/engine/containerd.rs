@@ -29,18 +29,17 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Container
         let nerdctls = nerdctl_names(host, base, last(tasks));
         for bundle in host.entries(tasks) {
             let id = last(bundle);
-            let mut named = None;
+            let given = nerdctls.iter().find(|(of, _)| *of == id);
+            let (mut engine, mut name) = given.map_or(("containerd", id), |(_, name)| ("nerdctl", *name));
             let owner = parsed(host, below(bundle, b"config.json"), &mut |text| {
-                if mentions(text, id, needle) {
-                    named = name_in(text)?;
+                if mentions(text, id, needle)
+                    && let Some(named) = name_in(text)?
+                    && (given.is_none() || named.0 == "k8s")
+                {
+                    (engine, name) = named;
                 }
                 Ok(())
             });
-            let given = nerdctls.iter().find(|(of, _)| *of == id).map(|(_, name)| ("nerdctl", *name));
-            let (engine, name) = match named {
-                Some(("k8s", name)) => ("k8s", name),
-                named => given.or(named).unwrap_or(("containerd", id)),
-            };
             let dir = runtime_root(host, base, bundle, last(tasks));
             let evidence = Evidence::Oci(vec![dir].leak());
             out.add(engine, name, id, evidence, base.writer(owner.unwrap_or(0)));

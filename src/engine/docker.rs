@@ -10,38 +10,37 @@ use crate::json::{Refused, Value, select};
 
 /// Every container of a base's data-roots.
 pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Containers) {
-    let places = Places::of(host, base);
-    for root in &places.data {
-        containers(host, base, &places, root, needle, out);
+    let Places { mut data, oci } = Places::of(host, base);
+    for at in 0..data.len() {
         // With userns-remap each mapping has a data-root of its own inside, UID.GID.
-        for root in host.entries(root).iter().filter(|root| is_mapping(last(root))) {
-            containers(host, base, &places, root, needle, out);
+        for root in host.entries(data[at]) {
+            if is_mapping(last(root)) {
+                data.push(*root);
+            }
+        }
+    }
+    for root in data {
+        for directory in host.entries(below(root, b"containers")) {
+            let id = last(directory);
+            let mut name = None;
+            let owner = parsed(host, below(directory, b"config.v2.json"), &mut |text| {
+                // A cheap search first: with a thousand containers strict parsing of all takes its time.
+                if mentions(text, id, needle) {
+                    name = name_in(text, id)?;
+                }
+                Ok(())
+            });
+            if let (Some(name), Some(owner)) = (name, owner) {
+                let (engine, name) = k8s_name::parse(name).map_or(("docker", name), |pod| ("k8s", pod));
+                out.add(engine, name, id, Evidence::Oci(oci), base.writer(owner));
+            }
         }
     }
 }
 
 /// The runtime's record of a full ID.
 pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) {
-    oci::inits(host, base, Places::of(host, base).oci(), id, out);
-}
-
-fn containers(host: &Host, base: &Base, places: &Places, root: &[u8], needle: Option<&[u8]>, out: &mut Containers) {
-    let oci = places.oci();
-    for directory in host.entries(below(root, b"containers")) {
-        let id = last(directory);
-        let mut name = None;
-        let owner = parsed(host, below(directory, b"config.v2.json"), &mut |text| {
-            // A cheap search first: with a thousand containers strict parsing of all takes its time.
-            if mentions(text, id, needle) {
-                name = name_in(text, id)?;
-            }
-            Ok(())
-        });
-        if let (Some(name), Some(owner)) = (name, owner) {
-            let (engine, name) = k8s_name::parse(name).map_or(("docker", name), |pod| ("k8s", pod));
-            out.add(engine, name, id, Evidence::Oci(oci), base.writer(owner));
-        }
-    }
+    oci::inits(host, base, Places::of(host, base).oci, id, out);
 }
 
 /// The name that a config.v2.json gives the container whose directory it is in.
@@ -64,47 +63,41 @@ fn is_mapping(name: &[u8]) -> bool {
 /// Where dockerd keeps its files.
 struct Places {
     data: Vec<Bytes>,
-    exec: Vec<Bytes>,
+    /// Below each exec-root: where the runtime keeps its state, whichever runtime it is.
+    oci: Names,
 }
 
 impl Places {
     fn of(host: &Host, base: &Base) -> Places {
-        let mut places = Places { data: Vec::new(), exec: vec![below(base.run, b"docker")] };
-        places.data.extend(base.data(b"docker"));
+        let (mut data, mut exec, mut oci) = (Vec::new(), Vec::new(), Vec::new());
+        data.extend(base.data(b"docker"));
+        exec.push(below(base.run, b"docker"));
         if base.owner == 0 {
-            places.data.push(b"/var/snap/docker/common/var-lib-docker");
-            places.exec.push(b"/run/snap.docker");
+            data.push(b"/var/snap/docker/common/var-lib-docker");
+            exec.push(b"/run/snap.docker");
         }
         if let Some(config) = base.config(b"docker/daemon.json") {
-            places.add_configured(host, config);
+            parsed(host, config, &mut |text| {
+                let mut found = [Value::Null; 3];
+                select(text, &["data-root", "graph", "exec-root"], &mut found)?;
+                add(&mut data, found[0]);
+                add(&mut data, found[1]);
+                add(&mut exec, found[2]);
+                Ok(())
+            });
         }
-        places
+        for exec in exec {
+            oci.push(below(exec, b"runtime-runc/moby"));
+        }
+        Places { data, oci: oci.leak() }
     }
+}
 
-    fn add_configured(&mut self, host: &Host, config: &[u8]) {
-        let mut told: [Bytes; 3] = [b""; 3];
-        parsed(host, config, &mut |text| {
-            let mut found = [Value::Null; 3];
-            select(text, &["data-root", "graph", "exec-root"], &mut found)?;
-            told = found.map(|value| value.string().map_or(&b""[..], keep));
-            Ok(())
-        });
-        for (list, path) in [(&mut self.data, [told[0], told[1]]), (&mut self.exec, [told[2], b""])] {
-            for path in path {
-                if path.starts_with(b"/") && !list.contains(&path) {
-                    list.push(path);
-                }
-            }
-        }
-    }
-
-    /// Where the runtime keeps its state, whichever runtime it is.
-    fn oci(&self) -> Names {
-        let mut dirs = Vec::new();
-        for exec in &self.exec {
-            dirs.push(below(exec, b"runtime-runc/moby"));
-        }
-        dirs.leak()
+/// Adds a configured directory unless it is there already.
+fn add(directories: &mut Vec<Bytes>, configured: Value<'_>) {
+    let path = configured.string().unwrap_or_default();
+    if path.starts_with(b"/") && !directories.contains(&path) {
+        directories.push(keep(path));
     }
 }
 

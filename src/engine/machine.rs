@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::oci::is_id;
 use super::{Base, Containers, Evidence, Init};
 use crate::bytes::{Bytes, below, join, keep, last, split};
 use crate::cgroup;
@@ -35,16 +36,17 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
 
 /// The cgroup of a machine's unit; nspawn's own processes are in `supervisor` beside `payload`.
 fn group(host: &Host, unit: &[u8]) -> Option<Bytes> {
-    if unit.is_empty() || unit.contains(&b'/') || unit.starts_with(b".") {
+    if !is_id(unit) {
         return None;
     }
     for top in cgroup::hierarchies(host) {
         let dir = join(&[top, b"/machine.slice/", unit]);
         let payload = below(dir, b"payload");
-        for dir in [payload, dir] {
-            if cgroup::is_cgroup(host, dir) {
-                return Some(dir);
-            }
+        if cgroup::is_cgroup(host, payload) {
+            return Some(payload);
+        }
+        if cgroup::is_cgroup(host, dir) {
+            return Some(dir);
         }
     }
     None

@@ -102,12 +102,13 @@ impl Containers {
         let Some(old) = self.0.iter_mut().find(same) else {
             return self.0.push(Box::leak(Box::new(Container { engine, name, id, evidence, owner })));
         };
+        let is_pod = engine == "k8s";
         if old.evidence == Evidence::Anywhere {
             (old.id, old.evidence) = (id, evidence);
-            if engine == "k8s" {
+            if is_pod {
                 old.name = name;
             }
-        } else if old.engine != "k8s" && engine == "k8s" {
+        } else if is_pod && old.engine != engine {
             (old.engine, old.name) = (engine, name);
             // A sandbox has no record but its own.
             if !matches!(old.evidence, Evidence::Init(_)) {
