@@ -38,15 +38,20 @@ pub fn last(path: Bytes) -> Bytes {
 
 /// Whether `text` has `part` in it.
 pub fn contains(text: &[u8], part: &[u8]) -> bool {
-    let Some((first, rest)) = part.split_first() else { return true };
+    find(text, part).is_some()
+}
+
+/// Where `text` has `part` in it first.
+pub fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    let Some((first, rest)) = part.split_first() else { return Some(0) };
     let mut from = 0;
     while let Some(at) = text[from..].iter().position(|b| b == first) {
         from += at + 1;
         if text[from..].starts_with(rest) {
-            return true;
+            return Some(from - 1);
         }
     }
-    false
+    None
 }
 
 /// The parts of `text` between its bytes `at`, one more than it has of those.

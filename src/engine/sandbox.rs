@@ -5,7 +5,7 @@
 
 use super::oci::{self, parsed};
 use super::{Base, Containers, Evidence, Init, Sandbox};
-use crate::bytes::{Bytes, Names, below, last};
+use crate::bytes::{Bytes, Names, below, find, last};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
 
@@ -94,7 +94,7 @@ pub fn pid_in(text: &[u8], key: &str) -> Result<Option<u32>, Refused> {
 pub fn gvisor_ids(file: Bytes) -> Option<(Bytes, Bytes)> {
     const BETWEEN: &[u8] = b"_sandbox:";
     let stem = file.strip_suffix(b".state")?;
-    let end = stem.windows(BETWEEN.len()).position(|part| part == BETWEEN)?;
+    let end = find(stem, BETWEEN)?;
     let (id, sandbox) = (&stem[..end], &stem[end + BETWEEN.len()..]);
     (!id.is_empty() && !sandbox.is_empty()).then_some((id, sandbox))
 }
