@@ -138,8 +138,9 @@ impl Address {
 /// # Errors
 /// Where the kernel refuses.
 pub fn interfaces() -> Result<&'static [Box<Interface>]> {
-    let links = Request { kind: RTM_GETLINK, flags: NLM_F_DUMP, head: IFINFOMSG, attribute: WITHOUT_STATS };
-    let addresses = Request { kind: RTM_GETADDR, flags: NLM_F_DUMP, head: IFADDRMSG, attribute: NONE };
+    let without_stats = [0, 0, 0, 0, pair(ATTRIBUTE, IFLA_EXT_MASK), RTEXT_FILTER_SKIP_STATS];
+    let links = Request { kind: RTM_GETLINK, flags: NLM_F_DUMP, body: &without_stats };
+    let addresses = Request { kind: RTM_GETADDR, flags: NLM_F_DUMP, body: &[0; IFADDRMSG / 4] };
     let mut answer = Answer::default();
     match converse(&[links, addresses], &mut answer) {
         Ok(()) => Ok(answer.interfaces.leak()),
@@ -155,9 +156,9 @@ pub fn interfaces() -> Result<&'static [Box<Interface>]> {
 /// # Errors
 /// Where the kernel refuses; one before Linux 4.0 has no such numbers, which is no error.
 pub fn nsid_of(fd: BorrowedFd<'_>) -> Result<Option<i32>> {
-    let attribute = (NETNSA_FD, fd.as_raw_fd() as u32);
+    let body = [0, pair(ATTRIBUTE, NETNSA_FD), fd.as_raw_fd() as u32];
     let mut answer = Answer::default();
-    match converse(&[Request { kind: RTM_GETNSID, flags: 0, head: RTGENMSG, attribute }], &mut answer) {
+    match converse(&[Request { kind: RTM_GETNSID, flags: 0, body: &body }], &mut answer) {
         Ok(()) => Ok(answer.nsid),
         Err(Errno::OPNOTSUPP) => Ok(None),
         Err(errno) => Err(answer.cannot(b"ask for the number of a network namespace", errno)),
@@ -385,36 +386,26 @@ fn words<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
 }
 
 /// A question.
-struct Request {
+struct Request<'a> {
     kind: u16,
     flags: u16,
-    /// The size of what its kind has before attributes, all of it zeros.
-    head: usize,
-    /// The kind and value of its one attribute, or [`NONE`].
-    attribute: (u16, u32),
+    /// What follows the header: zeros, and what they leave to an attribute.
+    body: &'a [u32],
 }
 
-const NONE: (u16, u32) = (0, 0);
-const WITHOUT_STATS: (u16, u32) = (IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-
-impl Request {
+impl Request<'_> {
     fn text(&self, sequence: u32) -> Vec<u8> {
-        let attribute = if self.attribute == NONE { 0 } else { ATTRIBUTE };
         let mut text = Vec::new();
-        put(&mut text, (HEADER + self.head + attribute) as u32);
-        put(&mut text, pair(self.kind, self.flags | NLM_F_REQUEST));
-        put(&mut text, sequence);
-        text.resize(HEADER + self.head, 0);
-        if attribute > 0 {
-            put(&mut text, pair(ATTRIBUTE as u16, self.attribute.0));
-            put(&mut text, self.attribute.1);
+        let len = HEADER + size_of_val(self.body);
+        for word in [len as u32, pair(self.kind, self.flags | NLM_F_REQUEST), sequence, 0].iter().chain(self.body) {
+            put(&mut text, *word);
         }
         text
     }
 }
 
 /// The size of an attribute with a value of 32 bits.
-const ATTRIBUTE: usize = 8;
+const ATTRIBUTE: u16 = 8;
 
 #[inline(never)]
 fn put(text: &mut Vec<u8>, word: u32) {
@@ -428,7 +419,7 @@ fn pair(first: u16, second: u16) -> u32 {
 }
 
 /// Gets the answer to `requests`, asked again while it is interrupted or does not fit.
-fn converse(requests: &[Request], answer: &mut Answer) -> Said<()> {
+fn converse(requests: &[Request<'_>], answer: &mut Answer) -> Said<()> {
     let mut buffer = Content::with_room(BUFFER);
     for left in (0..ATTEMPTS).rev() {
         *answer = Answer::default();
@@ -444,7 +435,7 @@ fn converse(requests: &[Request], answer: &mut Answer) -> Said<()> {
 
 /// Asks once, by a socket of its own, since an answer given up is still under way. Returns the size of the largest datagram; one that
 /// does not fit ends the conversation.
-fn ask(requests: &[Request], buffer: &mut [u8], answer: &mut Answer) -> Said<usize> {
+fn ask(requests: &[Request<'_>], buffer: &mut [u8], answer: &mut Answer) -> Said<usize> {
     let (socket, port) = open()?;
     for (sequence, request) in (1..).zip(requests) {
         let question = Id { sequence, port };
@@ -664,12 +655,11 @@ mod tests {
 
     #[test]
     fn a_question_is_what_the_kernel_reads() {
-        let request = Request { kind: RTM_GETNSID, flags: NLM_F_DUMP, head: RTGENMSG, attribute: (NETNSA_FD, 9) };
+        let numbers = [0, super::pair(ATTRIBUTE, NETNSA_FD), 9];
+        let request = Request { kind: RTM_GETNSID, flags: NLM_F_DUMP, body: &numbers };
         let body = [&[0; RTGENMSG][..], &number(NETNSA_FD, 9)].concat();
         let id = Id { sequence: 3, port: 0 };
         assert_eq!(request.text(3), message(RTM_GETNSID, NLM_F_DUMP | NLM_F_REQUEST, id, &body));
-        let bare = Request { head: IFADDRMSG, attribute: NONE, ..request };
-        assert_eq!(bare.text(3), message(RTM_GETNSID, NLM_F_DUMP | NLM_F_REQUEST, id, &[0; IFADDRMSG]));
     }
 
     #[test]
