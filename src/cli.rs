@@ -253,9 +253,7 @@ pub struct Args {
 /// # Errors
 /// Misuse, in words, with the remedy.
 pub fn parse(argv: Argv) -> Result<Box<Args>> {
-    let mut words = argv.iter();
-    words.next();
-    parse_words(words, argv.count())
+    parse_words(argv.words(), argv.count())
 }
 
 /// As [`parse`], of the words after the program's name; `count` has that name counted in.
@@ -294,7 +292,7 @@ impl Reading {
                 self.after_dashes();
                 break;
             }
-            let Some(arg) = self.parser.next().map_err(misuse)? else { break };
+            let Some(arg) = self.parser.next().map_err(unwanted_value)? else { break };
             if let Arg::Value(word) = arg {
                 if self.has(Kind::Unpin) {
                     self.args.unpin.push(leak(word));
@@ -307,7 +305,7 @@ impl Reading {
                 self.bare_target(leak(word))?;
                 continue;
             }
-            let opt = find(&arg).ok_or_else(|| misuse(arg.unexpected()))?;
+            let opt = find(&arg).ok_or_else(|| no_option(&arg))?;
             match opt.kind {
                 // These win over all else, be it wrong.
                 Kind::Help | Kind::Version => {
@@ -364,7 +362,8 @@ impl Reading {
     }
 
     fn value(&mut self, opt: &Opt) -> Result<Bytes> {
-        let value = self.parser.value().map_or(&b"--"[..], leak);
+        let attached = self.parser.optional_value();
+        let value = attached.or_else(|| self.parser.try_raw_args()?.next()).map_or(&b"--"[..], leak);
         // No pin has such a name: it is nsenter's -n, before another option or at the end.
         let is_bare = opt.kind == Kind::Netns && value.starts_with(b"-");
         let (fault, name) = match value {
@@ -490,15 +489,24 @@ fn usage(message: Bytes) -> Error {
     Error::new(message).remedy(b"for help: netns-enter --help")
 }
 
-fn misuse(error: Misuse) -> Error {
-    let (fault, option, value) = match error {
-        Misuse::UnexpectedOption(option) => ("invalid", option, &b""[..]),
-        Misuse::MissingValue { option } => ("missing argument for", option.unwrap_or_default(), &b""[..]),
-        Misuse::UnexpectedValue { option, value } => ("unexpected argument for", option, text!(": \"{}\"", value)),
-        // The others are for callers that have lexopt parse values.
-        _ => ("invalid", String::new(), &b""[..]),
+fn no_option(arg: &Arg<'_>) -> Error {
+    let mut utf8 = [0; 4];
+    let (dashes, name) = match arg {
+        Arg::Long(long) => ("--", *long),
+        Arg::Short(short) => ("-", &*short.encode_utf8(&mut utf8)),
+        Arg::Value(_) => ("", ""),
     };
-    usage(text!("{} option '{}'{}", fault, option.as_str(), value))
+    usage(text!("invalid option '{}{}'", dashes, name))
+}
+
+/// The only thing that lexopt itself minds.
+fn unwanted_value(misuse: Misuse) -> Error {
+    match misuse {
+        Misuse::UnexpectedValue { option, value } => {
+            usage(text!("unexpected argument for option '{}': \"{}\"", option.as_str(), value))
+        }
+        _ => usage(b"invalid arguments"),
+    }
 }
 
 fn bad_pid(value: &[u8]) -> Error {

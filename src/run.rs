@@ -14,8 +14,7 @@ use crate::text::text;
 use crate::view::View;
 use crate::{all, list, pin_all};
 use rustix::io::Errno;
-use std::ffi::{CStr, OsStr};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CStr;
 
 /// Runs the program; returns its exit status, if it returns.
 pub fn main(argv: Argv) -> u8 {
@@ -99,20 +98,14 @@ fn unpin(host: &Host, names: &[Bytes]) -> Result<()> {
 
 /// Execs COMMAND, or a shell. Returns only on failure.
 fn become_command(argv: Argv, command: Option<usize>) -> Error {
-    match command {
-        Some(index) => {
-            let errno = argv.exec(index);
-            cannot_run(argv.iter().nth(index).unwrap_or_default(), errno)
-        }
-        None => {
-            let shell = shell();
-            let errno = sys::exec(shell);
-            cannot_run(OsStr::from_bytes(shell.to_bytes()), errno)
-        }
-    }
+    let (file, errno) = match command {
+        Some(index) => (argv.get(index), argv.exec(index)),
+        None => (shell(), sys::exec(shell())),
+    };
+    cannot_run(file.to_bytes(), errno)
 }
 
-fn cannot_run(command: &OsStr, errno: Errno) -> Error {
+fn cannot_run(command: &[u8], errno: Errno) -> Error {
     let error = Error::new(text!("cannot run \"{}\": {}", command, describe(errno)));
     match errno {
         Errno::NOENT => error.status(NOT_FOUND),

@@ -49,9 +49,9 @@ impl Argv {
         self.count
     }
 
-    /// All arguments, the program's name first.
-    pub fn iter(self) -> impl Iterator<Item = &'static OsStr> {
-        (0..self.count).map(move |i| OsStr::from_bytes(self.get(i).to_bytes()))
+    /// All arguments but the program's name.
+    pub fn words(self) -> impl Iterator<Item = &'static OsStr> {
+        (1..self.count).map(move |index| OsStr::from_bytes(self.get(index).to_bytes()))
     }
 
     /// Becomes the command that starts at argument `index`, found by PATH. Returns only on failure.
@@ -65,7 +65,11 @@ impl Argv {
         last_errno()
     }
 
-    fn get(self, index: usize) -> &'static CStr {
+    /// One of them.
+    ///
+    /// # Panics
+    /// As [`Argv::exec`].
+    pub fn get(self, index: usize) -> &'static CStr {
         assert!(index < self.count);
         // SAFETY: index is in bounds and every entry is a C string that lives for ever, by Argv::new.
         unsafe { CStr::from_ptr(*self.first.add(index)) }

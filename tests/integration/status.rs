@@ -48,11 +48,50 @@ fn commands_that_cannot_run_are_126_or_127() {
     run(&["-p", &pid, "--", dir.path().to_str().unwrap()]).exits(126).says(&["cannot run"]);
     run(&["-p", &pid, "--", plain.to_str().unwrap()]).exits(126).says(&["cannot run"]);
     make_executable(&plain);
-    // glibc's execvp hands such a file to sh; musl's, in the binary that is shipped, does not.
-    if std::env::var_os("NETNS_ENTER_BIN").is_some() {
-        run(&["-p", &pid, "--", plain.to_str().unwrap()]).exits(126).says(&["#!/bin/sh"]);
-    }
+    // glibc's execvp hands such a file to sh; musl's does not, and neither do we.
+    run(&["-p", &pid, "--", plain.to_str().unwrap()]).exits(126).says(&["#!/bin/sh"]);
     run(&["-p", &pid, "--", ""]).exits(127).says(&["cannot run \"\""]);
+}
+
+/// As execvp(3) of musl does it: what may not be executed is told of only where nothing else is found.
+#[test]
+fn commands_are_looked_for_in_path() {
+    if lacks(&["unshare"]) {
+        return;
+    }
+    let other = NetnsProcess::new();
+    let dir = Scratch::new();
+    for name in ["a", "b", "c"] {
+        let path = dir.write(&format!("{name}/prog"), format!("#!/bin/sh\necho {name}\n"));
+        if name != "b" {
+            make_executable(&path);
+        }
+    }
+    let (long, longest) = ("x".repeat(5000), "n".repeat(256));
+    let cases = [
+        ("DIR/b:DIR/c:DIR/a", "prog", 0, "c"),
+        ("DIR/none:DIR/a/prog:DIR/a", "prog", 0, "a"),
+        ("", "prog", 0, "a"),
+        ("DIR/none::DIR/c", "prog", 0, "a"),
+        ("DIR/none:", "prog", 0, "a"),
+        ("LONG:DIR/c", "prog", 0, "c"),
+        ("DIR/c", "./prog", 0, "a"),
+        ("DIR/b", "prog", 126, ""),
+        ("DIR/b:DIR/none", "prog", 126, ""),
+        ("DIR/none", "prog", 127, ""),
+        ("DIR/none", &longest, 126, ""),
+        ("DIR/a", "", 127, ""),
+        ("DIR", "a", 126, ""),
+    ];
+    for (path, name, status, said) in cases {
+        let mut command = Command::new(crate::util::binary());
+        let path = path.replace("DIR", dir.path().to_str().unwrap()).replace("LONG", &long);
+        command.args(["-p", &other.word(), "--", name]).env("PATH", path).current_dir(dir.path().join("a"));
+        finish(command).exits(status).prints(said);
+    }
+    let mut command = Command::new(crate::util::binary());
+    command.args(["-p", &other.word(), "--", "sh", "-c", "echo found"]).env_clear().current_dir("/");
+    finish(command).succeeds().prints("found");
 }
 
 fn make_executable(path: &std::path::Path) {
