@@ -56,14 +56,14 @@ impl Host {
     pub fn mounted_at(dir: &[u8], console: Console) -> Result<Host> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let root = open_at(CWD, dir, flags).map_err(|e| Error::cannot(text!("open \"{}\"", dir), e))?;
-        let no_proc = |cause: &str| {
+        let no_proc = |cause: &[u8]| {
             let proc = both(dir, b"/proc");
             Error::new(text!("\"{}\" is not a mounted procfs: {}", proc, cause))
                 .remedy(b"mount the host's / recursively: its /proc is needed")
         };
         let proc = open_at(root.as_fd(), b"proc", flags).map_err(|e| no_proc(describe(e)))?;
         if fstatfs(&proc).map_err(|e| no_proc(describe(e)))?.f_type as u64 != PROC_SUPER_MAGIC as u64 {
-            return Err(no_proc("another file system"));
+            return Err(no_proc(b"another file system"));
         }
         Ok(Host { root: Root::Directory(root), proc: Some(proc), ..Host::own(console) })
     }

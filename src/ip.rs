@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::{Bytes, decimal, keep, split};
+use crate::bytes::{Bytes, contains, decimal, join, keep, split};
 use crate::text::number;
 
 /// The octets of an address, 4 or 16.
@@ -52,46 +52,36 @@ fn parse_v6(text: &[u8]) -> Option<Ip> {
     if text[..last].contains(&b'.') {
         return None;
     }
-    let gap = text.windows(2).position(|pair| pair == b"::");
-    let (mut before, mut after) = (Vec::new(), Vec::new());
-    match gap {
-        None => parse_groups(text, &mut before)?,
-        Some(at) => {
-            parse_groups(&text[..at], &mut before)?;
-            parse_groups(&text[at + 2..], &mut after)?;
+    // A gap at an end has one colon more than it needs to be an empty part.
+    let inner = text.strip_prefix(b":").filter(|rest| rest.starts_with(b":")).unwrap_or(text);
+    let inner = inner.strip_suffix(b":").filter(|_| text.ends_with(b"::")).unwrap_or(inner);
+    let (mut given, mut gap) = (Vec::new(), None);
+    for part in split(inner, b':') {
+        if part.is_empty() {
+            if gap.replace(given.len()).is_some() {
+                return None;
+            }
+        } else if let Some(last) = parse_v4(part) {
+            given.extend_from_slice(&last);
+        } else {
+            given.extend_from_slice(&parse_group(part)?);
         }
     }
-    let mut octets = [0; 16];
-    let zeros = octets.len().checked_sub(before.len() + after.len())?;
+    let zeros = &[0; 16][given.len().min(16)..];
     // The gap stands for one group of zeros at least.
-    if gap.is_some() != (zeros > 0) {
+    if given.len() > 16 || gap.is_some() == zeros.is_empty() || gap.is_some() != contains(text, b"::") {
         return None;
     }
-    octets[..before.len()].copy_from_slice(&before);
-    octets[before.len() + zeros..].copy_from_slice(&after);
-    Some(keep(octets))
+    let (before, after) = given.split_at(gap.unwrap_or_default());
+    Some(join(&[before, zeros, after]))
 }
 
-/// Adds the octets of what is on one side of a gap.
-fn parse_groups(text: &[u8], octets: &mut Vec<u8>) -> Option<()> {
-    if text.is_empty() {
-        return Some(());
+fn parse_group(digits: &[u8]) -> Option<[u8; 2]> {
+    let mut group = 0;
+    for digit in digits {
+        group = group << 4 | char::from(*digit).to_digit(16)?;
     }
-    for part in split(text, b':') {
-        if let Some(last) = parse_v4(part) {
-            octets.extend_from_slice(&last);
-            continue;
-        }
-        if !(1..=4).contains(&part.len()) {
-            return None;
-        }
-        let mut group = 0;
-        for digit in part {
-            group = group << 4 | char::from(*digit).to_digit(16)?;
-        }
-        octets.extend_from_slice(&(group as u16).to_be_bytes());
-    }
-    Some(())
+    (digits.len() <= 4).then(|| (group as u16).to_be_bytes())
 }
 
 /// The text of an address.

@@ -29,7 +29,7 @@ pub fn unknown(host: &Host, what: &str, word: &[u8], containers: &[&Container], 
 
 fn near(word: &[u8], containers: &[&Container], pins: &[Bytes]) -> Bytes {
     // What stands before the name proper, as in `docker:/web`.
-    let text = word.rsplit(|b| *b == b':').next().unwrap_or(word);
+    let text = split(word, b':').last().unwrap_or(word);
     let mut list = Vec::new();
     let mut room = MOST;
     let mut offer = |item: Bytes| {
@@ -60,25 +60,23 @@ fn is_near(name: &[u8], word: &[u8]) -> bool {
 }
 
 fn is_close(a: &[u8], b: &[u8]) -> bool {
-    distance(a, b) <= 2.min(a.len().min(b.len()).saturating_sub(1))
+    let (shorter, longer) = (a.len().min(b.len()), a.len().max(b.len()));
+    (2..=LONG).contains(&shorter) && longer - shorter <= 2 && distance(a, b) <= 2.min(shorter - 1)
 }
 
-/// Levenshtein distance; as good as infinite for long words, where it would be slow and of no use.
+/// Longer words are close to none: that would be slow to find out, and of no use.
+const LONG: usize = 128;
+
+/// Levenshtein distance of words of about [`LONG`] bytes at most.
 fn distance(a: &[u8], b: &[u8]) -> usize {
-    const LONG: usize = 128;
-    if a.len() > LONG || b.len() > LONG || a.len().abs_diff(b.len()) > 2 || a.len().min(b.len()) < 2 {
-        return usize::MAX;
-    }
-    let mut row = Vec::new();
-    for j in 0..=b.len() {
-        row.push(j);
-    }
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+    let mut row: [usize; LONG + 3] = std::array::from_fn(|at| at);
+    for x in a {
+        let mut diagonal = row[0];
+        row[0] += 1;
+        let mut left = row[0];
+        for (y, cell) in b.iter().zip(&mut row[1..]) {
+            left = (diagonal + usize::from(x != y)).min(left.min(*cell) + 1);
+            diagonal = std::mem::replace(cell, left);
         }
     }
     row[b.len()]

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use crate::bytes::Bytes;
 use crate::console::say;
 use rustix::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
@@ -96,10 +97,10 @@ pub fn variable(name: &CStr) -> Option<&'static CStr> {
 }
 
 /// libc's words for an errno: strerror(3).
-pub fn error_text(errno: Errno) -> &'static str {
+pub fn error_text(errno: Errno) -> Bytes {
     // SAFETY: the result is a C string, which musl never changes. glibc writes numbers that it does not know into one buffer; the kernel
     // gives us none of those.
-    unsafe { CStr::from_ptr(strerror(errno.raw_os_error())) }.to_str().unwrap_or("unknown error")
+    unsafe { CStr::from_ptr(strerror(errno.raw_os_error())) }.to_bytes()
 }
 
 /// Whether the kernel started us with more rights than the caller has (set-user-ID, file capabilities): getauxval(3), AT_SECURE.

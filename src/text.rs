@@ -140,7 +140,7 @@ impl Part for usize {
 
 impl Part for Errno {
     fn part(&self) -> &[u8] {
-        describe(*self).as_bytes()
+        describe(*self)
     }
 }
 
