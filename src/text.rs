@@ -36,7 +36,7 @@ pub const fn holes(template: &str) -> usize {
     holes
 }
 
-/// What [`text!`] does.
+/// What `text!` does.
 pub fn fill(template: &str, parts: &[&[u8]]) -> Bytes {
     let mut text = Vec::new();
     let mut parts = parts.iter();

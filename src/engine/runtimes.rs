@@ -29,7 +29,7 @@ pub fn state(host: &Host, base: &Base, id: &[u8], out: &mut Vec<&'static Init>) 
     oci::inits(host, base, roots(base), id, out);
 }
 
-/// The root of each of the [`WORDS`]' runtimes: below `/run`, or the user's.
+/// The root of each of the runtimes: below `/run`, or the user's.
 pub fn roots(base: &Base) -> Names {
     let mut roots = Vec::new();
     for word in &WORDS[..3] {
