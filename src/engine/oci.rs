@@ -19,7 +19,7 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Box<Init>>, Refused> {
         ["init_process_pid", "init_process_start", "initPid", "initStartTime", "pid", "process-start-time", "id"];
     let mut found = [Value::Null; KEYS.len()];
     select(text, &KEYS, &mut found)?;
-    let [runc_pid, runc_start, crio_pid, crio_start, pid, crun_start, id] = found;
+    let [runc_pid, runc_start, crio_pid, crio_start, pid, crun_start, id] = &found;
     let (pid, start) = match (runc_pid, crio_pid, pid) {
         // CRI-O keeps initPid after the end; its pid is 0 then.
         (Value::Null, Value::Number(_) | Value::String(_), Value::Number(b"0")) => return Ok(None),
@@ -36,7 +36,7 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Box<Init>>, Refused> {
 }
 
 /// The pid that a value is, if it can be one.
-pub fn pid(value: Value<'_>) -> Option<u32> {
+pub fn pid(value: &Value<'_>) -> Option<u32> {
     let pid = u32::try_from(value.integer()?).ok()?;
     (1..=MAX_PID).contains(&pid).then_some(pid)
 }

@@ -87,7 +87,7 @@ fn record(host: &Host, base: &Base, file: Bytes, kind: &Kind, id: Bytes) -> Opti
 pub fn pid_in(text: &[u8], key: &str) -> Result<Option<u32>, Refused> {
     let mut found = [Value::Null];
     select(text, &[key], &mut found)?;
-    Ok(oci::pid(found[0]))
+    Ok(oci::pid(&found[0]))
 }
 
 /// Both IDs in `ID_sandbox:SANDBOX.state`.
