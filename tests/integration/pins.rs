@@ -93,6 +93,24 @@ fn entries_of_others_stay_reachable_and_deletable() {
             [ "$(mounts /run/netns/ours)" = 1 ] && [ "$(mounts /run/netns)" = 1 ] || fail "mounted twice"
             "$ne" --unpin ours || fail unpin
 
+            # A mount, with an entry of ip's.
+            fresh; ip netns add theirs || fail add
+            "$ne" -p $pid --pin ours || fail pin
+            [ "$("$ne" -n theirs readlink /proc/self/ns/net)" = "$(ip netns exec theirs readlink /proc/self/ns/net)" ] || fail reach
+            ip netns delete theirs || fail "their removal"
+            [ "$(ip netns exec ours readlink /proc/self/ns/net)" = "$ns" ] || fail "ours is gone, too"
+            "$ne" --unpin ours || fail unpin
+            [ -z "$(ls -A /run/netns)" ] || fail left
+
+            # No mount and none below, with a link of the old recipe.
+            fresh; mkdir /run/netns; ln -s /proc/$pid/ns/net /run/netns/link; theirs=$ns
+            holder; "$ne" -p $pid --pin ours || fail pin
+            [ "$(mounts /run/netns)" = 1 ] && [ "$(mounts /run/netns/ours)" = 1 ] || fail mounts
+            [ "$("$ne" -n link readlink /proc/self/ns/net)" = "$theirs" ] || fail reach
+            [ "$(ip netns exec link readlink /proc/self/ns/net)" = "$theirs" ] || fail reach
+            rm /run/netns/link && "$ne" --unpin ours || fail unpin
+            [ -z "$(ls -A /run/netns)" ] || fail left
+
             # Several layers.
             "$ne" -p $pid --pin ours || fail pin
             mount --bind /proc/$pid/ns/net /run/netns/ours
