@@ -113,10 +113,14 @@ fn signals_end_the_run() {
 cat >/run/drive.py <<'END'
 import os, signal, subprocess, sys, time
 
+def job():
+    # A process group as a shell makes it for a job, and the signals as at a terminal, though the tests may run in the background.
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 def start(words, **more):
-    # A process group as a shell makes it for a job.
-    group = lambda: os.setpgid(0, 0)
-    return subprocess.Popen([sys.argv[1], "-q", "--all", "--", *words], stdout=subprocess.PIPE, preexec_fn=group, **more)
+    return subprocess.Popen([sys.argv[1], "-q", "--all", "--", *words], stdout=subprocess.PIPE, preexec_fn=job, **more)
 
 for number in (signal.SIGINT, signal.SIGQUIT):
     run = start(["sh", "-c", "echo started; exec sleep 60"])
@@ -176,8 +180,10 @@ cat >/run/drive.py <<'END'
 import os, signal, subprocess, sys
 slowly = ["strace", "-qq", "-o", "/dev/null", "-e", "trace=rt_sigaction", "-e", "inject=rt_sigaction:delay_enter=200000"]
 command = ["sh", "-c", "trap 'exit 5' INT; echo started; while :; do sleep 0.05; done"]
-group = lambda: os.setpgid(0, 0)
-run = subprocess.Popen([*slowly, sys.argv[1], "-q", "--all", "--", *command], stdout=subprocess.PIPE, preexec_fn=group)
+def job():
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+run = subprocess.Popen([*slowly, sys.argv[1], "-q", "--all", "--", *command], stdout=subprocess.PIPE, preexec_fn=job)
 for _ in range(3):
     assert run.stdout.readline() == b"started\n"
     os.killpg(run.pid, signal.SIGINT)
