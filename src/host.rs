@@ -164,18 +164,22 @@ impl Host {
     /// The paths of what is in a directory, sorted, without names that begin with a dot, as no container's does; none where it is absent
     /// or may not be read (remembered).
     pub fn entries(&self, path: &[u8]) -> Names {
-        let mut paths = Vec::new();
+        let mut names = Vec::new();
         let mut add = |name: &[u8], _| {
             if !name.starts_with(b".") {
-                paths.push(below(path, name));
+                names.push(keep(name));
             }
             true
         };
         let read = self.locate(path, Links::Follow);
         let read = read.and_then(|located| each_name(open_directory(&located)?.as_fd(), &mut add));
         self.unless(path, read);
-        paths.sort_unstable();
-        paths.leak()
+        names.sort_unstable();
+        // Sorted first: paths take longer to compare.
+        for name in &mut names {
+            *name = below(path, name);
+        }
+        names.leak()
     }
 
     /// The owner's uid of a directory; None where there is none or it may not be looked at (remembered).
