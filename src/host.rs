@@ -140,7 +140,7 @@ impl Host {
 
     /// A file that may be there: None where it is absent, may not be read (remembered) or is no file of an engine's (a note).
     pub fn file(&self, path: &[u8]) -> Option<Box<File>> {
-        match self.read_engines(path) {
+        match self.read_regular(path) {
             Ok(file) => return Some(file),
             Err(Unreadable::Errno(e)) => self.excuse(path, e),
             Err(Unreadable::Odd(reason)) => self.console.note_of(path, reason),
@@ -153,22 +153,12 @@ impl Host {
     /// # Errors
     /// For whatever reason it cannot be read.
     pub fn named_file(&self, path: &[u8]) -> Result<Box<File>> {
-        self.read_kept(path).map_err(|unreadable| unreadable.of(quoted(path)))
+        self.read_regular(path).map_err(|unreadable| unreadable.of(quoted(path)))
     }
 
-    /// Reads a file that may be anybody's, whatever it is: it is located first, as opening a device or FIFO has effects.
-    fn read_kept(&self, path: &[u8]) -> std::result::Result<Box<File>, Unreadable> {
-        read_located(self.locate(path, Links::Keep)?, MAX_FILE)
-    }
-
-    /// As [`Host::read_kept`], but opened at once, which is a third less work, and there may be thousands. Nobody but root can put a device
-    /// where engines keep their files, and nothing else that may be there has an effect when opened so.
-    fn read_engines(&self, path: &[u8]) -> std::result::Result<Box<File>, Unreadable> {
-        match self.root.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY) {
-            Ok(file) => read_if_regular(file, MAX_FILE, false),
-            Err(Errno::NOENT) => Err(Unreadable::Errno(Errno::NOENT)),
-            Err(_) => self.read_kept(path),
-        }
+    fn read_regular(&self, path: &[u8]) -> std::result::Result<Box<File>, Unreadable> {
+        let located = self.locate(path, Links::Keep)?;
+        read_located(located, MAX_FILE)
     }
 
     /// The paths of what is in a directory, sorted, without names that begin with a dot, as no container's does; none where it is absent
@@ -271,12 +261,7 @@ impl From<Errno> for Unreadable {
 /// # Errors
 /// What it is instead, or the errno of open(2) and read(2).
 pub fn read_located(located: OwnedFd, most: usize) -> std::result::Result<Box<File>, Unreadable> {
-    read_if_regular(located, most, true)
-}
-
-/// As [`read_located`], of a file that may be open already.
-fn read_if_regular(file: OwnedFd, most: usize, reopened: bool) -> std::result::Result<Box<File>, Unreadable> {
-    let stat = fstat(&file)?;
+    let stat = fstat(&located)?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {}
         kind => return Err(Unreadable::Odd(text!("is {}, not a regular file", type_name(kind)))),
@@ -285,8 +270,7 @@ fn read_if_regular(file: OwnedFd, most: usize, reopened: bool) -> std::result::R
         Err(Errno::FBIG)
     } else {
         // Somebody's lease on the file would delay an open that may wait.
-        let file = if reopened { reopen(&file, OFlags::RDONLY | OFlags::NONBLOCK)? } else { file };
-        read_file(file, stat.st_size as usize, most)
+        read_file(reopen(&located, OFlags::RDONLY | OFlags::NONBLOCK)?, stat.st_size as usize, most)
     };
     match read {
         Err(Errno::FBIG) => Err(Unreadable::Odd(text!("is larger than {} MiB", most >> 20))),
