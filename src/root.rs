@@ -35,22 +35,28 @@ impl Root {
     /// The errno of openat2(2). On kernels before 5.6 any symlink inside a [`Root::Directory`] gives ELOOP.
     pub fn locate(&self, path: &[u8], links: Links) -> Result<OwnedFd, Errno> {
         let flags = if links == Links::Keep { ITSELF } else { OFlags::PATH };
-        match self {
-            Root::Own => open_at(CWD, path, flags),
-            Root::Directory(root) => {
-                let (name, flags) = (c_string(&[path]), flags | OFlags::CLOEXEC);
-                // EAGAIN: a rename or mount somewhere on the host raced with `..`; openat2(2) says to try again.
-                for _ in 0..100 {
-                    let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-                    match openat2(root, name, flags, Mode::empty(), inside) {
-                        Err(Errno::AGAIN) => {}
-                        Err(Errno::NOSYS | Errno::PERM) => return walk(root.as_fd(), path, links),
-                        result => return result,
-                    }
-                }
-                Err(Errno::AGAIN)
+        match (self.open(path, flags), self) {
+            (Err(Errno::NOSYS | Errno::PERM), Root::Directory(root)) => walk(root.as_fd(), path, links),
+            (result, _) => result,
+        }
+    }
+
+    /// Opens the absolute `path`.
+    ///
+    /// # Errors
+    /// The errno of openat2(2); in a [`Root::Directory`] ENOSYS on kernels before 5.6, and EPERM by seccomp filters, whatever is there.
+    pub fn open(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+        let Root::Directory(root) = self else { return open_at(CWD, path, flags) };
+        let (name, flags) = (c_string(&[path]), flags | OFlags::CLOEXEC);
+        // EAGAIN: a rename or mount somewhere on the host raced with `..`; openat2(2) says to try again.
+        for _ in 0..100 {
+            let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            match openat2(root, name, flags, Mode::empty(), inside) {
+                Err(Errno::AGAIN) => {}
+                result => return result,
             }
         }
+        Err(Errno::AGAIN)
     }
 }
 

@@ -31,7 +31,7 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Container
             let id = last(bundle);
             let given = nerdctls.iter().find(|(of, _)| *of == id);
             let (mut engine, mut name) = given.map_or(("containerd", id), |(_, name)| ("nerdctl", *name));
-            let owner = parsed(host, below(bundle, b"config.json"), &mut |text| {
+            let owner = parsed(host, base, below(bundle, b"config.json"), &mut |text| {
                 if mentions(text, id, needle)
                     && let Some(named) = name_in(text)?
                     && (given.is_none() || named.0 == "k8s")
@@ -73,7 +73,7 @@ fn namespaces(host: &Host, base: &Base) -> Names {
 /// Where the runtime of a bundle keeps its state.
 fn runtime_root(host: &Host, base: &Base, bundle: &[u8], namespace: &[u8]) -> Bytes {
     let mut root: Bytes = b"";
-    parsed(host, below(bundle, b"options.json"), &mut |text| {
+    parsed(host, base, below(bundle, b"options.json"), &mut |text| {
         let mut found = [Value::Null];
         select(text, &["root"], &mut found)?;
         root = found[0].string().map_or(b"", keep);

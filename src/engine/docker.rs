@@ -23,7 +23,7 @@ pub fn each(host: &Host, base: &Base, needle: Option<&[u8]>, out: &mut Container
         for directory in host.entries(below(root, b"containers")) {
             let id = last(directory);
             let mut name = None;
-            let owner = parsed(host, below(directory, b"config.v2.json"), &mut |text| {
+            let owner = parsed(host, base, below(directory, b"config.v2.json"), &mut |text| {
                 // A cheap search first: with a thousand containers strict parsing of all takes its time.
                 if mentions(text, id, needle) {
                     name = name_in(text, id)?;
@@ -77,7 +77,7 @@ impl Places {
             exec.push(b"/run/snap.docker");
         }
         if let Some(config) = base.config(b"docker/daemon.json") {
-            parsed(host, config, &mut |text| {
+            parsed(host, base, config, &mut |text| {
                 let mut found = [Value::Null; 3];
                 select(text, &["data-root", "graph", "exec-root"], &mut found)?;
                 add(&mut data, found[0]);

@@ -71,7 +71,7 @@ fn records(host: &Host, base: &Base, show: Show<'_>) {
 /// The record in a file, of the sandbox whose ID is given.
 fn record(host: &Host, base: &Base, file: Bytes, kind: &Kind, id: Bytes) -> Option<&'static Init> {
     let mut found = None;
-    let owner = parsed(host, file, &mut |text| {
+    let owner = parsed(host, base, file, &mut |text| {
         found = pid_in(text, kind.pid)?;
         Ok(())
     })?;

@@ -18,7 +18,7 @@ pub fn each(host: &Host, base: &Base, _needle: Option<&[u8]>, out: &mut Containe
     for dir in stores(host, base) {
         for list in LISTS {
             let mut named = Vec::new();
-            let owner = parsed(host, below(dir, list), &mut |text| {
+            let owner = parsed(host, base, below(dir, list), &mut |text| {
                 named = names_in(text)?;
                 Ok(())
             });
