@@ -5,7 +5,7 @@
 use crate::lab::{
     Cgroup, Scratch, Sleeper, USER, command_enters, command_refuses, container_id, docker_config, runc_state,
 };
-use crate::util::{binary, lacks, skip, unique};
+use crate::util::{Held, binary, lacks, skip, tool, unique};
 use std::os::unix::fs::lchown;
 use std::process::Command;
 
@@ -58,13 +58,14 @@ impl Tree {
         self.write(&format!("{data}/containers/{id}/config.v2.json"), docker_config(id, name, pid));
     }
 
-    /// Hands all below `path` to [`USER`].
+    /// Hands all below `path` to [`USER`], links themselves and not what they lead to, which may be this machine's own.
     fn give(&self, path: &str) {
-        let mut dirs = vec![self.0.0.join(path)];
-        while let Some(dir) = dirs.pop() {
-            lchown(&dir, Some(USER), Some(USER)).expect("chown");
-            if let Ok(entries) = std::fs::read_dir(&dir) {
-                dirs.extend(entries.map(|e| e.expect("an entry").path()));
+        let mut left = vec![self.0.0.join(path)];
+        while let Some(path) = left.pop() {
+            lchown(&path, Some(USER), Some(USER)).expect("chown");
+            if path.symlink_metadata().expect("what is there").is_dir() {
+                let entries = std::fs::read_dir(&path).expect("a directory");
+                left.extend(entries.map(|e| e.expect("an entry").path()));
             }
         }
     }
@@ -371,4 +372,39 @@ fn an_id_that_leads_out_of_the_store() {
     let state = format!("{{\"pid\":{pid},\"initPid\":{pid},\"initStartTime\":\"{start}\"}}");
     tree.write(&format!("{storage}/elsewhere/userdata/state.json"), state);
     tree.refuses("shop/cart/app", &["not running"]);
+}
+
+#[test]
+fn what_a_user_may_have_put_there_is_not_opened() {
+    if lacks(&["mkfifo"]) {
+        return;
+    }
+    let (tree, sleeper, id) = (tree!(), Sleeper::start(), container_id());
+    tree.docker("var/lib/docker", &id, "web", sleeper.pid);
+    tree.runc("run/docker/runtime-runc/moby", &id, &sleeper);
+    tree.write("etc/passwd", format!("ann:x:{USER}:{USER}::/home/ann:/bin/sh\n"));
+    tree.write(&format!("run/user/{USER}/containerd/io.containerd.runtime.v2.task/default/{id}/x"), "");
+    let share = "home/ann/.local/share";
+    tree.write(&format!("{share}/docker/containers/{id}/x"), "");
+    tree.write("dev/x", "");
+    tree.0.link(&format!("{share}/nerdctl/1a2b/names/default"), "/dev");
+    tree.give("home/ann");
+    // A FIFO stands for a device: who opens it lets its writer go on, who only looks at it does not.
+    let fifos = [format!("{share}/docker/containers/{id}/config.v2.json"), "dev/watchdog".into()];
+    let writers = fifos.map(|name| {
+        let fifo = tree.0.path(&name);
+        tool("mkfifo", &[&fifo]);
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo x >\"$0\"", &fifo]);
+        let writer = Held::start(command);
+        while !std::fs::read_to_string(format!("/proc/{}/stat", writer.pid())).unwrap().contains("(sh) S") {
+            std::thread::yield_now();
+        }
+        writer
+    });
+    let notes = tree.enters("web", &sleeper);
+    assert_eq!(notes.matches("is a FIFO").count(), 2, "{notes}");
+    for mut writer in writers {
+        assert!(writer.0.try_wait().unwrap().is_none(), "the FIFO was opened");
+    }
 }
