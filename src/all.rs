@@ -17,7 +17,8 @@ use rustix::process::{Resource, Rlimit, Signal, WaitOptions, setrlimit, waitpid}
 /// What the child does; it returns only on failure.
 type Become<'b> = &'b dyn Fn(&Found) -> Result<()>;
 
-/// Runs COMMAND in each namespace that has a container or a pin, but never in the host's; returns the exit status. Where COMMAND dies of a signal, so does the program.
+/// Runs COMMAND in each namespace that has a container or a pin, but never in the host's; returns the exit status.
+/// Where COMMAND dies of a signal, so does the program.
 ///
 /// # Errors
 /// Where the namespaces cannot be listed, or no process can be made.

@@ -7,7 +7,7 @@ use crate::bytes::{Bytes, Names, below, contains, keep};
 use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::json::{Refused, Value, select};
-use crate::process::{MAX_PID, parse_pid};
+use crate::process::MAX_PID;
 use crate::text::text;
 
 /// Reads a state file of any runtime we know; None where it records no process.
@@ -131,11 +131,6 @@ pub fn read_named(host: &Host, path: &[u8]) -> Result<&'static Init> {
 /// The name of the directory that a file is in: crun's container ID.
 fn directory_of(path: &[u8]) -> Option<Bytes> {
     path.rsplit(|b| *b == b'/').nth(1).filter(|name| !name.is_empty()).map(keep)
-}
-
-/// The pid in a pid file: digits, perhaps a newline.
-pub fn pid_file(bytes: &[u8]) -> Option<u32> {
-    parse_pid(bytes.trim_ascii())
 }
 
 #[cfg(test)]
