@@ -461,10 +461,12 @@ fn nobody_else_sees_a_mount_and_nothing_is_left() {
         return;
     }
     apart(|| {
-        // As on a host with systemd: all is shared. With /tmp of our own, only we are at work in it.
         fs::copy(crate::util::binary(), "/run/netns-enter").unwrap();
+        // With /tmp of our own, only we are at work in it, and nothing of ours is left in the other.
+        lab::tool(&["mount", "-t", "tmpfs", "none", "/tmp"]).unwrap();
         let container = Container::usual();
-        lab::tool(&["sh", "-c", "mount -t tmpfs none /tmp; mount --make-rshared /; mkdir /run/nscd"]).unwrap();
+        // As on a host with systemd: all is shared.
+        lab::tool(&["sh", "-c", "mount --make-rshared / && mkdir /run/nscd"]).unwrap();
         let sibling = Sleeper::spawn(Command::new("unshare").args(["-m", "--propagation", "slave", "sleep", "300"]));
         let table = |pid: u32| fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         let own = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
