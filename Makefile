@@ -6,12 +6,13 @@
 #   make boot-test     boot a kernel in qemu with the binary in its initramfs, and try it there
 #   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
 #   make bench         beside nsenter, ip netns, docker and lsns: Markdown tables; INSTALL=1 first installs those
-#   make check         format, lints, documentation, and the plain stable build
+#   make check         format, lints, documentation, and the plain stable builds, with the oldest Rust too
 #   make dist          release archives for x86_64 and aarch64, with their sums: target/dist
 #   make install       DESTDIR= PREFIX=/usr/local
 #
-# TARGET= builds for another machine, from any machine. aarch64-unknown-linux-musl is tested; i686-unknown-linux-musl was seen to
-# build and run, but not position-independent; armv7 and riscv64 are untried, since there was no standard library to be had.
+# TARGET= builds for another machine, from any machine. aarch64-unknown-linux-musl is tested;
+# i686-unknown-linux-musl was seen to build and run, but not position-independent; armv7 and riscv64
+# are untried, since there was no standard library to be had.
 
 VERSION := 1.95.0
 TARGET ?= $(shell uname -m)-unknown-linux-musl
@@ -33,34 +34,28 @@ SMALL := target/small/$(TARGET)/release/netns-enter
 BUILT := $(shell mkdir -p target; echo $(CURDIR)/target/netns-enter)
 SYSROOT = $(shell rustc --print sysroot 2>/dev/null)
 
-# The linker optimizes all crates together, from the code as rustc first made it: only so does it find out that freeing memory is no work
-# (src/sys.rs) before it decides what to inline. The passes of link-time optimization run twice, as each run makes small functions that
-# the next one inlines. Relative relocations are packed, equal functions folded. What LLVM has for speed alone, values kept in registers
-# around loops, computations moved or made twice to be there early, costs bytes and is turned off.
-LTO := lto-pre-link<Oz>,lto<Oz>
-SMALLER := -disable-machine-licm -disable-lsr -enable-pre=0 -machine-sink-split=0 -pre-RA-sched=list-burr -min-jump-table-entries=1000 \
-	-split-spill-mode=size -tail-merge-size=2 -inline-threshold=8
-SMALL_LTO = -Cno-prepopulate-passes -Clinker-plugin-lto -C link-arg=--lto-newpm-passes=$(LTO),$(LTO) \
-	-C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all $(foreach flag,$(SMALLER),-C link-arg=-mllvm -C link-arg=$(flag))
-
-# RUSTFLAGS takes the place of what .cargo/config.toml says, so that is said again.
-SMALL_FLAGS = -C target-feature=+crt-static -C linker=rust-lld -C relocation-model=pie \
-	-C link-arg=-z -C link-arg=relro -C link-arg=-z -C link-arg=now \
-	-Cforce-unwind-tables=no -C link-arg=--build-id=none $(SMALL_LTO) \
-	-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none -Zplt=yes \
+# The small build is the release profile of Cargo.toml, with a standard library that is built along
+# with it, for size. A panic ends the process at once, so that neither messages nor unwind tables are
+# needed; relative relocations are packed; equal functions are folded into one. RUSTFLAGS takes the
+# place of what .cargo/config.toml says, so its first two flags are said again.
+SMALL_FLAGS = -C target-feature=+crt-static -C linker=rust-lld \
+	-Z unstable-options -C panic=immediate-abort -C force-unwind-tables=no \
+	-C link-arg=--pack-dyn-relocs=relr -C link-arg=--icf=all \
 	--remap-path-prefix=$(CURDIR)=/src --remap-path-prefix=$(SYSROOT)=/rust \
 	--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 
+# For aarch64 rustc links static programs to fixed addresses: it takes crt1.o of the C library that it
+# has, and says -no-pie. Told to leave the C library to us, it takes no start file, and we name rcrt1.o,
+# which is that of a static program that can be loaded anywhere.
+MUSL = $(SYSROOT)/lib/rustlib/$(TARGET)/lib/self-contained
+PIE_FLAGS_aarch64-unknown-linux-musl = -C link-self-contained=no -L native=$(MUSL) \
+	-C link-arg=$(MUSL)/rcrt1.o -C link-arg=-pie -C link-arg=--no-dynamic-linker
+
 all: target/netns-enter
 
-# For aarch64 Rust links static programs to fixed addresses. Its C library has the start file of a position-independent one, too;
-# the first _start counts.
-PIE_FLAGS_aarch64-unknown-linux-musl = -Zpre-link-args=$(SYSROOT)/lib/rustlib/$(TARGET)/lib/self-contained/rcrt1.o \
-	-C link-arg=--allow-multiple-definition -C link-arg=-pie -C link-arg=--no-dynamic-linker
-
-SMALL_BUILD = RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off RUSTFLAGS='$(SMALL_FLAGS) $(PIE_FLAGS_$(TARGET))' \
+SMALL_BUILD = RUSTC_BOOTSTRAP=1 RUSTFLAGS='$(SMALL_FLAGS) $(PIE_FLAGS_$(TARGET))' \
 	cargo build --release --locked --target $(TARGET) --target-dir target/small \
-	-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size
+	-Z build-std=std,panic_abort -Z build-std-features=optimize_for_size
 
 # Cargo knows best what is out of date.
 $(SMALL): rustup FORCE
@@ -119,7 +114,7 @@ RELEASE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 TRIPLES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 NAME := netns-enter-$(RELEASE)-$(TARGET)
-COMPLETIONS := $(addprefix src/completions/,netns-enter.bash _netns-enter netns-enter.fish)
+COMPLETIONS := $(addprefix src/share/completions/,netns-enter.bash _netns-enter netns-enter.fish)
 
 DIST := target/dist
 
@@ -129,10 +124,10 @@ dist:
 
 archive: $(SMALL)
 	rm -rf $(DIST)/$(NAME) && mkdir -p $(DIST)/$(NAME)/completions
-	cp $(SMALL) src/netns-enter.8 LICENSE README.md $(DIST)/$(NAME)
+	cp $(SMALL) src/share/netns-enter.8 LICENSE README.md $(DIST)/$(NAME)
 	cp $(COMPLETIONS) $(DIST)/$(NAME)/completions
 	@echo 'list the crates'
-	@$(SMALL_BUILD) --quiet --message-format=json | sh src/crates.sh $(VERSION) $(SYSROOT)/lib/rustlib/$(TARGET) >$(DIST)/$(NAME)/CRATES
+	@$(SMALL_BUILD) --quiet --message-format=json | sh src/share/crates.sh $(VERSION) $(SYSROOT)/lib/rustlib/$(TARGET) >$(DIST)/$(NAME)/CRATES
 	tar -C $(DIST) --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u+rw,go=u-w \
 		--mtime=@$(SOURCE_DATE_EPOCH) -cf - $(NAME) | gzip -9n >$(DIST)/$(NAME).tar.gz
 	rm -rf $(DIST)/$(NAME)
@@ -150,16 +145,31 @@ check: rustup
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo build --locked --release --target $(TARGET)
+	@$(MAKE) --no-print-directory oldest
+
+# The plain builds, with the oldest Rust that Cargo.toml promises, for musl and for this machine's own
+# C library. Where that Rust cannot be had, clippy has looked above for what std did not have then.
+OLDEST := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml).0
+OLDEST_BUILD = RUSTUP_TOOLCHAIN=$(OLDEST) cargo build --locked --release --target-dir target/$(OLDEST)
+oldest:
+	@if { rustup toolchain list | grep -q '^$(OLDEST)-' || \
+		rustup toolchain install --profile minimal --no-self-update $(OLDEST); } && \
+		rustup target add --toolchain $(OLDEST) $(TARGET); then \
+		set -x; $(OLDEST_BUILD) --target $(TARGET) && $(OLDEST_BUILD); \
+	else \
+		echo 'NOT BUILT with Rust $(OLDEST), which rustup cannot fetch here. That std is not used beyond it is' \
+			'what clippy says (incompatible_msrv); whether the language is, nobody has tried.' >&2; \
+	fi
 
 install: target/netns-enter
 	install -D -m 755 target/netns-enter '$(DESTDIR)$(PREFIX)/bin/netns-enter'
-	install -D -m 644 src/netns-enter.8 '$(DESTDIR)$(PREFIX)/share/man/man8/netns-enter.8'
-	install -D -m 644 src/completions/netns-enter.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/netns-enter'
-	install -D -m 644 src/completions/_netns-enter '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netns-enter'
-	install -D -m 644 src/completions/netns-enter.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/netns-enter.fish'
+	install -D -m 644 src/share/netns-enter.8 '$(DESTDIR)$(PREFIX)/share/man/man8/netns-enter.8'
+	install -D -m 644 src/share/completions/netns-enter.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/netns-enter'
+	install -D -m 644 src/share/completions/_netns-enter '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_netns-enter'
+	install -D -m 644 src/share/completions/netns-enter.fish '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/netns-enter.fish'
 
 clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test boot-test fuzz bench check dist archive install clean packages kernel rustup FORCE
+.PHONY: all demo test boot-test fuzz bench check oldest dist archive install clean packages kernel rustup FORCE

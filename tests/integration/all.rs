@@ -1,4 +1,5 @@
-//! `--all` and `--pin-all`: each namespace once, in order, and what becomes of statuses, signals and namespaces that vanish.
+//! `--all` and `--pin-all`: each namespace once, in order, and what becomes of statuses, signals
+//! and namespaces that vanish.
 
 #![forbid(unsafe_code)]
 
@@ -15,7 +16,8 @@ macro_rules! machine {
     };
 }
 
-/// Two containers in namespaces of their own, one in the host's, a pin, and a process that is neither.
+/// Two containers in namespaces of their own, one in the host's, a pin, and a process that is
+/// neither.
 const HOSTS: &str = r#"
 web=$(ns)
 docker web "$web" "$(id aa)"
@@ -23,7 +25,7 @@ cart=$(ns)
 app=$(join "$cart")
 pod shop cart one "$cart" "$(id ac)"
 pod shop cart two "$app" "$(id ad)"
-sleep 300 &
+sleep 3600 &
 runc proxy $!
 ip netns add blue
 plain=$(ns)
@@ -69,7 +71,10 @@ wc -l </run/n
 "$1" --all true >/dev/full; echo $?
 "#
     ));
-    output.succeeds().prints("0\n1\n7\n3\n127\n126\n125").says(&["nosuchcommand", "standard output"]);
+    output
+        .succeeds()
+        .prints("0\n1\n7\n3\n127\n126\n125")
+        .says(&["nosuchcommand", "standard output"]);
 }
 
 #[test]
@@ -78,7 +83,14 @@ fn what_vanishes_meanwhile_is_a_note_and_fails() {
         r#"
 set +e
 # The first run ends everything: processes and the pin.
-"$1" --all sh -c '[ -e /run/done ] || { touch /run/done; kill "$@"; ip netns del blue; sleep 0.2; }' sh "$web" "$cart" "$app" >/run/out 2>/run/notes
+cat >/run/end <<'END'
+[ -e /run/done ] && exit
+touch /run/done
+kill "$@"
+ip netns del blue
+for pid; do while readlink /proc/$pid/ns/net >/dev/null; do sleep 0.01; done; done
+END
+"$1" --all sh /run/end "$web" "$cart" "$app" >/run/out 2>/run/notes
 echo $?
 wc -l </run/out
 grep -c 'note: .* has vanished' /run/notes
@@ -102,7 +114,11 @@ echo "==> k8s:shop/cart $(inode "$app") <=="
     ));
     let lines: Vec<&str> = output.succeeds().stdout.lines().collect();
     assert!(!output.stdout.contains("docker:web"), "{}", output.dump());
-    assert!(lines.iter().filter(|line| *line == lines.last().unwrap()).count() == 2, "{}", output.dump());
+    assert!(
+        lines.iter().filter(|line| *line == lines.last().unwrap()).count() == 2,
+        "{}",
+        output.dump()
+    );
 }
 
 /// What the terminal sends is for COMMAND, and its end by a signal ends the run by that signal.
@@ -142,11 +158,12 @@ for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM, signal.SIGPIPE, 4
     assert run.stdout.read() == b"started\n"
 
 # Stopped and continued as a job.
-run = start(["sh", "-c", "echo started; sleep 0.2"])
+run = start(["sh", "-c", "echo started; until [ -e /run/go ]; do sleep 0.01; done"])
 assert run.stdout.readline() == b"started\n"
 os.killpg(run.pid, signal.SIGTSTP)
 _, status = os.waitpid(run.pid, os.WUNTRACED)
 assert os.WIFSTOPPED(status), status
+open("/run/go", "w").close()
 os.killpg(run.pid, signal.SIGCONT)
 assert run.stdout.read() == b"started\n" * 2 and run.wait() == 0
 
@@ -171,7 +188,8 @@ ls /run/core* 2>/dev/null || true
     output.succeeds();
 }
 
-/// However slow the program is to ignore what the terminal sends, once COMMAND runs that is for COMMAND alone.
+/// However slow the program is to ignore what the terminal sends, once COMMAND runs that is for
+/// COMMAND alone.
 #[test]
 fn a_signal_is_commands_from_its_start_on() {
     let output = machine!(&with_hosts(
@@ -265,7 +283,7 @@ fn without_containers_there_is_nothing_to_do() {
 /// Who may not read the engines' state is told so, lest nothing done be taken for all done.
 #[test]
 fn what_may_not_be_read_is_one_note() {
-    let dir = Scratch::new();
+    let dir = Scratch::new("all");
     let text = r#"
 user="setpriv --reuid=64533 --regid=64533 --clear-groups"
 chmod 700 /var/lib/docker
@@ -277,6 +295,6 @@ for action in --pin-all "--all true"; do
     $user "$1" -q $action 2>&1 | wc -c
 done
 "#;
-    let Some(output) = script_with(&with_hosts(text), &dir.copy_of_binary()) else { return };
+    let Some(output) = script_with(&with_hosts(text), dir.copy_of_binary()) else { return };
     output.succeeds().prints("1\n0\n1\n0");
 }

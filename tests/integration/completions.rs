@@ -1,14 +1,17 @@
-//! Completion in the shells themselves: every option, live containers and pins, and nothing that a name says is ever run.
+//! Completion in the shells themselves: every option, live containers and pins, and nothing that a
+//! name says is ever run.
 
-use crate::lab::{runc_state, start_time};
-use crate::util::{NetnsProcess, Output, Scratch, binary, finish, lacks, run, spellings, unique};
-use netns_enter::cli::options;
+use crate::util::{
+    Scratch, Sleeper, binary, finish, lacks, make_executable, run, runc_state, spellings, unique,
+};
+use netns_enter::cli::options::OPTIONS;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
-const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/completions");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/share/completions");
 
 /// Words as readline parts them, and bash-completion where COMMAND is netns-enter.
 const BASH: &str = r#"
@@ -35,8 +38,10 @@ zpty -r inner all '*HITS-END*'
 print -r -- "$all" | tr -d '\r' | sed -n 's/^.*HIT://p' | sort -u
 zpty -d inner
 "#;
-const FISH: &str = "source $argv[1]/netns-enter.fish; complete -C $argv[2] | string replace -r '\\t.*' ''";
-/// Hides the machine's own pins and containers. `$1` is a directory to be put on PATH, `$2` pins to be had.
+const FISH: &str =
+    "source $argv[1]/netns-enter.fish; complete -C $argv[2] | string replace -r '\\t.*' ''";
+/// Hides the machine's own pins and containers. `$1` is a directory to be put on PATH, `$2` pins to
+/// be had.
 const ALONE: &str = r#"
 mount -t tmpfs none /run && mkdir /run/netns && cd /run/netns || exit 99
 [ ! -d "$1/run" ] || cp -r "$1/run/." /run
@@ -68,26 +73,37 @@ fn command(shell: &str, line: &str) -> Vec<String> {
     words
 }
 
-/// What the shell offers at the end of `line`, with the netns-enter of `bin` on PATH, its `run` below /run, and no pins but `blue` and
-/// `two words;x`.
+/// What the shell offers at the end of `line`, with the netns-enter of `bin` on PATH, its `run`
+/// below /run, and no pins but `blue` and `two words;x`.
 #[track_caller]
 fn offers(shell: &str, line: &str, bin: &Scratch) -> Vec<String> {
     let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "sh", "-c", ALONE, "sh"]).arg(bin.path()).arg("blue").args(command(shell, line));
-    unshare.env("HOME", bin.path()).env("TERM", "dumb").env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
-    let output: Output = finish(unshare);
+    unshare
+        .args(["-m", "sh", "-c", ALONE, "sh"])
+        .arg(bin.dir())
+        .arg("blue")
+        .args(command(shell, line));
+    unshare
+        .env("HOME", bin.dir())
+        .env("TERM", "dumb")
+        .env_remove("XDG_CONFIG_HOME")
+        .env_remove("XDG_DATA_HOME");
+    let output = finish(unshare);
     assert!(output.stderr.is_empty(), "{}", output.dump());
     output.stdout.lines().filter(|line| !line.is_empty()).map(str::to_string).collect()
 }
 
 /// A netns-enter that has this to say of containers.
 fn fake(names: &[(&str, &str)]) -> Scratch {
-    let dir = Scratch::new();
+    let dir = Scratch::new("bin");
     // The order of the fields is the interface's, not that of a map.
     let containers: Vec<_> = names
         .iter()
         .map(|(engine, name)| {
-            format!(r#"{{"engine":"{engine}","name":{},"id":"b1","pid":5}}"#, serde_json::Value::from(*name))
+            format!(
+                r#"{{"engine":"{engine}","name":{},"id":"b1","pid":5}}"#,
+                serde_json::Value::from(*name)
+            )
         })
         .collect();
     let list = format!(
@@ -97,9 +113,11 @@ fn fake(names: &[(&str, &str)]) -> Scratch {
         containers.join(",")
     );
     dir.write("list", list);
-    let program =
-        dir.write("netns-enter", "#!/bin/sh\n[ \"$*\" = \"--list --json --quiet\" ] && exec cat \"${0%/*}/list\"\n");
-    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.write(
+        "netns-enter",
+        "#!/bin/sh\n[ \"$*\" = \"--list --json --quiet\" ] && exec cat \"${0%/*}/list\"\n",
+    );
+    make_executable(program);
     dir
 }
 
@@ -136,19 +154,18 @@ fn values_of_options_are_offered() {
     let bin = fake(&[("docker", "web"), ("k8s", "shop/cart-7d9f")]);
     let me = std::process::id().to_string();
     let file = bin.write("some-file", "");
-    let file = file.to_str().unwrap();
     let (part, whole) = (&file[..file.len() - 2], file.rsplit('/').next().unwrap());
     for shell in SHELLS {
-        for opt in options().filter(|opt| !opt.value.is_empty()) {
-            let long = String::from_utf8_lossy(opt.long);
-            let (begin, wanted): (&str, &str) = match &long[2..] {
+        for opt in OPTIONS.iter().filter(|opt| opt.value.is_some()) {
+            let (begin, wanted): (&str, &str) = match opt.long {
                 "pid" => (&me[..me.len() - 1], &me),
                 "container" => ("we", "web"),
                 "netns" | "unpin" => ("", "blue"),
                 "file" | "state" | "cgroup" => (part, whole),
-                "host-root" => {
-                    (&part[..part.rfind('/').unwrap() - 1], bin.path().file_name().unwrap().to_str().unwrap())
-                }
+                "host-root" => (
+                    &part[..part.rfind('/').unwrap() - 1],
+                    bin.dir().file_name().unwrap().to_str().unwrap(),
+                ),
                 "inode" => ("40", "4026532253"),
                 "addr" => ("10.2", "10.244.3.7"),
                 "veth" => ("", "lo"),
@@ -156,11 +173,15 @@ fn values_of_options_are_offered() {
                 "pin" => continue,
                 other => panic!("what does --{other} take?"),
             };
-            let short = String::from_utf8_lossy(opt.short);
-            for spelling in [&long, &short].into_iter().filter(|spelling| spelling.starts_with('-')) {
+            let short = opt.short.map(|short| format!("-{short}"));
+            for spelling in short.into_iter().chain([format!("--{}", opt.long)]) {
                 let offered = offers(shell, &format!("netns-enter {spelling} {begin}"), &bin);
-                let fits = |word: &String| word.trim_end_matches('/').rsplit('/').next() == Some(wanted);
-                assert!(offered.iter().any(fits), "{shell}: {spelling} {begin}: no {wanted} in {offered:?}");
+                let fits =
+                    |word: &String| word.trim_end_matches('/').rsplit('/').next() == Some(wanted);
+                assert!(
+                    offered.iter().any(fits),
+                    "{shell}: {spelling} {begin}: no {wanted} in {offered:?}"
+                );
                 assert!(
                     !offered.iter().any(|word| word == "tcpdump" || word == "--help"),
                     "{shell}: {spelling}: {offered:?}"
@@ -179,20 +200,34 @@ fn targets_and_then_commands_are_offered() {
     for shell in SHELLS {
         let offered = offers(shell, "netns-enter ", &bin);
         for name in ["web", "web2", "shop/cart-7d9f", "blue"] {
-            assert!(offered.iter().any(|word| word == name), "{shell}: {name} is not in {offered:?}");
+            assert!(
+                offered.iter().any(|word| word == name),
+                "{shell}: {name} is not in {offered:?}"
+            );
         }
-        assert!(!offered.iter().any(|word| word.contains("evil") || word == "tcpdump"), "{shell}: {offered:?}");
+        assert!(
+            !offered.iter().any(|word| word.contains("evil") || word == "tcpdump"),
+            "{shell}: {offered:?}"
+        );
         // To bash, what follows the colon is a word of its own.
         let whole = if shell == "bash" { "web2" } else { "podman:web2" };
         assert_eq!(offers(shell, "netns-enter podman:w", &bin), [whole], "{shell}");
-        for line in ["web tcpdum", "-q web tcpdum", "-p 1 tcpdum", "--pid=1 tcpdum", "-qp 1 tcpdum", "web -- tcpdum"] {
+        for line in [
+            "web tcpdum",
+            "-q web tcpdum",
+            "-p 1 tcpdum",
+            "--pid=1 tcpdum",
+            "-qp 1 tcpdum",
+            "web -- tcpdum",
+        ] {
             let offered = offers(shell, &format!("netns-enter {line}"), &bin);
             assert!(offered.iter().any(|word| word == "tcpdump"), "{shell}: {line}: {offered:?}");
         }
     }
 }
 
-/// COMMAND is completed by its own rules, however many options of ours stand before it: here it is netns-enter once more.
+/// COMMAND is completed by its own rules, however many options of ours stand before it: here it is
+/// netns-enter once more.
 #[test]
 fn arguments_of_commands_are_offered() {
     if lacks(&["unshare", "bash", "zsh", "fish"]) {
@@ -223,11 +258,11 @@ fn arguments_of_commands_are_offered() {
         }
     }
     // What is completed is not run.
-    let mark = bin.join("ran");
-    for word in [format!("(touch {})", mark.display()), format!("\"x;touch {}\"", mark.display())] {
+    let mark = bin.path("ran");
+    for word in [format!("(touch {})", mark), format!("\"x;touch {}\"", mark)] {
         offers("fish", &format!("netns-enter -q web -- netns-enter {word} --host"), &bin);
     }
-    assert!(!mark.exists(), "fish ran what it completes");
+    assert!(!Path::new(&mark).exists(), "fish ran what it completes");
 }
 
 /// Names that would do something if a shell looked at them twice.
@@ -236,21 +271,37 @@ fn names_are_never_evaluated() {
     if lacks(&["unshare", "bash", "zsh", "fish"]) {
         return;
     }
-    let marks = Scratch::new();
-    let touch = |name: &str| format!("touch {}", marks.join(name).display());
-    let names =
-        [format!("$({})", touch("a")), format!("we`{}`", touch("b")), format!("x;{}", touch("c")), "\"q\"".into()];
+    let marks = Scratch::new("marks");
+    let touch = |name: &str| format!("touch {}", marks.path(name));
+    let names = [
+        format!("$({})", touch("a")),
+        format!("we`{}`", touch("b")),
+        format!("x;{}", touch("c")),
+        "\"q\"".into(),
+    ];
     let pairs: Vec<_> = names.iter().map(|name| ("lxc", name.as_str())).collect();
     let bin = fake(&pairs);
     for shell in SHELLS {
-        for line in ["netns-enter ", "netns-enter -c ", "netns-enter lxc:", "netns-enter we", "netns-enter --unpin "] {
+        for line in [
+            "netns-enter ",
+            "netns-enter -c ",
+            "netns-enter lxc:",
+            "netns-enter we",
+            "netns-enter --unpin ",
+        ] {
             let offered = offers(shell, line, &bin);
             assert!(!offered.is_empty(), "{shell}: {line}: nothing");
         }
-        assert!(fs::read_dir(marks.path()).unwrap().next().is_none(), "{shell} ran what a name says");
+        assert!(
+            fs::read_dir(marks.dir()).unwrap().next().is_none(),
+            "{shell} ran what a name says"
+        );
         // Offered all the same: bash has it quoted, the others quote it when it is chosen.
         let offered = offers(shell, "netns-enter -c x", &bin);
-        assert!(offered.iter().any(|word| word.replace('\\', "").contains(&names[2])), "{shell}: {offered:?}");
+        assert!(
+            offered.iter().any(|word| word.replace('\\', "").contains(&names[2])),
+            "{shell}: {offered:?}"
+        );
     }
 }
 
@@ -260,21 +311,28 @@ fn live_containers_of_the_real_binary_are_offered() {
     if lacks(&["unshare", "bash", "zsh", "fish"]) {
         return;
     }
-    let bin = Scratch::new();
-    symlink(binary(), bin.join("netns-enter")).unwrap();
-    let other = NetnsProcess::new();
-    run(&["-p", &other.word(), "--", "ip", "addr", "add", "198.51.100.77/32", "dev", "lo"]).succeeds();
+    let bin = Scratch::new("bin");
+    symlink(binary(), bin.path("netns-enter")).unwrap();
+    let other = Sleeper::start();
+    run(&["-p", &other.word(), "--", "ip", "addr", "add", "198.51.100.77/32", "dev", "lo"])
+        .succeeds();
     let name = unique("box");
-    bin.write(&format!("run/runc/{name}/state.json"), runc_state(&name, other.pid(), start_time(other.pid())));
+    bin.write(
+        &format!("run/runc/{name}/state.json"),
+        runc_state(&name, other.pid, other.start_time()),
+    );
     for shell in SHELLS {
         for (line, wanted) in [
             ("-c ne-t-b", name.as_str()),
             ("ne-t-b", &name),
-            ("--inode ", &other.inode.to_string()),
+            ("--inode ", &other.inode().to_string()),
             ("--addr 198", "198.51.100.77"),
         ] {
             let offered = offers(shell, &format!("netns-enter {line}"), &bin);
-            assert!(offered.iter().any(|word| word == wanted), "{shell}: {line}: no {wanted} in {offered:?}");
+            assert!(
+                offered.iter().any(|word| word == wanted),
+                "{shell}: {line}: no {wanted} in {offered:?}"
+            );
         }
     }
 }

@@ -1,7 +1,10 @@
-//! The release: what is in its archives, that anybody can make the same bytes, and that what was built for another machine runs there.
+//! The release: what is in its archives, that anybody can make the same bytes, and that what was
+//! built for another machine runs there.
 
-use crate::binary::{assert_static_and_hardened, small_build};
-use crate::util::{NetnsProcess, Output, Scratch, binary, finish_within, has, lacks, sh, skip, tool};
+use crate::binary::assert_static_and_hardened;
+use crate::util::{
+    Output, Scratch, Sleeper, binary, finish_within, has, lacks, sh, skip, small_build, tool,
+};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +12,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A build of the standard library and all, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE: Duration = Duration::from_secs(3600);
 const X86_64: &str = "x86_64-unknown-linux-musl";
 const AARCH64: &str = "aarch64-unknown-linux-musl";
 
@@ -24,7 +27,8 @@ fn make(sources: &Path, words: &[&str], archives: &Path) -> Output {
     finish_within(PATIENCE, command)
 }
 
-/// Where the archives are that `make dist` made, once for all tests; None (a skip) where they cannot be made.
+/// Where the archives are that `make dist` made, once for all tests; None (a skip) where they
+/// cannot be made.
 #[track_caller]
 fn archives() -> Option<&'static Path> {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
@@ -50,10 +54,10 @@ fn release(triple: &str) -> String {
 
 /// An archive's files, unpacked.
 fn unpacked(archives: &Path, triple: &str) -> (Scratch, PathBuf) {
-    let dir = Scratch::new();
+    let dir = Scratch::new("dist");
     let archive = archives.join(release(triple) + ".tar.gz");
-    tool("tar", &["-C", dir.path().to_str().unwrap(), "-xzf", archive.to_str().unwrap()]).succeeds();
-    let files = dir.join(&release(triple));
+    tool("tar", &["-C", dir.dir().to_str().unwrap(), "-xzf", archive.to_str().unwrap()]).succeeds();
+    let files = dir.dir().join(release(triple));
     (dir, files)
 }
 
@@ -67,12 +71,16 @@ fn archives_are_complete() {
         for (inside, source) in [
             ("LICENSE", "LICENSE"),
             ("README.md", "README.md"),
-            ("netns-enter.8", "src/netns-enter.8"),
-            ("completions/netns-enter.bash", "src/completions/netns-enter.bash"),
-            ("completions/_netns-enter", "src/completions/_netns-enter"),
-            ("completions/netns-enter.fish", "src/completions/netns-enter.fish"),
+            ("netns-enter.8", "src/share/netns-enter.8"),
+            ("completions/netns-enter.bash", "src/share/completions/netns-enter.bash"),
+            ("completions/_netns-enter", "src/share/completions/_netns-enter"),
+            ("completions/netns-enter.fish", "src/share/completions/netns-enter.fish"),
         ] {
-            assert_eq!(fs::read(files.join(inside)).unwrap(), fs::read(here.join(source)).unwrap(), "{inside}");
+            assert_eq!(
+                fs::read(files.join(inside)).unwrap(),
+                fs::read(here.join(source)).unwrap(),
+                "{inside}"
+            );
         }
         let crates = fs::read_to_string(files.join("CRATES")).unwrap();
         for name in ["netns-enter", "rustix", "lexopt", "hifijson", "std", "musl"] {
@@ -106,12 +114,12 @@ fn archived_binaries_are_static_and_hardened() {
 #[test]
 fn builds_in_two_directories_are_the_same_bytes() {
     let Some(archives) = archives() else { return };
-    let dir = Scratch::new();
-    let sources = dir.join("sources-in-a-directory-with-a-longer-name-than-the-first");
+    let dir = Scratch::new("dist");
+    let sources = dir.dir().join("sources-in-a-directory-with-a-longer-name-than-the-first");
     fs::create_dir(&sources).unwrap();
     let copy = "cd \"$1\" && tar -cf - .cargo Cargo.toml Cargo.lock Makefile README.md LICENSE src tests | tar -C \"$2\" -xf -";
     sh(copy, &[env!("CARGO_MANIFEST_DIR"), sources.to_str().unwrap()]).succeeds();
-    let again = dir.join("archives");
+    let again = dir.dir().join("archives");
     // Whoever builds may have another umask.
     let target = format!("TARGET={X86_64}");
     fs::create_dir(&again).unwrap();
@@ -133,10 +141,13 @@ fn the_aarch64_binary_runs() {
     let run = |words: &[&str]| tool(emulator, &[&[path.to_str().unwrap()], words].concat());
     run(&["--version"]).succeeds().prints(concat!("netns-enter ", env!("CARGO_PKG_VERSION")));
     assert_eq!(run(&["--help"]).succeeds().stdout, crate::util::run(&["--help"]).stdout);
-    let other = NetnsProcess::new();
-    run(&["--pid", &other.word(), "--", "readlink", "/proc/self/ns/net"]).succeeds().prints(&other.link());
-    run(&["-i", &other.link(), "--", "sh", "-c", "exit 7"]).exits(7);
+    let other = Sleeper::start();
+    run(&["--pid", &other.word(), "--", "readlink", "/proc/self/ns/net"])
+        .succeeds()
+        .prints(&other.ns());
+    run(&["-i", &other.ns(), "--", "sh", "-c", "exit 7"]).exits(7);
     run(&["-p", &other.word(), "--", "/no/such/command"]).exits(127);
-    run(&["no-such-container", "--", "echo", "ran"]).refuses(&["no container or pin \"no-such-container\""]);
+    run(&["no-such-container", "--", "echo", "ran"])
+        .refuses(&["no container or pin \"no-such-container\""]);
     run(&["/proc/self/ns/uts", "--", "echo", "ran"]).refuses(&["is a uts namespace"]);
 }

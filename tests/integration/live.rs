@@ -1,4 +1,5 @@
-//! The main job on engines that really run: by every name of a container into its namespace, with the daemon hung too.
+//! The main job on engines that really run: by every name of a container into its namespace, with
+//! the daemon hung too.
 
 #![forbid(unsafe_code)]
 
@@ -10,13 +11,13 @@ use crate::engines::podman::Podman;
 use crate::engines::rootless::Rootless;
 use crate::engines::runc::Runc;
 use crate::engines::{Hung, alone_with_daemons};
-use crate::lab::{
-    USER, command_enters, command_refuses, container_id, enters, finish, ns_of, own_ns, program, refuses, told, tool,
+use crate::util::{
+    Held, OWN_ETC, Scratch, USER, apart, as_user, ask, binary, command_enters, command_refuses,
+    container_id, enters, finish, has, has_all, inode_in, ns_of, own_ns, program, refuses, skip,
+    until,
 };
-use crate::util::{Held, has, skip, until};
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 /// The engine, or the reason why the test is skipped.
 macro_rules! engine {
@@ -35,16 +36,29 @@ macro_rules! engine {
 #[track_caller]
 fn private_ns(pid: u32) -> String {
     let ns = ns_of(pid);
-    assert!(ns.starts_with("net:[") && ns != own_ns(), "process {pid} has no namespace of its own: {ns}");
+    assert!(
+        ns.starts_with("net:[") && ns != own_ns(),
+        "process {pid} has no namespace of its own: {ns}"
+    );
     ns
 }
 
-/// A look-up by name at the side of a hung daemon, which must not wait for it.
+/// A look-up by name at the side of a hung daemon: it waits for nothing and asks nobody.
 #[track_caller]
 fn enters_at_once(args: &[&str], ns: &str) {
-    let begin = Instant::now();
     enters(args, ns);
-    assert!(begin.elapsed() < Duration::from_secs(5), "{args:?} took {:?}", begin.elapsed());
+    if !has("strace") {
+        return skip("strace is not installed");
+    }
+    let scratch = Scratch::new("trace");
+    let (log, waits) =
+        (scratch.path("log"), "trace=connect,nanosleep,clock_nanosleep,poll,ppoll,flock");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o", &log, "-e", waits]).arg(binary()).args(args);
+    command_enters(command, ns);
+    let calls = fs::read_to_string(log).expect("a log");
+    // The standard library looks at its descriptors before main, without a wait.
+    assert!(calls.lines().all(|call| call.contains("poll(")), "{args:?}:\n{calls}");
 }
 
 /// All the ways to one container.
@@ -67,7 +81,8 @@ fn docker() {
     let (name, id) = docker.make(&["run", "-d"], &[]).expect("a container");
     let pid = docker.pid(&name).expect("its pid");
     let ns = enters_by_each("docker", &name, pid);
-    for spelling in [id.clone(), id[..12].to_owned(), format!("docker://{id}"), format!("/{name}")] {
+    for spelling in [id.clone(), id[..12].to_owned(), format!("docker://{id}"), format!("/{name}")]
+    {
         enters(&["-c", &spelling], &ns);
     }
     enters(&[&id], &ns);
@@ -75,23 +90,23 @@ fn docker() {
     enters(&["--state", &format!("/run/docker/runtime-runc/moby/{id}/state.json")], &ns);
     enters(&["--cgroup", &cgroup_of(pid)], &ns);
     captures_pings(&docker, &name);
-    {
-        let _hung = Hung::new(docker.daemon_pid().expect("dockerd"));
+    if let Some(daemon) = docker.daemon_pid() {
+        let _hung = Hung::new(daemon);
         enters_at_once(&[&name], &ns);
         enters_at_once(&["-c", &id[..12]], &ns);
     }
-    tool(&["docker", "pause", &name]).expect("pause");
+    ask(&["docker", "pause", &name]).expect("pause");
     enters(&[&name], &ns);
-    tool(&["docker", "unpause", &name]).expect("unpause");
-    tool(&["docker", "rename", &name, &format!("{name}-b")]).expect("rename");
+    ask(&["docker", "unpause", &name]).expect("unpause");
+    ask(&["docker", "rename", &name, &format!("{name}-b")]).expect("rename");
     enters(&[&format!("{name}-b")], &ns);
     refuses(&[&name], &["did you mean"]);
-    tool(&["docker", "rename", &format!("{name}-b"), &name]).expect("rename");
-    tool(&["docker", "stop", "-t", "0", &name]).expect("stop");
+    ask(&["docker", "rename", &format!("{name}-b"), &name]).expect("rename");
+    ask(&["docker", "stop", "-t", "0", &name]).expect("stop");
     for spelling in [&name, &id, &id[..12]] {
         refuses(&["-c", spelling], &["docker", "is not running"]);
     }
-    tool(&["docker", "start", &name]).expect("start");
+    ask(&["docker", "start", &name]).expect("start");
     enters(&[&name], &private_ns(docker.pid(&name).expect("its pid")));
 }
 
@@ -107,8 +122,14 @@ fn docker_containers_that_mislead() {
     assert_eq!(enters(&["-q", &host], &own_ns()), "");
     let (victim, _) = docker.make(&["run", "-d"], &[]).expect("a container");
     let pid = docker.pid(&victim).expect("its pid");
-    let labels = [format!("Name=/{victim}"), format!("Pid={pid}"), "State=x".to_owned(), format!("ID={victim}")];
-    let mut options: Vec<&str> = labels.iter().flat_map(|label| ["--label", label.as_str()]).collect();
+    let labels = [
+        format!("Name=/{victim}"),
+        format!("Pid={pid}"),
+        "State=x".to_owned(),
+        format!("ID={victim}"),
+    ];
+    let mut options: Vec<&str> =
+        labels.iter().flat_map(|label| ["--label", label.as_str()]).collect();
     let variable = format!("init_process_pid={pid}");
     options.extend(["-e", &variable, "--network", "none"]);
     let (forger, _) = docker.make(&["run", "-d"], &options).expect("a container");
@@ -127,20 +148,21 @@ fn captures_pings(docker: &Docker, name: &str) {
     }
     let address = docker.inspect(name, "{{.NetworkSettings.IPAddress}}").expect("its address");
     let mut ping = Command::new("ping");
-    ping.args(["-c", "60", "-i", "0.2", &address]);
+    ping.args(["-i", "0.2", &address]);
     let ping = Held::start(ping);
     let mut command = program();
     let output = finish(command.args([name, "--", "tcpdump", "-c", "3", "-ni", "eth0", "icmp"]));
     drop(ping);
-    assert!(output.status.success(), "{}", told(&output));
-    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(lines.lines().filter(|l| l.contains("ICMP echo") && l.contains(&address)).count(), 3, "{lines}");
+    assert!(output.status.success(), "{}", output.dump());
+    let is_ping = |line: &&str| line.contains("ICMP echo") && line.contains(&address);
+    assert_eq!(output.stdout.lines().filter(is_ping).count(), 3, "{}", output.dump());
 }
 
 /// The cgroup path of a process in the hierarchy of pids, or the unified one.
 fn cgroup_of(pid: u32) -> String {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("a live process");
-    let line = text.lines().find(|l| l.contains(":pids:")).or(text.lines().find(|l| l.starts_with("0::")));
+    let line =
+        text.lines().find(|l| l.contains(":pids:")).or(text.lines().find(|l| l.starts_with("0::")));
     line.and_then(|l| l.splitn(3, ':').nth(2)).expect("a path").to_owned()
 }
 
@@ -171,13 +193,22 @@ fn kubernetes_pods_by_annotations() {
     let (pod, namespace) = (Containerd::name(), "ne-shop");
     let (sandbox, app) = (container_id(), container_id());
     let key = |key: &str, value: &str| format!("io.kubernetes.cri.{key}={value}");
-    let common = [key("sandbox-id", &sandbox), key("sandbox-name", &pod), key("sandbox-namespace", namespace)];
+    let common = [
+        key("sandbox-id", &sandbox),
+        key("sandbox-name", &pod),
+        key("sandbox-namespace", namespace),
+    ];
     let with = |more: &[String]| [&common[..], more].concat();
-    let pid = engine!(containerd.run("k8s.io", &sandbox, &with(&[key("container-type", "sandbox")])));
+    let pid =
+        engine!(containerd.run("k8s.io", &sandbox, &with(&[key("container-type", "sandbox")])));
     let ns = private_ns(pid);
-    for spelling in
-        [pod.clone(), format!("{namespace}/{pod}"), format!("pod/{pod}"), sandbox.clone(), sandbox[..12].into()]
-    {
+    for spelling in [
+        pod.clone(),
+        format!("{namespace}/{pod}"),
+        format!("pod/{pod}"),
+        sandbox.clone(),
+        sandbox[..12].into(),
+    ] {
         enters(&["-c", &spelling], &ns);
         enters(&[&spelling], &ns);
     }
@@ -215,11 +246,17 @@ fn podman() {
 /// A user's own container: for its owner without a note, for root with one, for nobody else.
 #[test]
 fn podman_rootless() {
+    if let Err(reason) = has_all(&["unshare"]) {
+        return skip(&reason);
+    }
+    apart(OWN_ETC, rootless);
+}
+
+fn rootless() {
     let podman = engine!(Rootless::start());
     let ns = private_ns(podman.pid);
-    let dir = crate::util::Scratch::new();
-    let copy = dir.copy_of_binary();
-    let copy = copy.to_str().unwrap();
+    let dir = Scratch::new("rootless");
+    let copy = &dir.copy_of_binary()[..];
     let full = format!("podman:{}", podman.name);
     for spelling in [podman.name.as_str(), &full, &podman.id, &podman.id[..12]] {
         assert_eq!(command_enters(podman.command(&[copy, "-c", spelling]), &ns), "");
@@ -229,26 +266,29 @@ fn podman_rootless() {
     // All of its namespace is the owner's: capabilities, and the row with its one address and name.
     let up = ["-c", &podman.name, "--", "ip", "addr", "add", "192.0.2.9/24", "dev", "lo"];
     let output = finish(&mut podman.command(&[&[copy], &up[..]].concat()));
-    assert!(output.status.success(), "{}", told(&output));
+    assert!(output.status.success(), "{}", output.dump());
     let output = finish(&mut podman.command(&[copy, "--list"]));
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let inode = ns.trim_start_matches("net:[").trim_end_matches(']');
-    let rows: Vec<&str> = out.lines().filter(|line| line.starts_with(inode)).collect();
-    assert!(output.status.success() && err.lines().count() == 1, "{}", told(&output));
+    let inode = inode_in(&ns).expect("an inode").to_string();
+    let lines = output.succeeds().stdout.lines();
+    let rows: Vec<&str> = lines.filter(|line| line.starts_with(&inode)).collect();
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.dump());
     let wanted = format!(" {full} ");
-    assert!(rows.len() == 1 && rows[0].contains(&wanted) && rows[0].ends_with(" lo 192.0.2.9/24"), "{}", told(&output));
-    command_refuses(as_stranger(&[copy, &podman.name]), &["not found", "not all of the host could be read"]);
-    command_refuses(as_stranger(&[copy, "--pid", &podman.pid.to_string()]), &["needs root, or the same user"]);
+    assert!(
+        rows.len() == 1 && rows[0].contains(&wanted) && rows[0].ends_with(" lo 192.0.2.9/24"),
+        "{}",
+        output.dump()
+    );
+    command_refuses(
+        as_user(USER, &[copy, &podman.name]),
+        &["not found", "not all of the host could be read"],
+    );
+    command_refuses(
+        as_user(USER, &[copy, "--pid", &podman.pid.to_string()]),
+        &["needs root, or the same user"],
+    );
     podman.stop().expect("stop");
     command_refuses(podman.command(&[copy, &podman.name]), &["is not running"]);
     refuses(&[&podman.name], &["is not running"]);
-}
-
-fn as_stranger(words: &[&str]) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args([format!("--reuid={USER}"), format!("--regid={USER}")]).arg("--clear-groups").args(words);
-    command.current_dir("/");
-    command
 }
 
 #[test]
@@ -256,7 +296,7 @@ fn runc() {
     let runc = engine!(Runc::start(&["run", "-d"]));
     let ns = enters_by_each("runc", &runc.name, runc.pid);
     enters(&["--state", &format!("/run/runc/{}/state.json", runc.name)], &ns);
-    tool(&["runc", "kill", &runc.name, "KILL"]).expect("a signal");
+    ask(&["runc", "kill", &runc.name, "KILL"]).expect("a signal");
     // runc leaves its files as they were.
     until("the end of the container", || ns_of(runc.pid).is_empty());
     refuses(&[&runc.name], &["runc", "is not running"]);
@@ -270,7 +310,7 @@ fn crun() {
     let crun = engine!(Crun::start());
     let ns = enters_by_each("crun", &crun.name, crun.pid);
     enters(&["--state", &format!("/run/crun/{}/status", crun.name)], &ns);
-    tool(&["kill", "-9", &crun.pid.to_string()]).expect("a signal");
+    ask(&["kill", "-9", &crun.pid.to_string()]).expect("a signal");
     until("the end of the container", || ns_of(crun.pid).is_empty());
     refuses(&[&crun.name], &["crun", "is not running"]);
 }

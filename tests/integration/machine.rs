@@ -1,13 +1,14 @@
-//! A machine of its own for a script: new pid, mount and network namespaces with empty /run and /var/lib and no cgroups, so that
-//! "all namespaces" are those that the script makes. They end with it.
+//! A machine of its own for a script: new pid, mount and network namespaces with empty /run and
+//! /var/lib and no cgroups, so that "all namespaces" are those that the script makes. They end with
+//! it.
 
 #![forbid(unsafe_code)]
 
-use crate::util::{Output, binary, finish, lacks};
-use std::path::Path;
+use crate::util::{ALONE, Output, binary, finish, lacks};
+use std::ffi::OsStr;
 use std::process::Command;
 
-/// What scripts can call. `$1` is the binary under test.
+/// What scripts can call, once nothing is mounted that others made. `$1` is the binary under test.
 const PRELUDE: &str = r#"
 set -eu
 for dir in /run /var/lib /sys/fs/cgroup; do mount -t tmpfs tmpfs $dir; done
@@ -19,14 +20,14 @@ inode() { stat -Lc %i "/proc/$1/ns/net"; }
 
 # A process asleep in a namespace of its own; prints its pid.
 ns() {
-    unshare -n sleep 300 >/dev/null 2>&1 &
+    unshare -n sleep 3600 >/dev/null 2>&1 &
     until [ "$(readlink /proc/$!/ns/net)" != "$own" ] && [ "$(cat /proc/$!/comm)" = sleep ]; do :; done
     echo $!
 }
 
 # A process asleep in the namespace of process $1; prints its pid.
 join() {
-    nsenter -t "$1" -n sleep 300 >/dev/null 2>&1 &
+    nsenter -t "$1" -n sleep 3600 >/dev/null 2>&1 &
     until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done
     echo $!
 }
@@ -34,7 +35,8 @@ join() {
 # state ID PID DIR: what runc records below DIR.
 state() {
     mkdir -p "$3/$1"
-    echo "{\"id\":\"$1\",\"init_process_pid\":$2,\"init_process_start\":$(cut -d' ' -f22 "/proc/$2/stat")}" >"$3/$1/state.json"
+    start=$(cut -d' ' -f22 "/proc/$2/stat")
+    echo "{\"id\":\"$1\",\"init_process_pid\":$2,\"init_process_start\":$start}" >"$3/$1/state.json"
 }
 
 # runc NAME PID
@@ -60,10 +62,12 @@ pod() {
     state "$5" "$4" /run/containerd/runc/k8s.io
 }
 
-# stopped_at CALL COMMAND...: starts it; when it has made its first such call it stops, as $stopped, until go_on, which returns its status.
+# stopped_at CALL[:N] COMMAND...: starts it; when it has made its first or Nth such call it stops, as
+# $stopped, until go_on, which returns its status.
 stopped_at() {
-    call=$1; shift
-    strace -o /run/trace -e trace=$call -e inject=$call:signal=STOP:when=1 "$@" &
+    case $1 in *:*) nth=${1#*:} ;; *) nth=1 ;; esac
+    call=${1%:*}; shift
+    strace -o /run/trace -e trace=$call -e inject=$call:signal=STOP:when=$nth "$@" &
     tracer=$!
     until grep -qs '^--- stopped by SIGSTOP' /run/trace; do sleep 0.01; done
     stopped=$(pgrep -P $tracer)
@@ -79,17 +83,26 @@ holds() {
 /// Runs a script there; None, and the test is skipped, where that cannot be done.
 #[track_caller]
 pub fn script(text: &str) -> Option<Output> {
-    script_with(text, &binary())
+    script_with(text, binary())
 }
 
 /// As [`script`], with this as `$1`.
 #[track_caller]
-pub fn script_with(text: &str, binary: &Path) -> Option<Output> {
+pub fn script_with(text: &str, binary: impl AsRef<OsStr>) -> Option<Output> {
     if lacks(&["unshare", "nsenter", "ip", "jq", "python3", "setpriv", "lsns"]) {
         return None;
     }
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]);
-    command.args(["sh", "-c", &format!("{PRELUDE}{text}"), "sh"]).arg(binary);
+    command.args([
+        "--mount",
+        "--pid",
+        "--net",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--propagation",
+        "private",
+    ]);
+    command.args(["sh", "-c", &format!("{ALONE}{PRELUDE}{text}"), "sh"]).arg(binary);
     Some(finish(command))
 }

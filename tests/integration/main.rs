@@ -1,28 +1,35 @@
-//! Tests of the whole program on real processes, namespaces and engines. All of them need root; what else one needs and does
-//! not find, it skips by name.
+//! Tests of the whole program on real processes, namespaces and engines. All of them need root;
+//! what else one needs and does not find, it skips by name.
 
 #![forbid(unsafe_code)]
 
-mod all;
-mod binary;
-mod boot;
-mod completions;
-mod corpora;
-mod dist;
-mod engines;
-mod faults;
-mod lab;
-mod list;
-mod live;
-mod machine;
-mod mission;
-mod net;
-mod outlive;
-mod pins;
-mod status;
-mod transparency;
-mod trees;
-mod unprivileged;
-mod util;
-mod views;
-mod wrong;
+// What the tests share.
+mod engines; // real engines, one starter each, with containers that go away with it
+mod machine; // a machine of its own for a script: its pids, mounts and network alone
+mod util; // the binary under test, its runs, throwaway processes, directories and namespaces
+
+// What the program does.
+mod all; // --all and --pin-all
+mod list; // --list, beside ip and lsns
+mod live; // by every name of a real engine's container into its namespace
+mod mission; // copied to a host by a user with little rights; packets captured
+mod net; // --addr and --veth
+mod outlive; // pins that outlive containers of real engines
+mod pins; // --pin and --unpin beside ip netns, killed anywhere, many at once
+mod status; // exit statuses, and the sense of messages
+mod trees; // engines that cannot run here, by their files below a --host-root
+mod unprivileged; // rootless namespaces, their owners and strangers
+mod views; // --sys and --dns
+
+// What must not happen.
+mod faults; // every system call refused, one at a time
+mod transparency; // COMMAND can tell that netns-enter was there
+mod wrong; // another namespace than the one that was named
+
+// What is shipped.
+mod binary; // size, hardening and system calls; the manual's truth
+mod boot; // a real kernel with the binary in its initramfs
+mod completions; // bash, zsh and fish themselves
+mod corpora; // the fuzzer's committed inputs
+mod dist; // release archives, reproducible and complete
+mod house; // how the source is laid out

@@ -1,12 +1,17 @@
-//! Namespaces by what is in them: addresses and pairs of interfaces, compared with what ip(8) shows there.
+//! Namespaces by what is in them: addresses and pairs of interfaces, compared with what ip(8) shows
+//! there.
 
 #![forbid(unsafe_code)]
 
-use crate::lab::{Sleeper, command_enters, enters, ns_of, own_ns, refuses};
-use crate::util::{Held, Scratch, finish, lacks, run, sh, skip, tool, unique, until};
-use netns_enter::error::Error;
-use netns_enter::netlink::{self, Interface};
-use netns_enter::netns::{NetNs, within};
+use crate::machine::script;
+use crate::util::{
+    Held, Scratch, Sleeper, as_user, binary, command_enters, command_refuses, enters, finish,
+    lacks, ns_of, own_ns, process_number, refuses, run, sh, skip, thread_apart, tool, unique,
+    until,
+};
+use netns_enter::kernel::netns::{NetNs, within};
+use netns_enter::kernel::rtnetlink::Interface;
+use netns_enter::kernel::sock::Netlink;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -17,7 +22,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Numbers that no other test and no other run uses at the same time.
 fn number() -> u32 {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    (std::process::id() << 6).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))
+    (process_number() << 6).wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Addresses of ranges for tests and documentation: RFC 2544, RFC 3849.
@@ -43,21 +48,23 @@ fn inside(pid: u32, words: &[&str]) -> String {
     tool("nsenter", &[&["-t", &target, "-n"], words].concat()).succeeds().stdout.clone()
 }
 
-/// A pair whose one end, of the returned name, is here and whose other, `eth0`, is in the namespace of the process.
+/// A pair whose one end, of the returned name, is here and whose other, `eth0`, is in the namespace
+/// of the process.
 #[track_caller]
-fn pair(pid: u32) -> Pair {
+fn pair(pid: u32) -> Link {
     let name = interface();
-    let words = ["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid.to_string()];
+    let words =
+        ["link", "add", &name, "type", "veth", "peer", "name", "eth0", "netns", &pid.to_string()];
     tool("ip", &words).succeeds();
-    Pair(name)
+    Link(name)
 }
 
-struct Pair(String);
+/// An interface here that is gone after the test; it may have gone before with another namespace.
+pub struct Link(pub String);
 
-impl Drop for Pair {
+impl Drop for Link {
     fn drop(&mut self) {
-        // It may have gone with the other namespace.
-        let _ = Command::new("ip").args(["link", "del", &self.0]).stderr(std::process::Stdio::null()).status();
+        tool("ip", &["link", "del", &self.0]);
     }
 }
 
@@ -78,7 +85,9 @@ fn an_address_in_any_spelling_leads_to_its_namespace() {
     // On an interface of its own, with that of the other end.
     inside(other.pid, &["ip", "addr", "add", &of_other, "peer", &ipv4(), "dev", "eth0"]);
     let long = six.replace("::1", ":0:0:1").to_uppercase();
-    for spelling in [&four, &format!("{four}/24"), &six, &format!("{six}/64"), &format!("[{six}]"), &long] {
+    for spelling in
+        [&four, &format!("{four}/24"), &six, &format!("{six}/64"), &format!("[{six}]"), &long]
+    {
         enters(&["--addr", spelling], &one.ns());
         enters(&["-a", spelling], &one.ns());
     }
@@ -99,7 +108,8 @@ fn an_address_of_several_is_refused() {
     for sleeper in &all[..2] {
         inside(sleeper.pid, &["ip", "addr", "add", &shared, "dev", "lo"]);
     }
-    let said = refuses(&["--addr", &shared], &["2 network namespaces have address", &shared, "--inode"]);
+    let said =
+        refuses(&["--addr", &shared], &["2 network namespaces have address", &shared, "--inode"]);
     for sleeper in &all[..2] {
         let inode = sleeper.ns().replace("net:[", "").replace(']', "");
         assert!(said.contains(&format!("{inode} pid {}", sleeper.pid)), "{said}");
@@ -123,7 +133,10 @@ fn our_own_address_is_the_hosts() {
     let entered = std::panic::catch_unwind(|| enters(&["--addr", &mine], &own_ns()));
     tool("ip", &["addr", "del", &format!("{mine}/128"), "dev", "lo"]).succeeds();
     let notes = entered.unwrap();
-    assert!(notes.contains(&format!("note: the holder of {mine} uses the host's network namespace")), "{notes}");
+    assert!(
+        notes.contains(&format!("note: the holder of {mine} uses the host's network namespace")),
+        "{notes}"
+    );
 }
 
 #[test]
@@ -140,10 +153,11 @@ fn a_pair_leads_to_its_other_end() {
     }
     // A third end in the first namespace: the numbers of interfaces do not decide.
     let inner = interface();
-    let words = ["ip", "link", "add", &inner, "type", "veth", "peer", "name", "x", "netns", &other.word()];
+    let words =
+        ["ip", "link", "add", &inner, "type", "veth", "peer", "name", "x", "netns", &other.word()];
     inside(one.pid, &words);
     let mut command = Command::new("nsenter");
-    command.args(["-t", &one.word(), "-n"]).arg(crate::util::binary()).args(["--veth", &inner]);
+    command.args(["-t", &one.word(), "-n"]).arg(binary()).args(["--veth", &inner]);
     command_enters(command, &other.ns());
     // The other end moves on.
     inside(one.pid, &["ip", "link", "set", "eth0", "netns", &other.word(), "name", "moved"]);
@@ -170,21 +184,16 @@ fn what_is_no_pair_is_refused() {
     refuses(&["--veth", &name], &["no interface", &name]);
     refuses(&["--veth", "@if2"], &["no interface"]);
     refuses(&["--veth", "a\x1b[2Jb"], &["a\\x1b[2Jb"]);
-    let bridge = interface();
-    if !run_ip(&["link", "add", &bridge, "type", "bridge"]) {
+    let bridge = Link(interface());
+    if !tool("ip", &["link", "add", &bridge.0, "type", "bridge"]).status.success() {
         return skip("no bridge can be made");
     }
-    refuses(&["--veth", &bridge], &["has no other end"]);
+    refuses(&["--veth", &bridge.0], &["has no other end"]);
     // A port of a bridge is a pair for all that.
     let sleeper = Sleeper::start();
     let pair = pair(sleeper.pid);
-    tool("ip", &["link", "set", &pair.0, "master", &bridge]).succeeds();
+    tool("ip", &["link", "set", &pair.0, "master", &bridge.0]).succeeds();
     enters(&["--veth", &pair.0], &sleeper.ns());
-    tool("ip", &["link", "del", &bridge]).succeeds();
-}
-
-fn run_ip(words: &[&str]) -> bool {
-    tool("ip", words).status.success()
 }
 
 #[test]
@@ -228,41 +237,33 @@ fn mounts_and_threads_hold_namespaces_too() {
     let (address, of_thread) = (ipv4(), ipv4());
     let entered = std::panic::catch_unwind(|| {
         tool("ip", &["-n", &name, "addr", "add", &address, "dev", "lo"]).succeeds();
-        let ns = tool("ip", &["netns", "exec", &name, "readlink", "/proc/self/ns/net"]).succeeds().stdout.clone();
+        let ns = tool("ip", &["netns", "exec", &name, "readlink", "/proc/self/ns/net"])
+            .succeeds()
+            .stdout
+            .clone();
         enters(&["--addr", &address], ns.trim());
     });
     tool("ip", &["netns", "del", &name]).succeeds();
     entered.unwrap();
-    let script = "
-import ctypes, threading, time
-def hold():
-    assert ctypes.CDLL(None).unshare(0x40000000) == 0
-    time.sleep(300)
-threading.Thread(target=hold).start()
-";
-    let mut python = Command::new("python3");
-    python.args(["-c", script]);
-    let held = Held::start(python);
-    let task = format!("/proc/{}/task", held.pid());
-    let mut thread = None;
-    until("a thread is in another namespace", || {
-        let tids = fs::read_dir(&task).into_iter().flatten().filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok());
-        thread = tids.into_iter().find(|tid: &u32| !ns_of(*tid).is_empty() && ns_of(*tid) != own_ns());
-        thread.is_some()
-    });
-    let thread = thread.unwrap();
+    let (_held, thread) = thread_apart();
     inside(thread, &["ip", "addr", "add", &of_thread, "dev", "lo"]);
     enters(&["--addr", &of_thread], &ns_of(thread));
 }
 
-/// What the library sees in the namespace of a process.
-fn seen_in(pid: u32) -> &'static [Box<Interface>] {
+/// Returns what the library sees in the namespace of a process.
+fn seen_in(pid: u32) -> Vec<Interface> {
     let open = |path: String| NetNs::of_link(fs::File::open(path).unwrap().into()).unwrap();
-    let (home, there) = (open("/proc/thread-self/ns/net".into()), open(format!("/proc/{pid}/ns/net")));
-    let look = || -> Result<&'static [Box<Interface>], Error> { netlink::interfaces() };
-    let seen = within(&there, &home, look).unwrap_or_else(|e| panic!("{}", e.message.escape_ascii())).expect("rights");
-    assert_eq!(fs::read_link("/proc/thread-self/ns/net").unwrap(), fs::read_link("/proc/self/ns/net").unwrap());
+    let (home, there) =
+        (open("/proc/thread-self/ns/net".into()), open(format!("/proc/{pid}/ns/net")));
+    let netlink = Netlink::default();
+    let seen = within(&there, &home, || netlink.interfaces());
+    let seen = seen.unwrap_or_else(|e| panic!("{}", e.message())).expect("rights");
+    assert_eq!(ns_of_thread(), own_ns());
     seen
+}
+
+fn ns_of_thread() -> String {
+    fs::read_link("/proc/thread-self/ns/net").unwrap().display().to_string()
 }
 
 #[test]
@@ -294,37 +295,55 @@ fn interfaces_are_those_of_ip() {
         let output = sh(&script, &[sleeper.word()]);
         assert!(output.status.success() || !must, "{}", output.dump());
     }
-    let json = inside(sleeper.pid, &["ip", "-j", "-d", "addr"]);
+    // The kernel changes states and addresses in its own time: what ip shows before and after
+    // counts where it is the same.
+    let theirs = || inside(sleeper.pid, &["ip", "-j", "-d", "addr"]);
+    let mut both = (String::new(), Vec::new());
+    until("interfaces that rest", || {
+        let before = theirs();
+        both = (before, seen_in(sleeper.pid));
+        both.0 == theirs()
+    });
+    let (json, seen) = both;
     let expected: Vec<Value> = serde_json::from_str(&json).unwrap();
-    let seen = seen_in(sleeper.pid);
     assert!(expected.len() >= 4);
     assert_eq!(seen.len(), expected.len());
     for (ours, theirs) in seen.iter().zip(&expected) {
         let text = |key: &str| theirs[key].as_str().unwrap_or_default();
-        assert_eq!(std::str::from_utf8(ours.name), Ok(text("ifname")));
+        assert_eq!(std::str::from_utf8(&ours.name), Ok(text("ifname")));
         assert_eq!(Some(u64::from(ours.index)), theirs["ifindex"].as_u64(), "{theirs}");
         assert_eq!(ours.state, text("operstate"), "{theirs}");
-        assert_eq!(ours.mac, text("address").as_bytes(), "{theirs}");
-        assert_eq!(ours.loopback, theirs["flags"].as_array().unwrap().contains(&"LOOPBACK".into()), "{theirs}");
+        assert_eq!(ours.mac, text("address"), "{theirs}");
+        assert_eq!(
+            ours.loopback,
+            theirs["flags"].as_array().unwrap().contains(&"LOOPBACK".into()),
+            "{theirs}"
+        );
         let mut addresses: Vec<String> =
-            ours.addresses.iter().map(|address| address.text().escape_ascii().to_string()).collect();
-        let shown = |info: &Value| format!("{}/{}", info["local"].as_str().unwrap(), info["prefixlen"]);
-        let mut theirs_shown: Vec<String> = theirs["addr_info"].as_array().unwrap().iter().map(shown).collect();
+            ours.addresses.iter().map(|address| address.to_string()).collect();
+        let shown =
+            |info: &Value| format!("{}/{}", info["local"].as_str().unwrap(), info["prefixlen"]);
+        let mut theirs_shown: Vec<String> =
+            theirs["addr_info"].as_array().unwrap().iter().map(shown).collect();
         addresses.sort();
         theirs_shown.sort();
         assert_eq!(addresses, theirs_shown, "{theirs}");
         let is_pair = theirs["linkinfo"]["info_kind"] == "veth";
         assert_eq!(ours.peer.is_some(), is_pair, "{theirs}");
-        if let Some(peer) = ours.peer {
+        if let Some(peer) = &ours.peer {
             let named = seen.iter().find(|other| Some(other.index) == Some(peer.index));
             match theirs["link_netnsid"].as_i64() {
                 Some(nsid) => {
                     assert_eq!(peer.nsid.map(i64::from), Some(nsid), "{theirs}");
-                    assert_eq!(Some(u64::from(peer.index)), theirs["link_index"].as_u64(), "{theirs}");
+                    assert_eq!(
+                        Some(u64::from(peer.index)),
+                        theirs["link_index"].as_u64(),
+                        "{theirs}"
+                    );
                 }
                 None => {
                     assert_eq!(peer.nsid, None, "{theirs}");
-                    let name = named.map(|other| String::from_utf8_lossy(other.name));
+                    let name = named.map(|other| String::from_utf8_lossy(&other.name));
                     assert_eq!(name.as_deref(), theirs["link"].as_str(), "{theirs}");
                 }
             }
@@ -338,10 +357,13 @@ fn names_may_have_any_bytes() {
         return;
     }
     let sleeper = Sleeper::start();
-    let names: [&[u8]; 5] = [b"\x1b]0;x\x07", b"\xff\xfe\xc3", b"\"quoted\"", b"a\\b@c", b"\x01\x7f"];
+    let names: [&[u8]; 5] =
+        [b"\x1b]0;x\x07", b"\xff\xfe\xc3", b"\"quoted\"", b"a\\b@c", b"\x01\x7f"];
     for name in names {
         let mut command = Command::new("nsenter");
-        command.args(["-t", &sleeper.word(), "-n", "ip", "link", "add", "name"]).arg(OsString::from_vec(name.to_vec()));
+        command
+            .args(["-t", &sleeper.word(), "-n", "ip", "link", "add", "name"])
+            .arg(OsString::from_vec(name.to_vec()));
         command.args(["type", "bridge"]);
         finish(command).succeeds();
     }
@@ -361,12 +383,13 @@ fn names_may_have_any_bytes() {
     command.args(["type", "veth", "peer", "name", "e", "netns", &other.word()]);
     finish(command).succeeds();
     let mut command = Command::new("nsenter");
-    command.args(["-t", &sleeper.word(), "-n"]).arg(crate::util::binary()).args(["-v", "--veth"]).arg(&odd);
+    command.args(["-t", &sleeper.word(), "-n"]).arg(binary()).args(["-v", "--veth"]).arg(&odd);
     let said = command_enters(command, &other.ns());
     assert!(said.contains("\\x1b[1m\\xff"), "{said}");
 }
 
-/// A datagram that does not fit is asked for again, with room for it; an error of the kernel's is told.
+/// A datagram that does not fit is asked for again, with room for it; an error of the kernel's is
+/// told.
 #[test]
 fn answers_that_do_not_fit_are_asked_for_again() {
     if lacks(&["ip", "nsenter", "unshare", "strace"]) {
@@ -377,30 +400,28 @@ fn answers_that_do_not_fit_are_asked_for_again() {
     inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
     let strace = |inject: &str| {
         let mut command = Command::new("strace");
-        command.args(["-qq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", inject]).arg(crate::util::binary());
+        command
+            .args(["-qq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", inject])
+            .arg(binary());
         command.args(["--addr", &address]);
         command
     };
     for when in ["1", "2", "5"] {
-        command_enters(strace(&format!("inject=recvfrom:retval=300000:when={when}")), &sleeper.ns());
+        command_enters(
+            strace(&format!("inject=recvfrom:retval=300000:when={when}")),
+            &sleeper.ns(),
+        );
     }
     command_enters(strace("inject=recvfrom:error=EINTR:when=1..5"), &sleeper.ns());
-    crate::lab::command_refuses(strace("inject=recvfrom:retval=300000000:when=1+"), &["list the interfaces"]);
-    crate::lab::command_refuses(strace("inject=recvfrom:error=ENOBUFS:when=3"), &["list the interfaces"]);
+    command_refuses(strace("inject=recvfrom:retval=300000000:when=1+"), &["list the interfaces"]);
+    command_refuses(strace("inject=recvfrom:error=ENOBUFS:when=3"), &["list the interfaces"]);
     // Zeros are no message.
-    crate::lab::command_refuses(strace("inject=recvfrom:retval=100:when=1"), &["list the interfaces"]);
+    command_refuses(strace("inject=recvfrom:retval=100:when=1"), &["list the interfaces"]);
 }
 
 /// A user who is nobody else's.
 const USER: u32 = 64_537;
 const STRANGER: u32 = 64_538;
-
-fn as_user(uid: u32, words: &[&str]) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args([format!("--reuid={uid}"), format!("--regid={uid}")]).arg("--clear-groups").args(words);
-    command.current_dir("/");
-    command
-}
 
 #[test]
 fn without_root_ones_own_namespaces_are_searched() {
@@ -410,41 +431,53 @@ fn without_root_ones_own_namespaces_are_searched() {
     if !finish(as_user(USER, &["unshare", "-Urn", "true"])).status.success() {
         return skip("users may not make user namespaces here");
     }
-    let dir = Scratch::new();
-    let binary = dir.copy_of_binary();
-    let binary = binary.to_str().unwrap();
-    let rootless = |map: &str| Sleeper::spawn(&mut as_user(USER, &["unshare", "-Un", map, "sleep", "300"]));
-    let (one, other, roots) = (rootless("--map-root-user"), rootless("--map-current-user"), Sleeper::start());
+    let dir = Scratch::new("net");
+    let binary = &dir.copy_of_binary();
+    let rootless =
+        |map: &str| Sleeper::apart(as_user(USER, &["unshare", "-Un", map, "sleep", "3600"]));
+    let (one, other, roots) =
+        (rootless("--map-root-user"), rootless("--map-current-user"), Sleeper::start());
     let (address, of_other, of_root) = (ipv4(), ipv6(), ipv4());
     for (sleeper, address) in [(&one, &address), (&other, &of_other), (&roots, &of_root)] {
-        until("a namespace of its own", || sleeper.ns() != own_ns());
         inside(sleeper.pid, &["ip", "addr", "add", address, "dev", "lo"]);
     }
     let _pair = pair(one.pid);
     for (sleeper, address) in [(&one, &address), (&other, &of_other)] {
         let said = command_enters(as_user(USER, &[binary, "--addr", address]), &sleeper.ns());
         assert!(said.contains("not all of the host could be searched"), "{said}");
-        assert_eq!(command_enters(as_user(USER, &[binary, "-q", "--addr", address]), &sleeper.ns()), "");
+        assert_eq!(
+            command_enters(as_user(USER, &[binary, "-q", "--addr", address]), &sleeper.ns()),
+            ""
+        );
         let refused = as_user(STRANGER, &[binary, "--addr", address]);
-        crate::lab::command_refuses(
+        command_refuses(
             refused,
             &["no network namespace has address", "not all of the host could be read"],
         );
     }
     let refused = as_user(USER, &[binary, "--addr", &of_root]);
-    crate::lab::command_refuses(refused, &["no network namespace has address", "not all of the host could be read"]);
+    command_refuses(
+        refused,
+        &["no network namespace has address", "not all of the host could be read"],
+    );
     command_enters(as_user(USER, &[binary, "--veth", &_pair.0]), &one.ns());
-    // Of a caller that does not wait for its children, and COMMAND finds none that it does not know.
+    // Of a caller that does not wait for its children, and COMMAND finds none that it does not
+    // know.
     let script = "trap '' CHLD; exec \"$@\" -- sh -c 'ps --no-headers --ppid $$ -o comm; readlink /proc/self/ns/net'";
-    let output = finish(as_user(USER, &["sh", "-c", script, "sh", binary, "-q", "--addr", &address]));
+    let output =
+        finish(as_user(USER, &["sh", "-c", script, "sh", binary, "-q", "--addr", &address]));
     let lines: Vec<&str> = output.succeeds().stdout.lines().filter(|line| *line != "ps").collect();
     assert_eq!(lines, [one.ns()], "{}", output.dump());
     // In both at once.
     inside(other.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
-    crate::lab::command_refuses(as_user(USER, &[binary, "--addr", &address]), &["2 network namespaces have address"]);
+    command_refuses(
+        as_user(USER, &[binary, "--addr", &address]),
+        &["2 network namespaces have address"],
+    );
 }
 
-/// The other end goes to another namespace between the question where it is and the search for that.
+/// The other end goes to another namespace between the question where it is and the search for
+/// that.
 #[test]
 fn an_end_that_moves_meanwhile_is_refused() {
     if lacks(&["strace", "pgrep"]) {
@@ -461,45 +494,43 @@ go_on || status=$?
 [ ! -e /run/ran ] && echo $status
 "$1" --veth here -- readlink /proc/self/ns/net | grep -c "$(inode "$other")"
 "#;
-    let Some(output) = crate::machine::script(text) else { return };
+    let Some(output) = script(text) else { return };
     output.succeeds().prints("125\n1").says(&["has moved while it was looked for"]);
 }
 
 /// A dump that the kernel calls interrupted may lack something, so it is asked for once more.
 #[test]
 fn an_interrupted_dump_is_asked_for_again() {
-    if lacks(&["strace", "unshare"]) {
+    if lacks(&["strace"]) {
         return;
     }
-    let sleeper = Sleeper::start();
-    let address = ipv4();
-    inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
-    let scratch = Scratch::new();
-    let log = scratch.join("log");
-    let traced = |inject: &[&str]| {
-        let mut command = Command::new("strace");
-        command.args(["-qq", "-o"]).arg(&log).args(["-e", "trace=socket,recvfrom"]).args(inject);
-        command.arg(crate::util::binary()).args(["--addr", &address]);
-        command_enters(command, &sleeper.ns());
-        fs::read_to_string(&log).unwrap()
-    };
-    let sockets = |log: &str| log.lines().filter(|line| line.starts_with("socket(")).count();
-    let plain = traced(&[]);
-    // The head of the first message with NLM_F_DUMP_INTR: its length, RTM_NEWLINK, the flags.
-    let length = plain.split("nlmsg_len=").nth(1).and_then(|rest| rest.split(',').next()?.parse::<u32>().ok());
-    let head = [&length.expect("a message").to_ne_bytes()[..], &16u16.to_ne_bytes(), &0x12u16.to_ne_bytes()].concat();
-    let head: String = head.iter().map(|byte| format!("{byte:02x}")).collect();
-    let poke = format!("inject=recvfrom:poke_exit=@arg2={head}:when=1");
-    if !finish_probe(&poke) {
+    // On a machine of its own, where there are two namespaces and as many answers in every run.
+    let text = r#"
+one=$(ns)
+nsenter -t "$one" -n ip addr add 192.0.2.7/24 dev lo
+traced() {
+    strace -qq -o /run/trace -e trace=socket,recvfrom "$@"
+    grep -c '^socket(' /run/trace
+}
+enter() { traced "$@" --addr 192.0.2.7 -- sh -c 'readlink /proc/self/ns/net >/run/in'; }
+plain=$(enter "$1")
+[ "$(cat /run/in)" = "net:[$(inode "$one")]" ]
+# The head of the first message, with NLM_F_DUMP_INTR: its length, RTM_NEWLINK, the flags.
+length=$(sed -n 's/^recvfrom([^,]*, [^=]*nlmsg_len=\([0-9]*\),.*/\1/p' /run/trace | head -n 1)
+head=$(printf '%02x%02x000010001200' $((length % 256)) $((length / 256)))
+poke=inject=recvfrom:poke_exit=@arg2=$head:when=1
+strace -qq -o /dev/null -e trace=recvfrom -e $poke true 2>/dev/null || { echo no poke; exit 0; }
+interrupted=$(enter -e $poke "$1")
+[ "$(cat /run/in)" = "net:[$(inode "$one")]" ]
+echo "$interrupted $plain"
+"#;
+    let Some(output) = script(text) else { return };
+    let words: Vec<&str> = output.succeeds().stdout.split_whitespace().collect();
+    if words == ["no", "poke"] {
         return skip("this strace cannot change what a call returns");
     }
-    let interrupted = traced(&["-e", &poke]);
-    assert_eq!(sockets(&interrupted), sockets(&plain) + 1, "{interrupted}");
-}
-
-/// Whether strace understands this.
-fn finish_probe(inject: &str) -> bool {
-    tool("strace", &["-qq", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", inject, "true"]).status.success()
+    let number = |at: usize| words[at].parse::<u32>().unwrap();
+    assert_eq!(number(0), number(1) + 1, "{}", output.dump());
 }
 
 /// Namespaces that appear and vanish all the time change nothing.
@@ -514,7 +545,8 @@ fn a_storm_of_namespaces_changes_nothing() {
     inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "eth0"]);
     let storm = || {
         let mut command = Command::new("sh");
-        let inside = "ip link add v0 type veth peer name v1; ip addr add 203.0.113.1 dev v0; ip link del v0";
+        let inside =
+            "ip link add v0 type veth peer name v1; ip addr add 203.0.113.1 dev v0; ip link del v0";
         command.args(["-c", &format!("while :; do unshare -n sh -c '{inside}'; done")]);
         Held::start(command)
     };
@@ -536,9 +568,11 @@ fn a_namespace_that_never_rests_hides_no_other() {
     inside(sleeper.pid, &["ip", "addr", "add", &address, "dev", "lo"]);
     inside(restless.pid, &["ip", "addr", "add", &of_restless, "dev", "lo"]);
     // More than one datagram holds.
-    let scratch = Scratch::new();
-    let many: String = (0..500).map(|n| format!("addr add 203.0.113.{}/{} dev lo\n", n % 250, 24 + n / 250)).collect();
-    inside(restless.pid, &["ip", "-batch", scratch.write("many", many).to_str().unwrap()]);
+    let scratch = Scratch::new("net");
+    let many: String = (0..500)
+        .map(|n| format!("addr add 203.0.113.{}/{} dev lo\n", n % 250, 24 + n / 250))
+        .collect();
+    inside(restless.pid, &["ip", "-batch", &scratch.write("many", many)]);
     let batch = "while :; do for n in 1 2 3 4 5 6 7 8; do echo addr add 192.0.2.$n dev lo; done; \
         for n in 1 2 3 4 5 6 7 8; do echo addr del 192.0.2.$n dev lo; done; done | \
         nsenter -t \"$0\" -n ip -force -batch - 2>/dev/null";
@@ -557,8 +591,9 @@ fn two_thousand_namespaces_with_few_descriptors() {
     if cannot_run() {
         return;
     }
-    let (address, scratch) = (ipv6(), Scratch::new());
-    let names = scratch.write("batch", (0..2000).map(|n| format!("netns add {n}\n")).collect::<String>());
+    let (address, scratch) = (ipv6(), Scratch::new("net"));
+    let names =
+        scratch.write("batch", (0..2000).map(|n| format!("netns add {n}\n")).collect::<String>());
     // Mounts of a mount namespace of its own: they end with it, and nobody else meets them.
     let script = "mount --make-rprivate / && mount -t tmpfs none /run && ip -batch \"$1\" || exit 9
         ip -n 1234 addr add \"$2\" dev lo || exit 9
@@ -566,7 +601,7 @@ fn two_thousand_namespaces_with_few_descriptors() {
         \"$3\" --addr \"$2\" -- readlink /proc/self/ns/net
         stat -L -c 'net:[%i]' /run/netns/1234";
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", script, "sh"]).arg(&names).arg(&address).arg(crate::util::binary());
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(&names).arg(&address).arg(binary());
     let output = finish(command);
     if output.status.code() == Some(9) {
         return skip("2000 namespaces cannot be made");

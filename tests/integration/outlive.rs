@@ -6,8 +6,7 @@ use crate::engines::alone_with_daemons;
 use crate::engines::containerd::Containerd;
 use crate::engines::docker::Docker;
 use crate::engines::runc::Runc;
-use crate::lab::{Sleeper, enters, has_all, ns_of, refuses, tool};
-use crate::util::{self, skip, unique, until};
+use crate::util::{Sleeper, ask, enters, has_all, ns_of, refuses, run, skip, unique, until};
 
 /// A pin in the machine's own /run/netns, gone after the test.
 struct Pin(String);
@@ -16,23 +15,23 @@ impl Pin {
     /// Of the container of this name.
     fn new(container: &str) -> Pin {
         let pin = Pin(unique("pin"));
-        util::run(&[container, "--pin", &pin.0]).succeeds();
+        run(&[container, "--pin", &pin.0]).succeeds();
         pin
     }
 
     fn unpin(&self) {
-        util::run(&["--unpin", &self.0]).succeeds();
+        run(&["--unpin", &self.0]).succeeds();
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        util::run(&["--unpin", &self.0]);
+        run(&["--unpin", &self.0]);
     }
 }
 
-/// A veth pair with one end in a container's namespace, with an address, and the other in a namespace of ours: that end vanishes
-/// when the kernel has taken the container's namespace down.
+/// A veth pair with one end in a container's namespace, with an address, and the other in a
+/// namespace of ours: that end vanishes when the kernel has taken the container's namespace down.
 struct Veth {
     ours: Sleeper,
 }
@@ -44,12 +43,25 @@ impl Veth {
         let veth = Veth { ours: Sleeper::start() };
         let pid = pid.to_string();
         veth.ip(&["link", "add", "ne-outer", "type", "veth", "peer", "ne-inner", "netns", &pid]);
-        tool(&["nsenter", "--net", "-t", &pid, "ip", "addr", "add", Veth::ADDRESS, "dev", "ne-inner"]).unwrap();
+        ask(&[
+            "nsenter",
+            "--net",
+            "-t",
+            &pid,
+            "ip",
+            "addr",
+            "add",
+            Veth::ADDRESS,
+            "dev",
+            "ne-inner",
+        ])
+        .unwrap();
         veth
     }
 
     fn ip(&self, words: &[&str]) -> String {
-        tool(&[&["nsenter", "--net", "-t", &self.ours.pid.to_string(), "ip"], words].concat()).unwrap()
+        ask(&[&["nsenter", "--net", "-t", &self.ours.pid.to_string(), "ip"], words].concat())
+            .unwrap()
     }
 
     fn has_other_end(&self) -> bool {
@@ -66,7 +78,7 @@ fn outlives(pin: &Pin, pid: u32, remove: impl FnOnce()) {
     until("the end of the container", || ns_of(pid).is_empty());
     enters(&["-n", &pin.0], &ns);
     enters(&[&pin.0], &ns);
-    let addresses = util::run(&["-n", &pin.0, "--", "ip", "-o", "addr"]);
+    let addresses = run(&["-n", &pin.0, "--", "ip", "-o", "addr"]);
     assert!(addresses.succeeds().stdout.contains(Veth::ADDRESS), "{}", addresses.dump());
     assert!(veth.has_other_end());
     pin.unpin();
@@ -87,7 +99,7 @@ fn a_pin_of_dockers() {
     let (name, id) = docker.make(&["run", "-d"], &[]).expect("a container");
     let pid = docker.pid(&name).expect("its pid");
     let pin = Pin::new(&name);
-    outlives(&pin, pid, || drop(tool(&["docker", "rm", "-f", &name]).expect("its removal")));
+    outlives(&pin, pid, || drop(ask(&["docker", "rm", "-f", &name]).expect("its removal")));
     refuses(&["-c", &id], &["no container"]);
 }
 
@@ -101,7 +113,9 @@ fn a_pin_of_runcs() {
         Err(reason) => return skip(&reason),
     };
     let pin = Pin::new(&runc.name);
-    outlives(&pin, runc.pid, || drop(tool(&["runc", "delete", "-f", &runc.name]).expect("its removal")));
+    outlives(&pin, runc.pid, || {
+        drop(ask(&["runc", "delete", "-f", &runc.name]).expect("its removal"))
+    });
 }
 
 #[test]
@@ -123,7 +137,7 @@ fn a_pin_of_containerds() {
     outlives(&pin, pid, || {
         containerd.kill("default", &name).expect("a signal");
         until("the end of the process", || ns_of(pid).is_empty());
-        tool(&["ctr", "task", "rm", "-f", &name]).expect("its removal");
-        tool(&["ctr", "container", "rm", &name]).expect("its removal");
+        ask(&["ctr", "task", "rm", "-f", &name]).expect("its removal");
+        ask(&["ctr", "container", "rm", &name]).expect("its removal");
     });
 }

@@ -1,24 +1,31 @@
 //! Exit statuses, and the sense of messages.
 
-use crate::binary::small_build;
-use crate::util::{Held, NetnsProcess, Scratch, finish, has, lacks, run, skip, until};
+#![forbid(unsafe_code)]
+
+use crate::util::{
+    Held, Scratch, Sleeper, finish, has, inode_of, is_zombie, lacks, make_executable, program, run,
+    skip, small_build, until,
+};
+use rustix::thread::gettid;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::thread;
 
 #[test]
 fn enters_by_pid() {
     if lacks(&["unshare", "readlink"]) {
         return;
     }
-    let other = NetnsProcess::new();
+    let other = Sleeper::start();
     let pid = other.word();
     for option in ["--pid", "-p", "-t", "--target"] {
         let words = [option, &pid, "--", "readlink", "/proc/self/ns/net"];
-        run(&words).succeeds().prints(&other.link());
+        run(&words).succeeds().prints(&other.ns());
     }
-    let task = fs::read_dir(format!("/proc/{}/task", std::process::id())).unwrap().last().unwrap().unwrap();
-    run(&["--pid", task.file_name().to_str().unwrap(), "true"]).succeeds();
+    // A thread, too.
+    let by_tid = || run(&["--pid", &gettid().as_raw_nonzero().to_string(), "true"]);
+    thread::spawn(by_tid).join().unwrap().succeeds();
 }
 
 #[test]
@@ -26,7 +33,7 @@ fn the_status_is_the_commands_own() {
     if lacks(&["unshare"]) {
         return;
     }
-    let other = NetnsProcess::new();
+    let other = Sleeper::start();
     let pid = other.word();
     for status in [0, 1, 42, 255] {
         run(&["-p", &pid, "sh", "-c", &format!("exit {status}")]).exits(status);
@@ -40,30 +47,39 @@ fn commands_that_cannot_run_are_126_or_127() {
     if lacks(&["unshare"]) {
         return;
     }
-    let other = NetnsProcess::new();
+    let other = Sleeper::start();
     let pid = other.word();
-    let dir = Scratch::new();
+    let dir = Scratch::new("path");
     let plain = dir.write("plain", "echo no interpreter line\n");
     run(&["-p", &pid, "--", "ne-t-no-such-command"]).exits(127).says(&["ne-t-no-such-command"]);
     run(&["-p", &pid, "--", "/ne-t/none"]).exits(127).says(&["/ne-t/none"]);
-    run(&["-p", &pid, "--", dir.path().to_str().unwrap()]).exits(126).says(&["cannot run"]);
-    run(&["-p", &pid, "--", plain.to_str().unwrap()]).exits(126).says(&["cannot run"]);
-    make_executable(&plain);
-    // glibc's execvp hands such a file to sh; musl's, in the binary that is shipped, does not.
-    if std::env::var_os("NETNS_ENTER_BIN").is_some() {
-        run(&["-p", &pid, "--", plain.to_str().unwrap()]).exits(126).says(&["#!/bin/sh"]);
-    }
+    run(&["-p", &pid, "--", dir.dir().to_str().unwrap()]).exits(126).says(&["cannot run"]);
+    run(&["-p", &pid, "--", &plain]).exits(126).says(&["cannot run"]);
     run(&["-p", &pid, "--", ""]).exits(127).says(&["cannot run \"\""]);
 }
 
-/// As execvp(3) of musl does it: what may not be executed is told of only where nothing else is found. glibc's differs in details.
+/// glibc's execvp hands such a file to sh; musl's, in the binary that is shipped, does not.
+#[test]
+fn a_script_without_its_first_line_is_126() {
+    if !small_build() || lacks(&["unshare"]) {
+        return;
+    }
+    let other = Sleeper::start();
+    let dir = Scratch::new("script");
+    let plain = dir.write("plain", "echo no interpreter line\n");
+    make_executable(&plain);
+    run(&["-p", &other.word(), "--", &plain]).exits(126).says(&["#!/bin/sh"]);
+}
+
+/// As execvp(3) of musl does it: what may not be executed is told of only where nothing else is
+/// found. glibc's differs in details.
 #[test]
 fn commands_are_looked_for_in_path() {
     if !small_build() || lacks(&["unshare"]) {
         return;
     }
-    let other = NetnsProcess::new();
-    let dir = Scratch::new();
+    let other = Sleeper::start();
+    let dir = Scratch::new("path");
     for name in ["a", "b", "c"] {
         let path = dir.write(&format!("{name}/prog"), format!("#!/bin/sh\necho {name}\n"));
         if name != "b" {
@@ -87,19 +103,20 @@ fn commands_are_looked_for_in_path() {
         ("DIR", "a", 126, ""),
     ];
     for (path, name, status, said) in cases {
-        let mut command = Command::new(crate::util::binary());
-        let path = path.replace("DIR", dir.path().to_str().unwrap()).replace("LONG", &long);
-        command.args(["-p", &other.word(), "--", name]).env("PATH", path).current_dir(dir.path().join("a"));
+        let mut command = program();
+        let path = path.replace("DIR", dir.dir().to_str().unwrap()).replace("LONG", &long);
+        command
+            .args(["-p", &other.word(), "--", name])
+            .env("PATH", path)
+            .current_dir(dir.dir().join("a"));
         finish(command).exits(status).prints(said);
     }
-    let mut command = Command::new(crate::util::binary());
-    command.args(["-p", &other.word(), "--", "sh", "-c", "echo found"]).env_clear().current_dir("/");
+    let mut command = program();
+    command
+        .args(["-p", &other.word(), "--", "sh", "-c", "echo found"])
+        .env_clear()
+        .current_dir("/");
     finish(command).succeeds().prints("found");
-}
-
-fn make_executable(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 #[test]
@@ -107,12 +124,12 @@ fn without_a_command_it_is_the_shell() {
     if lacks(&["unshare", "pwd"]) {
         return;
     }
-    let other = NetnsProcess::new();
-    let mut command = Command::new(crate::util::binary());
+    let other = Sleeper::start();
+    let mut command = program();
     command.args(["-p", &other.word()]).env("SHELL", "/bin/pwd").current_dir("/");
     finish(command).succeeds().prints("/");
     for unset in [true, false] {
-        let mut command = Command::new(crate::util::binary());
+        let mut command = program();
         command.args(["-p", &other.word(), "--"]).env("SHELL", "");
         if unset {
             command.env_remove("SHELL");
@@ -129,8 +146,7 @@ fn a_missing_process_is_named() {
 #[test]
 fn a_zombie_is_told_from_a_missing_process() {
     let zombie = Held(Command::new("true").stdin(Stdio::null()).spawn().unwrap());
-    let stat = format!("/proc/{}/stat", zombie.pid());
-    until("it is a zombie", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    until("it is a zombie", || is_zombie(zombie.pid()));
     run(&["-p", &zombie.word(), "echo", "ran"]).refuses(&["exited", "reaped", &zombie.word()]);
 }
 
@@ -143,13 +159,12 @@ fn a_process_without_its_main_thread_is_explained() {
         return skip("python3 is not installed");
     }
     let script = "import ctypes,threading,time\n\
-        threading.Thread(target=time.sleep, args=(600,)).start()\n\
+        threading.Thread(target=time.sleep, args=(3600,)).start()\n\
         ctypes.CDLL(None).syscall(60, 0)";
     let mut command = Command::new("python3");
     command.args(["-c", script]);
     let leaderless = Held::start(command);
-    let stat = format!("/proc/{}/stat", leaderless.pid());
-    until("its main thread has exited", || fs::read_to_string(&stat).unwrap().contains(") Z "));
+    until("its main thread has exited", || is_zombie(leaderless.pid()));
     run(&["-p", &leaderless.word(), "echo", "ran"]).refuses(&["main thread", "exited", "/task"]);
 }
 
@@ -187,8 +202,8 @@ fn help_and_version_are_answers() {
 #[test]
 fn the_hosts_own_namespace_is_noted() {
     let me = std::process::id().to_string();
-    let own = crate::util::inode_of(std::process::id());
-    if fs::metadata("/proc/1/ns/net").is_ok() && crate::util::inode_of(1) != own {
+    let own = inode_of(std::process::id());
+    if fs::metadata("/proc/1/ns/net").is_ok() && inode_of(1) != own {
         return skip("the tests run outside the namespace of pid 1");
     }
     run(&["-p", &me, "true"]).succeeds().says(&["note", "host's network namespace"]);

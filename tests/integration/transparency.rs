@@ -1,12 +1,15 @@
-//! COMMAND must not be able to tell that netns-enter was there. What a probe sees when it is started directly is compared, line
-//! for line, with what it sees through netns-enter; the network namespace alone may differ.
+//! COMMAND must not be able to tell that netns-enter was there. What a probe sees when it is
+//! started directly is compared, line for line, with what it sees through netns-enter; the network
+//! namespace alone may differ.
 
-use crate::util::{NetnsProcess, Output, Scratch, binary, finish, lacks, sh};
+#![forbid(unsafe_code)]
+
+use crate::util::{Output, Scratch, Sleeper, binary, finish, lacks, sh};
 use std::fs;
 use std::process::Command;
 
-/// Writes all that a process inherits to $NE_REPORT. It looks at the shell's own /proc directory from a subshell, so that
-/// redirections for the report do not show up in it.
+/// Writes all that a process inherits to $NE_REPORT. It looks at the shell's own /proc directory
+/// from a subshell, so that redirections for the report do not show up in it.
 const PROBE: &str = r#"
 P=/proc/$$
 (
@@ -30,7 +33,8 @@ P=/proc/$$
 ) >"$NE_REPORT"
 "#;
 
-/// Runs the probe directly and through netns-enter, each from a shell that notes its own pid and execs.
+/// Runs the probe directly and through netns-enter, each from a shell that notes its own pid and
+/// execs.
 const DRIVER: &str = r#"
 enter=$1 target=$2 prepare=$3 probe=$4
 once() {
@@ -41,8 +45,8 @@ way=direct; once
 way=entered; once "$enter" --pid "$target" --
 "#;
 
-/// Both reports must be equal but for their first two lines. `prepare` sets what is inherited, and ends in `exec "$@"`.
-/// Returns the report.
+/// Both reports must be equal but for their first two lines. `prepare` sets what is inherited, and
+/// ends in `exec "$@"`. Returns the report.
 #[track_caller]
 fn compare(prepare: &str) -> String {
     compare_by(prepare, |driver| {
@@ -54,28 +58,37 @@ fn compare(prepare: &str) -> String {
 
 #[track_caller]
 fn compare_by(prepare: &str, start: impl Fn(&[String]) -> Command) -> String {
-    let other = NetnsProcess::new();
-    let dir = Scratch::new();
-    let driver = dir.write("driver", DRIVER).display().to_string();
-    let words = [driver, binary().display().to_string(), other.word(), prepare.into(), PROBE.into()];
+    let other = Sleeper::start();
+    let dir = Scratch::new("transparency");
+    let driver = dir.write("driver", DRIVER);
+    let words =
+        [driver, binary().display().to_string(), other.word(), prepare.into(), PROBE.into()];
     let mut command = start(&words);
     // A failure shows the whole environment: let there be nothing of the user in it.
     command.env_clear().env("SHELL", "/bin/sh");
-    command.env("NE_REPORT", dir.join("report")).env("NE_ODD", "a\nb=\u{1}").env("NE_EMPTY", "");
+    command.env("NE_REPORT", dir.path("report")).env("NE_ODD", "a\nb=\u{1}").env("NE_EMPTY", "");
     let output = finish(command);
     let report = |way: &str| read_report(&dir, way, &output);
     let (direct, entered) = (report("direct"), report("entered"));
-    assert_ne!(direct.0, other.link(), "{}", output.dump());
-    assert_eq!(entered.0, other.link(), "{}", output.dump());
-    assert!(direct.1 == entered.1, "directly:\n{}\nentered:\n{}\n{}", direct.1, entered.1, output.dump());
+    assert_ne!(direct.0, other.ns(), "{}", output.dump());
+    assert_eq!(entered.0, other.ns(), "{}", output.dump());
+    assert!(
+        direct.1 == entered.1,
+        "directly:\n{}\nentered:\n{}\n{}",
+        direct.1,
+        entered.1,
+        output.dump()
+    );
     entered.1
 }
 
-/// The network namespace, and the rest of the report after the pid, which must be that of the shell that execed.
+/// The network namespace, and the rest of the report after the pid, which must be that of the shell
+/// that execed.
 #[track_caller]
 fn read_report(dir: &Scratch, way: &str, output: &Output) -> (String, String) {
     let read = |name: String| {
-        let bytes = fs::read(dir.join(&name)).unwrap_or_else(|e| panic!("{name}: {e}\n{}", output.dump()));
+        let bytes =
+            fs::read(dir.path(&name)).unwrap_or_else(|e| panic!("{name}: {e}\n{}", output.dump()));
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let text = read(format!("report.{way}"));
@@ -110,7 +123,8 @@ fn umask_directory_limits_and_priority_stay() {
     if cannot_run() {
         return;
     }
-    let report = compare(r#"umask 027; cd /proc/sys; ulimit -n 77; ulimit -c 0; exec nice -n 3 "$@""#);
+    let report =
+        compare(r#"umask 027; cd /proc/sys; ulimit -n 77; ulimit -c 0; exec nice -n 3 "$@""#);
     shows(&report, "Umask:\t0027");
     assert!(report.contains("cwd /proc/sys "), "{report}");
     assert!(report.contains(" 77 "), "{report}");
@@ -133,7 +147,9 @@ fn closed_standard_descriptors_stay_closed() {
     if cannot_run() {
         return;
     }
-    for (close, closed) in [("<&-", &[0][..]), (">&-", &[1]), ("2>&-", &[2]), ("<&- >&- 2>&-", &[0, 1, 2])] {
+    for (close, closed) in
+        [("<&-", &[0][..]), (">&-", &[1]), ("2>&-", &[2]), ("<&- >&- 2>&-", &[0, 1, 2])]
+    {
         let report = compare(&format!(r#"exec {close}; exec "$@""#));
         for fd in closed {
             assert!(report.contains(&format!("fd {fd} closed")), "{close}\n{report}");
@@ -149,7 +165,10 @@ fn signals_stay_ignored_blocked_or_default() {
     const SIGPIPE: u64 = 1 << 12;
     const SIGUSR1: u64 = 1 << 9;
     let mask = |report: &str, name: &str| {
-        let line = report.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{report}"));
+        let line = report
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap_or_else(|| panic!("{report}"));
         u64::from_str_radix(line.trim(), 16).unwrap()
     };
     let default = compare(r#"exec env --default-signal=PIPE "$@""#);
@@ -176,7 +195,8 @@ fn the_terminal_stays() {
         return;
     }
     compare_by(r#"exec "$@""#, |driver| {
-        let quoted: Vec<String> = driver.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+        let quoted: Vec<String> =
+            driver.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
         let mut command = Command::new("script");
         command.args(["-qec", &format!("sh {}", quoted.join(" ")), "/dev/null"]);
         command
@@ -188,19 +208,19 @@ fn our_words_never_land_in_a_file_that_took_descriptor_2() {
     if lacks(&["unshare"]) {
         return;
     }
-    let other = NetnsProcess::new();
-    let dir = Scratch::new();
-    let words = [binary().display().to_string(), other.word(), dir.path().display().to_string()];
+    let other = Sleeper::start();
+    let dir = Scratch::new("transparency");
+    let words = [binary().display().to_string(), other.word(), dir.path("")];
     // With 1 and 2 closed, our descriptors of namespaces and directories take their place.
     sh(r#""$1" -p "$2" -- ne-t-none >&- 2>&-"#, &words).exits(127);
     sh(r#""$1" -p 4194304 -- true <&- >&- 2>&-"#, &words).exits(125);
     let file = dir.write("file", "untouched");
-    let both = [&words[0], &words[1], &file.display().to_string()].map(Clone::clone);
+    let both = [&words[0], &words[1], &file.clone()].map(Clone::clone);
     // What the caller itself put at 2 is the place for messages.
     sh(r#""$1" -p "$2" -- ne-t-none 2>>"$3""#, &both).exits(127);
     assert!(fs::read_to_string(&file).unwrap().contains("ne-t-none"));
     // The command's first own file takes the closed descriptor; nothing of ours precedes its words.
-    let fresh = dir.join("fresh").display().to_string();
+    let fresh = dir.path("fresh");
     let third = [&words[0], &words[1], &fresh].map(Clone::clone);
     sh(r#""$1" -v -p "$2" -- sh -c 'echo mine >"$1"' sh "$3" 2>&-"#, &third).succeeds();
     assert_eq!(fs::read_to_string(&fresh).unwrap(), "mine\n");

@@ -1,11 +1,12 @@
-//! Engines that cannot run here: their files, generated, below a --host-root, with the pids of real processes in real namespaces.
+//! Engines that cannot run here: their files, generated, below a --host-root, with the pids of real
+//! processes in real namespaces.
 
 #![forbid(unsafe_code)]
 
-use crate::lab::{
-    Cgroup, Scratch, Sleeper, USER, command_enters, command_refuses, container_id, docker_config, runc_state,
+use crate::util::{
+    Cgroup, Held, Scratch, Sleeper, USER, binary, command_enters, command_refuses, container_id,
+    docker_config, lacks, program, runc_state, skip, tool, unique,
 };
-use crate::util::{Held, binary, lacks, skip, tool, unique};
 use std::os::unix::fs::lchown;
 use std::process::Command;
 
@@ -29,7 +30,9 @@ impl Tree {
         let script = "mount --rbind /proc \"$1/proc\" && cd \"$1\" && if [ -d sys/fs/cgroup ]; \
                       then mount --rbind /sys/fs/cgroup sys/fs/cgroup; fi && cd / && shift && exec \"$@\"";
         let mut command = Command::new("unshare");
-        command.args(["-m", "--propagation", "private", "sh", "-c", script, "sh", &root]).arg(binary());
+        command
+            .args(["-m", "--propagation", "private", "sh", "-c", script, "sh", &root])
+            .arg(binary());
         command.args(["--host-root", &root]).args(args);
         command
     }
@@ -50,7 +53,10 @@ impl Tree {
 
     /// runc's state below `root`, of a live process.
     fn runc(&self, root: &str, id: &str, sleeper: &Sleeper) {
-        self.write(&format!("{root}/{id}/state.json"), runc_state(id, sleeper.pid, sleeper.start_time()));
+        self.write(
+            &format!("{root}/{id}/state.json"),
+            runc_state(id, sleeper.pid, sleeper.start_time()),
+        );
     }
 
     /// docker's own file.
@@ -58,9 +64,10 @@ impl Tree {
         self.write(&format!("{data}/containers/{id}/config.v2.json"), docker_config(id, name, pid));
     }
 
-    /// Hands all below `path` to [`USER`], links themselves and not what they lead to, which may be this machine's own.
+    /// Hands all below `path` to [`USER`], links themselves and not what they lead to, which may be
+    /// this machine's own.
     fn give(&self, path: &str) {
-        let mut left = vec![self.0.0.join(path)];
+        let mut left = vec![self.0.dir().join(path)];
         while let Some(path) = left.pop() {
             lchown(&path, Some(USER), Some(USER)).expect("chown");
             if path.symlink_metadata().expect("what is there").is_dir() {
@@ -100,7 +107,10 @@ fn docker_with_moved_directories() {
     let tree = tree!();
     for key in ["data-root", "graph"] {
         let (id, sleeper) = (container_id(), Sleeper::start());
-        tree.write("etc/docker/daemon.json", format!("{{\"{key}\":\"/srv/{key}\",\"exec-root\":\"/run/moved\"}}"));
+        tree.write(
+            "etc/docker/daemon.json",
+            format!("{{\"{key}\":\"/srv/{key}\",\"exec-root\":\"/run/moved\"}}"),
+        );
         tree.docker(&format!("srv/{key}"), &id, key, sleeper.pid);
         tree.runc("run/moved/runtime-runc/moby", &id, &sleeper);
         tree.enters(key, &sleeper);
@@ -125,7 +135,10 @@ fn docker_with_remapped_users_and_snap() {
 fn docker_rootless() {
     let tree = tree!();
     let (own, roots) = (Sleeper::of_user(), Sleeper::start());
-    tree.write("etc/passwd", format!("root:x:0:0::/root:/bin/sh\nal:x:{USER}:{USER}::/home/al:/bin/sh\n"));
+    tree.write(
+        "etc/passwd",
+        format!("root:x:0:0::/root:/bin/sh\nal:x:{USER}:{USER}::/home/al:/bin/sh\n"),
+    );
     for (name, sleeper) in [("mine", &own), ("stolen", &roots)] {
         let id = container_id();
         tree.docker("home/al/.local/share/docker", &id, name, sleeper.pid);
@@ -146,8 +159,9 @@ fn one_name_in_two_engines() {
     let (one, two) = (container_id(), container_id());
     tree.docker("var/lib/docker", &one, "web", first.pid);
     tree.runc("run/docker/runtime-runc/moby", &one, &first);
-    let list =
-        format!("[{{\"id\":\"{two}\",\"names\":[\"web\"],\"image\":\"\",\"layer\":\"\",\"metadata\":\"{{}}\"}}]");
+    let list = format!(
+        "[{{\"id\":\"{two}\",\"names\":[\"web\"],\"image\":\"\",\"layer\":\"\",\"metadata\":\"{{}}\"}}]"
+    );
     tree.write("var/lib/containers/storage/overlay-containers/containers.json", list);
     tree.runc("run/runc", &two, &second);
     let (a, b) = (first.pid.to_string(), second.pid.to_string());
@@ -191,7 +205,10 @@ fn nerdctl_names() {
     let (tree, id) = (tree!(), container_id());
     let sleeper = Sleeper::start();
     tree.write("var/lib/nerdctl/1935db59/names/default/web", &id);
-    tree.write(&format!("run/containerd/io.containerd.runtime.v2.task/default/{id}/options.json"), "{}");
+    tree.write(
+        &format!("run/containerd/io.containerd.runtime.v2.task/default/{id}/options.json"),
+        "{}",
+    );
     tree.runc("run/containerd/runc/default", &id, &sleeper);
     tree.enters("web", &sleeper);
     tree.enters("nerdctl:web", &sleeper);
@@ -216,7 +233,8 @@ fn cri_bundle(tree: &Tree, state: &str, id: &str, pod: &str, sleeper: &Sleeper) 
 #[test]
 fn kubernetes_distributions() {
     let tree = tree!();
-    let places = ["run/k3s/containerd", "var/snap/microk8s/common/run/containerd", "run/containerd"];
+    let places =
+        ["run/k3s/containerd", "var/snap/microk8s/common/run/containerd", "run/containerd"];
     for (number, state) in places.iter().enumerate() {
         let (id, sleeper, pod) = (container_id(), Sleeper::start(), format!("cart-{number}"));
         cri_bundle(&tree, state, &id, &pod, &sleeper);
@@ -234,8 +252,12 @@ fn kubernetes_log_links() {
     let link = format!("var/log/containers/cart-7d9f_shop_app-{id}.log");
     tree.0.link(&link, "/var/log/pods/shop_cart-7d9f_1/app/0.log");
     // The link of an attempt that is over must not count.
-    tree.0.link(&format!("var/log/containers/cart-7d9f_shop_app-{}.log", container_id()), "/nowhere");
-    tree.write(&format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}/options.json"), "{}");
+    tree.0
+        .link(&format!("var/log/containers/cart-7d9f_shop_app-{}.log", container_id()), "/nowhere");
+    tree.write(
+        &format!("run/containerd/io.containerd.runtime.v2.task/k8s.io/{id}/options.json"),
+        "{}",
+    );
     tree.runc("run/containerd/runc/k8s.io", &id, &sleeper);
     tree.enters("shop/cart-7d9f/app", &sleeper);
     tree.enters("shop/cart-7d9f", &sleeper);
@@ -267,7 +289,8 @@ fn crio() {
         sleeper.start_time()
     );
     tree.write(&format!("var/lib/containers/storage/{userdata}/state.json"), state);
-    for name in ["shop/cart-7d9f/app", "shop/cart-7d9f", "cart-7d9f", &id, &format!("cri-o://{id}")] {
+    for name in ["shop/cart-7d9f/app", "shop/cart-7d9f", "cart-7d9f", &id, &format!("cri-o://{id}")]
+    {
         tree.enters(name, &sleeper);
     }
 }
@@ -276,8 +299,10 @@ fn crio() {
 fn youki_needs_its_cgroup() {
     let tree = tree!();
     let (name, sleeper) = (unique("youki"), Sleeper::start());
-    let state =
-        format!("{{\"ociVersion\":\"1.0.2\",\"id\":\"{name}\",\"status\":\"running\",\"pid\":{}}}", sleeper.pid);
+    let state = format!(
+        "{{\"ociVersion\":\"1.0.2\",\"id\":\"{name}\",\"status\":\"running\",\"pid\":{}}}",
+        sleeper.pid
+    );
     tree.write(&format!("run/youki/{name}/state.json"), state);
     // A pid alone may be anybody's by now.
     tree.refuses(&name, &["--pid"]);
@@ -309,7 +334,8 @@ fn gvisor_notes_its_own_stack() {
     assert!(notes.contains("note"), "{notes}");
     // The other containers of the sandbox have its process, which is in its cgroup.
     let other = container_id();
-    let state = format!("{{\"id\":\"{other}\",\"sandbox\":{{\"id\":\"{id}\",\"pid\":{}}}}}", sleeper.pid);
+    let state =
+        format!("{{\"id\":\"{other}\",\"sandbox\":{{\"id\":\"{id}\",\"pid\":{}}}}}", sleeper.pid);
     tree.write(&format!("run/containerd/runsc/k8s.io/{other}_sandbox:{id}.state"), &state);
     tree.enters(&other, &sleeper);
 }
@@ -344,7 +370,7 @@ fn machines() {
 fn a_root_without_proc() {
     let tree = tree!();
     let root = tree.0.path("");
-    let mut command = crate::lab::program();
+    let mut command = program();
     command.args(["--host-root", &root, "-c", "web"]);
     command_refuses(command, &["proc"]);
 }
@@ -383,13 +409,17 @@ fn what_a_user_may_have_put_there_is_not_opened() {
     tree.docker("var/lib/docker", &id, "web", sleeper.pid);
     tree.runc("run/docker/runtime-runc/moby", &id, &sleeper);
     tree.write("etc/passwd", format!("ann:x:{USER}:{USER}::/home/ann:/bin/sh\n"));
-    tree.write(&format!("run/user/{USER}/containerd/io.containerd.runtime.v2.task/default/{id}/x"), "");
+    tree.write(
+        &format!("run/user/{USER}/containerd/io.containerd.runtime.v2.task/default/{id}/x"),
+        "",
+    );
     let share = "home/ann/.local/share";
     tree.write(&format!("{share}/docker/containers/{id}/x"), "");
     tree.write("dev/x", "");
     tree.0.link(&format!("{share}/nerdctl/1a2b/names/default"), "/dev");
     tree.give("home/ann");
-    // A FIFO stands for a device: who opens it lets its writer go on, who only looks at it does not.
+    // A FIFO stands for a device: who opens it lets its writer go on, who only looks at it does
+    // not.
     let fifos = [format!("{share}/docker/containers/{id}/config.v2.json"), "dev/watchdog".into()];
     let writers = fifos.map(|name| {
         let fifo = tree.0.path(&name);
@@ -397,7 +427,10 @@ fn what_a_user_may_have_put_there_is_not_opened() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo x >\"$0\"", &fifo]);
         let writer = Held::start(command);
-        while !std::fs::read_to_string(format!("/proc/{}/stat", writer.pid())).unwrap().contains("(sh) S") {
+        while !std::fs::read_to_string(format!("/proc/{}/stat", writer.pid()))
+            .unwrap()
+            .contains("(sh) S")
+        {
             std::thread::yield_now();
         }
         writer

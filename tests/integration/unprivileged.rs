@@ -1,26 +1,21 @@
 //! Without root: rootless namespaces are entered by their owner and by nobody else.
 
-use crate::util::{Held, NetnsProcess, Output, Scratch, finish, has, inode_of, lacks, run, skip, tool, until};
+#![forbid(unsafe_code)]
+
+use crate::util::{
+    Held, Output, Scratch, Sleeper, apart, as_user, finish, has, inode_of, lacks, run, skip, tool,
+    until,
+};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
 /// Two users of our own; nothing on the machine runs as them.
 const USER: u32 = 64_533;
 const STRANGER: u32 = 64_534;
 
-/// A command that runs as that user: no groups, no capabilities.
-fn as_user(uid: u32, words: &[&str]) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
-    command.args(["--clear-groups", "--bounding-set=+all", "--inh-caps=-all"]).args(words);
-    command.current_dir("/");
-    command
-}
-
-fn run_as(uid: u32, binary: &Path, words: &[&str]) -> Output {
-    finish(as_user(uid, &[&[binary.to_str().unwrap()], words].concat()))
+fn run_as(uid: u32, binary: &str, words: &[&str]) -> Output {
+    finish(as_user(uid, &[&[binary], words].concat()))
 }
 
 /// Whether a user may make namespaces here; skips where not.
@@ -37,8 +32,11 @@ fn cannot_run() -> bool {
 }
 
 /// A rootless namespace of USER; `map` says how unshare maps the uid.
-fn rootless(map: &[&str]) -> NetnsProcess {
-    NetnsProcess::start(as_user(USER, &[&["unshare", "--user", "--net"], map, &["sleep", "3600"]].concat()))
+fn rootless(map: &[&str]) -> Sleeper {
+    Sleeper::apart(as_user(
+        USER,
+        &[&["unshare", "--user", "--net"], map, &["sleep", "3600"]].concat(),
+    ))
 }
 
 #[test]
@@ -46,14 +44,17 @@ fn its_owner_enters_a_rootless_namespace() {
     if cannot_run() {
         return;
     }
-    let dir = Scratch::new();
+    let dir = Scratch::new("user");
     let binary = dir.copy_of_binary();
     // Mapped to 0, to itself, and not at all: the rights must outlive exec in each case.
     for map in [&["--map-root-user"][..], &["--map-current-user"], &[]] {
         let other = rootless(map);
         let pid = other.word();
-        run_as(USER, &binary, &["-p", &pid, "--", "readlink", "/proc/self/ns/net"]).succeeds().prints(&other.link());
-        let veth = ["-p", &pid, "--", "ip", "link", "add", "ne0", "type", "veth", "peer", "name", "ne1"];
+        run_as(USER, &binary, &["-p", &pid, "--", "readlink", "/proc/self/ns/net"])
+            .succeeds()
+            .prints(&other.ns());
+        let veth =
+            ["-p", &pid, "--", "ip", "link", "add", "ne0", "type", "veth", "peer", "name", "ne1"];
         run_as(USER, &binary, &veth).succeeds();
         let links = run(&["-p", &pid, "--", "ip", "-br", "link"]);
         assert!(links.succeeds().stdout.contains("ne0@ne1"), "{map:?}\n{}", links.dump());
@@ -65,10 +66,12 @@ fn the_owners_uid_stays_what_it_is() {
     if cannot_run() {
         return;
     }
-    let dir = Scratch::new();
+    let dir = Scratch::new("user");
     let binary = dir.copy_of_binary();
     let other = rootless(&["--map-current-user"]);
-    run_as(USER, &binary, &["-p", &other.word(), "--", "id", "-u"]).succeeds().prints(&USER.to_string());
+    run_as(USER, &binary, &["-p", &other.word(), "--", "id", "-u"])
+        .succeeds()
+        .prints(&USER.to_string());
 }
 
 #[test]
@@ -76,52 +79,65 @@ fn somebody_elses_namespace_is_refused() {
     if cannot_run() {
         return;
     }
-    let dir = Scratch::new();
-    let binary = dir.copy_of_binary();
-    let rootless = rootless(&["--map-root-user"]);
-    let roots = NetnsProcess::new();
-    for other in [&rootless, &roots] {
-        let words = ["-p", &other.word(), "--", "echo", "ran"];
-        run_as(STRANGER, &binary, &words).refuses(&[&other.word(), "needs root"]);
-    }
-    run(&["-p", &rootless.word(), "--", "readlink", "/proc/self/ns/net"]).succeeds().prints(&rootless.link());
-    // A namespace file that can be opened is refused by its owner.
-    let file = dir.join("ns");
-    fs::write(&file, "").unwrap();
-    let source = format!("/proc/{}/ns/net", rootless.pid());
-    tool("mount", &["--bind", &source, file.to_str().unwrap()]).succeeds();
-    let refused = run_as(STRANGER, &binary, &["--file", file.to_str().unwrap(), "--", "echo", "ran"]);
-    tool("umount", &[file.to_str().unwrap()]).succeeds();
-    refused.refuses(&["needs root"]);
+    // A mount that nobody else meets.
+    apart("", || {
+        let dir = Scratch::new("user");
+        let binary = dir.copy_of_binary();
+        let rootless = rootless(&["--map-root-user"]);
+        let roots = Sleeper::start();
+        for other in [&rootless, &roots] {
+            let words = ["-p", &other.word(), "--", "echo", "ran"];
+            run_as(STRANGER, &binary, &words).refuses(&[&other.word(), "needs root"]);
+        }
+        run(&["-p", &rootless.word(), "--", "readlink", "/proc/self/ns/net"])
+            .succeeds()
+            .prints(&rootless.ns());
+        // A namespace file that can be opened is refused by its owner.
+        let file = dir.write("ns", "");
+        let source = format!("/proc/{}/ns/net", rootless.pid);
+        tool("mount", &["--bind", &source, &file]).succeeds();
+        let refused = run_as(STRANGER, &binary, &["--file", &file, "--", "echo", "ran"]);
+        tool("umount", &[&file]).succeeds();
+        refused.refuses(&["needs root"]);
+    });
 }
 
-/// A user namespace that a process of another uid inside a container of ours made: joining it would give that process power
-/// over ours.
+/// A user namespace that a process of another uid inside a container of ours made: joining it would
+/// give that process power over ours.
 #[test]
 fn a_user_namespace_made_inside_our_container_is_refused() {
     if cannot_run() {
         return;
     }
-    let dir = Scratch::new();
-    let binary = dir.copy_of_binary();
-    let outer = Held::start(as_user(USER, &["unshare", "--user", "sh", "-c", "echo; exec sleep 3600"]));
-    let user_ns = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
-    until("the outer namespace is there", || user_ns(outer.pid()) != user_ns(std::process::id()));
-    // Two uids: the owner is 0 inside, STRANGER is 1.
-    for map in ["uid_map", "gid_map"] {
-        fs::write(format!("/proc/{}/{map}", outer.pid()), format!("0 {USER} 1\n1 {STRANGER} 1\n")).unwrap();
-    }
-    let mut command = Command::new("nsenter");
-    command.args(["--user", "--target", &outer.word(), "--setuid", "1", "--setgid", "1"]);
-    command.args(["unshare", "--user", "--net", "sleep", "3600"]);
-    let inner = NetnsProcess::start(command);
-    let bind = dir.join("ns");
-    fs::write(&bind, "").unwrap();
-    tool("mount", &["--bind", &format!("/proc/{}/ns/net", inner.pid()), bind.to_str().unwrap()]).succeeds();
-    let refused = run_as(USER, &binary, &["--file", bind.to_str().unwrap(), "--", "echo", "ran"]);
-    tool("umount", &[bind.to_str().unwrap()]).succeeds();
-    refused.refuses(&["belongs to uid", &STRANGER.to_string()]);
-    assert!(inode_of(inner.pid()).is_some());
+    // A mount that nobody else meets.
+    apart("", || {
+        let dir = Scratch::new("user");
+        let binary = dir.copy_of_binary();
+        let outer =
+            Held::start(as_user(USER, &["unshare", "--user", "sh", "-c", "echo; exec sleep 3600"]));
+        let user_ns = |pid: u32| fs::read_link(format!("/proc/{pid}/ns/user")).ok();
+        until("the outer namespace is there", || {
+            user_ns(outer.pid()) != user_ns(std::process::id())
+        });
+        // Two uids: the owner is 0 inside, STRANGER is 1.
+        for map in ["uid_map", "gid_map"] {
+            fs::write(
+                format!("/proc/{}/{map}", outer.pid()),
+                format!("0 {USER} 1\n1 {STRANGER} 1\n"),
+            )
+            .unwrap();
+        }
+        let mut command = Command::new("nsenter");
+        command.args(["--user", "--target", &outer.word(), "--setuid", "1", "--setgid", "1"]);
+        command.args(["unshare", "--user", "--net", "sleep", "3600"]);
+        let inner = Sleeper::apart(command);
+        let bind = dir.write("ns", "");
+        tool("mount", &["--bind", &format!("/proc/{}/ns/net", inner.pid), &bind]).succeeds();
+        let refused = run_as(USER, &binary, &["--file", &bind, "--", "echo", "ran"]);
+        tool("umount", &[&bind]).succeeds();
+        refused.refuses(&["belongs to uid", &STRANGER.to_string()]);
+        assert!(inode_of(inner.pid).is_some());
+    });
 }
 
 #[test]
@@ -129,12 +145,15 @@ fn borrowed_rights_are_refused() {
     if cannot_run() {
         return;
     }
-    let dir = Scratch::new();
+    let dir = Scratch::new("user");
     let binary = dir.copy_of_binary();
     let me = std::process::id().to_string();
     let words = ["-p", &me, "--", "echo", "ran"];
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o4755)).unwrap();
-    if tool("findmnt", &["-no", "OPTIONS", "-T", dir.path().to_str().unwrap()]).stdout.contains("nosuid") {
+    if tool("findmnt", &["-no", "OPTIONS", "-T", dir.dir().to_str().unwrap()])
+        .stdout
+        .contains("nosuid")
+    {
         return skip("the directory for temporary files is mounted nosuid");
     }
     run_as(USER, &binary, &words).refuses(&["set-user-ID"]);
@@ -142,6 +161,6 @@ fn borrowed_rights_are_refused() {
     if !has("setcap") {
         return skip("setcap is not installed");
     }
-    tool("setcap", &["cap_sys_admin+ep", binary.to_str().unwrap()]).succeeds();
+    tool("setcap", &["cap_sys_admin+ep", &binary]).succeeds();
     run_as(USER, &binary, &words).refuses(&["file capabilities"]);
 }

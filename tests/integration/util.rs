@@ -1,11 +1,17 @@
-//! What the tests share: the binary under test, throwaway directories and namespaces, and skipping.
+//! What the tests share: the binary under test and how a run of it may end, throwaway directories,
+//! processes, namespaces and cgroups, engines' state files, and skipping.
 
-use netns_enter::cli::{ALIASES, options};
+#![forbid(unsafe_code)]
+
+use netns_enter::cli::options::{ALIASES, OPTIONS};
 use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::thread::gettid;
+use std::borrow::BorrowMut;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,51 +19,111 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long any one command may take; the machine may be slow and shared.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take before it counts as hung. No test expects anything of a time; the
+/// machine may be slow and shared.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The binary under test: that of `make`, or cargo's own.
+/// How long a test of many runs may take.
+pub const LONG: Duration = Duration::from_secs(3600);
+
+/// A user whom nobody has, and who is no overflow uid.
+pub const USER: u32 = 65533;
+
+/// Returns the binary under test: that of `make`, or cargo's own.
 pub fn binary() -> PathBuf {
-    std::env::var_os("NETNS_ENTER_BIN").map_or_else(|| env!("CARGO_BIN_EXE_netns-enter").into(), PathBuf::from)
+    let make = std::env::var_os("NETNS_ENTER_BIN").map(PathBuf::from);
+    make.unwrap_or_else(|| env!("CARGO_BIN_EXE_netns-enter").into())
+}
+
+/// Returns the binary under test, as a command to be extended.
+pub fn program() -> Command {
+    Command::new(binary())
 }
 
 /// Runs netns-enter with these arguments.
 pub fn run<S: AsRef<OsStr>>(args: &[S]) -> Output {
-    let mut command = Command::new(binary());
-    command.args(args);
-    finish(command)
+    finish(program().args(args))
 }
 
 /// Runs a tool of the machine with these arguments.
 pub fn tool<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Output {
-    let mut command = Command::new(program);
-    command.args(args);
-    finish(command)
+    finish(Command::new(program).args(args))
+}
+
+/// Runs a tool of the machine and returns what it printed, or why it failed.
+pub fn ask(words: &[&str]) -> Result<String, String> {
+    tool(words[0], &words[1..]).answer()
 }
 
 /// Runs a shell script; its arguments are `$1` and so on.
 pub fn sh<S: AsRef<OsStr>>(script: &str, args: &[S]) -> Output {
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).args(args);
-    finish(command)
+    finish(Command::new("sh").args(["-c", script, "sh"]).args(args))
 }
 
-/// Runs a command to its end with nothing on standard input; panics when that takes too long.
-pub fn finish(command: Command) -> Output {
+/// Returns a command that runs as that user, without groups and capabilities.
+pub fn as_user(uid: u32, words: &[&str]) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={uid}"), format!("--regid={uid}")]);
+    command.args(["--clear-groups", "--inh-caps=-all"]).args(words).current_dir("/");
+    command
+}
+
+/// Runs a command to its end with nothing on standard input; panics when it hangs.
+pub fn finish(command: impl BorrowMut<Command>) -> Output {
     finish_within(PATIENCE, command)
 }
 
-/// As [`finish`], for what is known to take long.
-pub fn finish_within(patience: Duration, mut command: Command) -> Output {
-    widen_path(&mut command);
+/// Runs a command as [`finish`] does, for what is known to take long.
+///
+/// It is over when the command has ended, even where a daemon that it left holds its output open.
+pub fn finish_within(patience: Duration, mut command: impl BorrowMut<Command>) -> Output {
+    let command = command.borrow_mut();
+    widen_path(command);
     let shown = format!("{command:?}");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
-    let stdout = drain(child.stdout.take());
-    let stderr = drain(child.stderr.take());
-    let status = wait(&mut child, &shown, patience);
-    let text = |pipe: thread::JoinHandle<Vec<u8>>| String::from_utf8_lossy(&pipe.join().unwrap()).into_owned();
-    Output { shown, status, stdout: text(stdout), stderr: text(stderr) }
+    let mut pipes = (Pipe::new(child.stdout.take()), Pipe::new(child.stderr.take()));
+    let end = Instant::now() + patience;
+    loop {
+        let ended = child.try_wait().unwrap();
+        // What it has written it has written before its end.
+        pipes.0.drain();
+        pipes.1.drain();
+        if let Some(status) = ended {
+            return Output { shown, status, stdout: pipes.0.text(), stderr: pipes.1.text() };
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            let status = child.wait().unwrap();
+            let output = Output { shown, status, stdout: pipes.0.text(), stderr: pipes.1.text() };
+            panic!("still running after {patience:?}: {}", output.dump());
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The reading end of a pipe, and what was read.
+struct Pipe<R> {
+    from: R,
+    bytes: Vec<u8>,
+}
+
+impl<R: Read + AsFd> Pipe<R> {
+    fn new(from: Option<R>) -> Pipe<R> {
+        let from = from.expect("a pipe");
+        rustix::io::ioctl_fionbio(&from, true).expect("a pipe");
+        Pipe { from, bytes: Vec::new() }
+    }
+
+    /// Reads what is there now.
+    fn drain(&mut self) {
+        // WouldBlock says that there is no more yet; what was read before it stays.
+        let _ = self.from.read_to_end(&mut self.bytes);
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
 }
 
 /// Sees to it that tools are found where a login without /usr/sbin in its PATH would miss them.
@@ -65,29 +131,6 @@ pub fn widen_path(command: &mut Command) {
     let path = std::env::var("PATH").unwrap_or_default();
     if !command.get_envs().any(|(key, _)| key == "PATH") {
         command.env("PATH", format!("{path}:/usr/sbin:/sbin:/usr/bin:/bin"));
-    }
-}
-
-fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut all = Vec::new();
-        let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut all));
-        all
-    })
-}
-
-fn wait(child: &mut Child, shown: &str, patience: Duration) -> ExitStatus {
-    let end = Instant::now() + patience;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if Instant::now() > end {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("{shown}: still running after {patience:?}");
-        }
-        thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -105,20 +148,22 @@ pub struct Output {
 }
 
 impl Output {
-    /// The command exited with this status.
+    /// Asserts that the command exited with this status.
     #[track_caller]
     pub fn exits(&self, status: i32) -> &Output {
-        assert!(self.status.code() == Some(status), "expected exit status {status}\n{}", self.dump());
+        let is_it = self.status.code() == Some(status);
+        assert!(is_it, "expected exit status {status}\n{}", self.dump());
         self
     }
 
-    /// The command exited with 0.
+    /// Asserts that the command exited with 0.
     #[track_caller]
     pub fn succeeds(&self) -> &Output {
         self.exits(0)
     }
 
-    /// netns-enter failed by itself: 125, nothing printed, and a complaint that has each of these words.
+    /// Asserts that netns-enter failed by itself: 125, nothing printed, and a complaint that has
+    /// each of these words.
     #[track_caller]
     pub fn refuses(&self, words: &[&str]) -> &Output {
         self.exits(125).says(words);
@@ -128,7 +173,7 @@ impl Output {
         self
     }
 
-    /// Standard error has each of these words.
+    /// Asserts that standard error has each of these words.
     #[track_caller]
     pub fn says(&self, words: &[&str]) -> &Output {
         for word in words {
@@ -137,27 +182,119 @@ impl Output {
         self
     }
 
-    /// Standard output, without the blanks around it, is this.
+    /// Asserts that standard output, without the blanks around it, is this.
     #[track_caller]
     pub fn prints(&self, text: &str) -> &Output {
-        assert!(self.stdout.trim() == text.trim(), "expected output {text:?}\n{}", self.dump());
+        let is_it = self.stdout.trim() == text.trim();
+        assert!(is_it, "expected output {text:?}\n{}", self.dump());
         self
     }
 
-    /// All there is to know.
+    /// Returns what was printed, without the blanks around it; where the command failed, all of it.
+    pub fn answer(&self) -> Result<String, String> {
+        match self.status.success() {
+            true => Ok(self.stdout.trim().to_owned()),
+            false => Err(self.dump()),
+        }
+    }
+
+    /// Returns all there is to know.
     pub fn dump(&self) -> String {
         let end = match self.status.signal() {
             Some(signal) => format!("signal {signal}"),
             None => format!("{:?}", self.status.code()),
         };
-        format!("{}\nended: {end}\nstdout:\n{}\nstderr:\n{}", self.shown, self.stdout, self.stderr)
+        let Output { shown, stdout, stderr, .. } = self;
+        format!("{shown}\nended: {end}\nstdout:\n{stdout}\nstderr:\n{stderr}")
     }
 }
 
-/// A name that no other run and no other test has: `ne-t-KIND-PID-N`.
+/// Asserts that `command`, extended by a COMMAND that tells its namespace, runs it in `ns`. Returns
+/// what was said on standard error.
+#[track_caller]
+pub fn command_enters(mut command: Command, ns: &str) -> String {
+    assert!(ns.starts_with("net:["), "no namespace to compare with");
+    let output = finish(command.args(["--", "readlink", "/proc/self/ns/net"]));
+    output.succeeds().prints(ns);
+    output.stderr
+}
+
+/// Asserts that `command`, extended by a COMMAND, ends with 125, nothing executed, and each of
+/// `words` in its message. Returns what was said on standard error.
+#[track_caller]
+pub fn command_refuses(mut command: Command, words: &[&str]) -> String {
+    let scratch = Scratch::new("marker");
+    let marker = scratch.path("ran");
+    let output = finish(command.args(["--", "touch", &marker]));
+    assert!(!Path::new(&marker).exists(), "COMMAND ran\n{}", output.dump());
+    output.exits(125).says(words);
+    assert!(output.stderr.starts_with("netns-enter: "), "{}", output.dump());
+    output.stderr
+}
+
+/// Asserts that `netns-enter ARGS` enters `ns`, as [`command_enters`] does.
+#[track_caller]
+pub fn enters(args: &[&str], ns: &str) -> String {
+    let mut command = program();
+    command.args(args);
+    command_enters(command, ns)
+}
+
+/// Asserts that `netns-enter ARGS` refuses, as [`command_refuses`] does.
+#[track_caller]
+pub fn refuses(args: &[&str], words: &[&str]) -> String {
+    let mut command = program();
+    command.args(args);
+    command_refuses(command, words)
+}
+
+/// Waits for something that happens soon; panics when it does not.
+#[track_caller]
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Where a second process of the test program runs one test in pid and mount namespaces of its own:
+/// the number by which that is known.
+const INSIDE: &str = "NETNS_ENTER_TEST_INSIDE";
+
+/// Returns a number below 2²² that no other test process on the machine has: its pid, or where that
+/// is of a pid namespace of its own, the ID of the thread that waits for it.
+pub fn process_number() -> u32 {
+    let inside = std::env::var(INSIDE).ok().and_then(|number| number.parse().ok());
+    inside.unwrap_or_else(std::process::id)
+}
+
+/// Where the calling test is to go on: in a second process of the test program, which runs that
+/// test alone in pid and mount namespaces of its own. False where that has succeeded.
+#[track_caller]
+pub fn is_inside() -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    // A shell as pid 1, which reaps what is left behind; two threads, as one would have no name.
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "sh", "-c"]);
+    command.args(["\"$@\"; exit $?", "sh"]).arg(std::env::current_exe().unwrap());
+    command.args([&test_name().expect("a test"), "--exact", "--nocapture", "--test-threads=2"]);
+    command.env(INSIDE, gettid().as_raw_nonzero().to_string());
+    let output = finish_within(LONG, command);
+    output.succeeds();
+    assert!(output.stdout.contains("1 passed"), "no such test\n{}", output.dump());
+    // What the harness here would not show.
+    tell(&output.stderr);
+    false
+}
+
+/// Returns a name that no other run and no other test has: `ne-t-KIND-PID-N`.
 pub fn unique(kind: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("ne-t-{kind}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("ne-t-{kind}-{}-{count}", process_number())
 }
 
 /// A directory that everybody may enter and that is gone after the test.
@@ -165,37 +302,45 @@ pub fn unique(kind: &str) -> String {
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// An empty one.
-    pub fn new() -> Scratch {
-        let path = std::env::temp_dir().join(unique("dir"));
-        fs::create_dir(&path).unwrap();
+    /// Makes an empty one; its name tells what for.
+    pub fn new(kind: &str) -> Scratch {
+        let path = std::env::temp_dir().join(unique(kind));
+        fs::create_dir(&path).expect("a scratch directory");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         Scratch(path)
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
+    /// Returns where it is.
+    pub fn dir(&self) -> &Path {
         &self.0
     }
 
-    /// A path in it.
-    pub fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+    /// Returns a path in it.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).into_os_string().into_string().expect("a plain path")
     }
 
-    /// Writes a file in it, directories on the way too.
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, bytes).unwrap();
+    /// Writes a file in it, directories on the way too; returns its path.
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+        let path = self.path(name);
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).expect("directories");
+        fs::write(&path, bytes).expect("a file");
         path
     }
 
-    /// A copy of the binary under test where any user can reach it.
-    pub fn copy_of_binary(&self) -> PathBuf {
-        let copy = self.join("netns-enter");
+    /// Makes a symbolic link in it, directories on the way too; returns its path.
+    pub fn link(&self, name: &str, to: &str) -> String {
+        let path = self.path(name);
+        fs::create_dir_all(Path::new(&path).parent().unwrap()).expect("directories");
+        symlink(to, &path).expect("a link");
+        path
+    }
+
+    /// Copies the binary under test into it, where any user can reach it; returns the path.
+    pub fn copy_of_binary(&self) -> String {
+        let copy = self.path("netns-enter");
         fs::copy(binary(), &copy).unwrap();
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        make_executable(&copy);
         copy
     }
 }
@@ -206,24 +351,31 @@ impl Drop for Scratch {
     }
 }
 
+/// Lets everybody execute a file.
+pub fn make_executable(path: impl AsRef<Path>) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// A child that dies with the test.
 #[derive(Debug)]
 pub struct Held(pub Child);
 
 impl Held {
-    /// Starts a command that is to be held, with nothing on its standard descriptors but standard error.
-    pub fn start(mut command: Command) -> Held {
-        widen_path(&mut command);
+    /// Starts a command that is to be held, with nothing on its standard descriptors but standard
+    /// error.
+    pub fn start(mut command: impl BorrowMut<Command>) -> Held {
+        let command = command.borrow_mut();
+        widen_path(command);
         command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
         Held(command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}")))
     }
 
-    /// Its pid.
+    /// Returns its pid.
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    /// Its pid as a word.
+    /// Returns its pid as a word.
     pub fn word(&self) -> String {
         self.pid().to_string()
     }
@@ -239,112 +391,323 @@ impl Drop for Held {
     }
 }
 
-/// A process alone in a network namespace of its own.
+/// A process that sleeps in a network namespace of its own, or where its command put it.
 #[derive(Debug)]
-pub struct NetnsProcess {
-    child: Held,
-    /// The inode of its namespace.
-    pub inode: u64,
-}
-
-impl NetnsProcess {
-    /// Makes one by unshare(1).
-    pub fn new() -> NetnsProcess {
-        let mut command = Command::new("unshare");
-        command.args(["-n", "sleep", "3600"]);
-        NetnsProcess::start(command)
-    }
-
-    /// Takes a command that moves itself, in its own process, to a new network namespace and stays there in `sleep`.
-    pub fn start(command: Command) -> NetnsProcess {
-        let child = Held::start(command);
-        let pid = child.pid();
-        until("the process is in its namespace", || {
-            let there = inode_of(pid).is_some_and(|inode| Some(inode) != inode_of(std::process::id()));
-            let settled = fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == "sleep");
-            there && settled
-        });
-        NetnsProcess { inode: inode_of(pid).unwrap(), child }
-    }
-
+pub struct Sleeper {
+    held: Held,
     /// Its pid.
-    pub fn pid(&self) -> u32 {
-        self.child.pid()
+    pub pid: u32,
+}
+
+impl Sleeper {
+    /// Starts one in a new network namespace.
+    pub fn start() -> Sleeper {
+        Sleeper::apart(Command::new("unshare").args(["-n", "sleep", "3600"]))
     }
 
-    /// Its pid as a word.
+    /// Starts one of [`USER`]'s, in a user and a network namespace that this user made.
+    pub fn of_user() -> Sleeper {
+        Sleeper::apart(as_user(USER, &["unshare", "-Un", "sleep", "3600"]))
+    }
+
+    /// Runs a command that ends as `sleep` under its own pid, in another network namespace than
+    /// ours.
+    pub fn apart(command: impl BorrowMut<Command>) -> Sleeper {
+        let sleeper = Sleeper::spawn(command);
+        until("a namespace of its own", || !sleeper.ns().is_empty() && sleeper.ns() != own_ns());
+        sleeper
+    }
+
+    /// Runs a command that ends as `sleep` under its own pid.
+    pub fn spawn(command: impl BorrowMut<Command>) -> Sleeper {
+        let held = Held::start(command);
+        let comm = format!("/proc/{}/comm", held.pid());
+        until("sleep", || fs::read_to_string(&comm).is_ok_and(|comm| comm == "sleep\n"));
+        Sleeper { pid: held.pid(), held }
+    }
+
+    /// Returns its pid as a word.
     pub fn word(&self) -> String {
-        self.child.word()
+        self.held.word()
     }
 
-    /// What `readlink /proc/self/ns/net` prints inside.
-    pub fn link(&self) -> String {
-        format!("net:[{}]", self.inode)
+    /// Returns what readlink says about its network namespace.
+    pub fn ns(&self) -> String {
+        ns_of(self.pid)
+    }
+
+    /// Returns the inode of its network namespace.
+    pub fn inode(&self) -> u64 {
+        inode_of(self.pid).expect("a live process")
+    }
+
+    /// Returns field 22 of its stat.
+    pub fn start_time(&self) -> u64 {
+        start_time(self.pid)
+    }
+
+    /// Ends it and leaves it a zombie.
+    pub fn kill(&mut self) {
+        self.held.0.kill().expect("a signal");
+        until("a zombie", || is_zombie(self.pid));
+    }
+
+    /// Ends it for good.
+    pub fn reap(&mut self) {
+        let _ = self.held.0.kill();
+        let _ = self.held.0.wait();
     }
 }
 
-/// The inode of a process's network namespace.
+/// Tells whether a process has ended and nobody has asked how.
+pub fn is_zombie(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+/// Returns what readlink says about the network namespace of a process; empty when it is gone.
+pub fn ns_of(pid: u32) -> String {
+    let link = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_default();
+    link.to_string_lossy().into_owned()
+}
+
+/// Returns what readlink says about our own network namespace.
+pub fn own_ns() -> String {
+    ns_of(std::process::id())
+}
+
+/// Returns the inode of a process's network namespace.
 pub fn inode_of(pid: u32) -> Option<u64> {
     fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|meta| meta.ino())
 }
 
-/// Waits for something that happens soon; panics when it does not.
-#[track_caller]
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "not within {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(5));
+/// Returns the inode in what readlink says about a network namespace.
+pub fn inode_in(ns: &str) -> Option<u64> {
+    ns.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// Returns field 22 of a process's stat.
+pub fn start_time(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a live process");
+    let rest = &stat[stat.rfind(')').expect("a name") + 1..];
+    rest.split_whitespace().nth(22 - 3).expect("field 22").parse().expect("a number")
+}
+
+/// Starts a process of which one thread is alone in a network namespace; returns that thread's ID,
+/// too.
+pub fn thread_apart() -> (Held, u32) {
+    let script = "
+import ctypes, threading, time
+def away():
+    assert ctypes.CDLL(None).unshare(0x40000000) == 0
+    time.sleep(3600)
+threading.Thread(target=away).start()
+time.sleep(3600)";
+    let held = Held::start(Command::new("python3").args(["-c", script]));
+    let apart = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", held.pid())).into_iter().flatten();
+        let mut tids = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
+        tids.find(|tid: &u32| !ns_of(*tid).is_empty() && ns_of(*tid) != own_ns())
+    };
+    until("a thread is in another namespace", || apart().is_some());
+    let tid = apart().expect("a thread");
+    (held, tid)
+}
+
+/// A cgroup directory made by hand, below the hierarchy of the pids controller (v1) or the unified
+/// one.
+pub struct Cgroup(pub PathBuf);
+
+impl Cgroup {
+    /// Makes one; `name` may have several components. None where no hierarchy can be written.
+    pub fn new(name: &str) -> Option<Cgroup> {
+        let mounts = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"];
+        let mounts = mounts.iter().map(Path::new).filter(|m| m.join("cgroup.procs").exists());
+        mounts.map(|m| m.join(name)).find(|dir| fs::create_dir_all(dir).is_ok()).map(Cgroup)
+    }
+
+    /// Moves a process into it.
+    pub fn add(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("a process in the cgroup");
+    }
+
+    /// Returns where it is.
+    pub fn path(&self) -> &str {
+        self.0.to_str().expect("a plain path")
     }
 }
 
-/// Whether a program is on this machine.
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // To the top, so that no directory on the way up stays busy.
+        let procs = self.0.ancestors().map(|dir| dir.join("cgroup.procs"));
+        let top = procs.filter(|procs| procs.exists()).last();
+        let own = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        for pid in own.lines() {
+            let _ = top.as_ref().map(|procs| fs::write(procs, pid));
+        }
+        // Components of ours above it, too; the mount itself is never empty.
+        let mut dir = Some(self.0.as_path());
+        while let Some(path) = dir.filter(|dir| fs::remove_dir(dir).is_ok()) {
+            dir = path.parent();
+        }
+    }
+}
+
+/// A shell script that unmounts, in a mount namespace of its own, what other tests and the
+/// machine's engines have mounted: it vanishes when they remove what it is mounted on, and
+/// namespaces that they keep are none of the test's.
+pub const ALONE: &str = r#"
+mount --make-rprivate /
+awk '$5 ~ "^(/var)?/run/." || $5 ~ "^/var/lib/." || $5 ~ "/ne-t-" || / - nsfs / { print $5 }' /proc/self/mountinfo |
+    tac | while read -r point; do umount -l "$point" 2>/dev/null || :; done
+"#;
+
+/// A shell script for [`apart`]: an empty /run, and an /etc that is a copy, so that users can be
+/// made.
+pub const OWN_ETC: &str = "mount -t tmpfs none /run
+    mount -t tmpfs none /mnt && cp -a /etc/. /mnt && mount --move /mnt /etc";
+
+/// Runs `test` in a thread that has a mount namespace of its own, without what others have mounted
+/// and as the shell script `prepare` leaves it.
+pub fn apart(prepare: &'static str, test: impl FnOnce() + Send + 'static) {
+    let name = test_name().unwrap_or_else(|| "apart".to_owned());
+    let apart = move || {
+        netns_enter::sys::libc::unshare_mounts().expect("a mount namespace");
+        sh(&format!("set -e\n{ALONE}\n{prepare}"), &[""; 0]).succeeds();
+        test();
+    };
+    if let Err(panic) = thread::Builder::new().name(name).spawn(apart).unwrap().join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// Returns 64 hexadecimal digits as engines make them, different for each call already in the first
+/// four.
+pub fn container_id() -> String {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed).wrapping_add(process_number() << 12);
+    // An odd factor permutes the numbers; two letters keep it from ever being all digits.
+    let word = serial.wrapping_mul(0x9e37_79b1);
+    format!("{word:08x}{}", "a1b2c3d4e5f60789").repeat(3).chars().take(64).collect()
+}
+
+/// Returns what runc writes into state.json, as far as anybody looks at it.
+pub fn runc_state(id: &str, pid: u32, start: u64) -> String {
+    format!(
+        "{{\"id\":\"{id}\",\"init_process_pid\":{pid},\"init_process_start\":{start},\
+         \"config\":{{\"rootfs\":\"/x\",\"labels\":[\"bundle=/x\"],\
+         \"namespaces\":[{{\"type\":\"NEWNET\",\"path\":\"\"}}]}},\
+         \"rootless\":false,\"cgroup_paths\":{{}},\
+         \"namespace_paths\":{{\"NEWNET\":\"/proc/{pid}/ns/net\"}}}}"
+    )
+}
+
+/// Returns what docker writes into config.v2.json, with labels that say otherwise before the real
+/// keys.
+pub fn docker_config(id: &str, name: &str, pid: u32) -> String {
+    format!(
+        "{{\"StreamConfig\":{{}},\"State\":{{\"Running\":true,\"Pid\":{pid}}},\"ID\":\"{id}\",\
+         \"Config\":{{\"Env\":[\"Name=/victim\"],\
+         \"Labels\":{{\"Name\":\"/victim\",\"State\":\"x\",\"ID\":\"victim\"}}}},\
+         \"Name\":\"/{name}\",\"NetworkSettings\":{{\"SandboxKey\":\"/proc/1/ns/net\"}}}}"
+    )
+}
+
+/// Makes a root directory with nothing but busybox.
+pub fn busybox_root(scratch: &Scratch) -> Result<String, String> {
+    let places = ["/usr/bin/busybox", "/bin/busybox"];
+    let busybox = places.into_iter().find(|path| Path::new(path).is_file());
+    let root = scratch.dir().join("root");
+    for dir in ["bin", "proc", "sys", "dev", "etc", "tmp", "var/run"] {
+        fs::create_dir_all(root.join(dir)).map_err(|e| e.to_string())?;
+    }
+    fs::copy(busybox.ok_or("no static busybox")?, root.join("bin/busybox"))
+        .map_err(|e| e.to_string())?;
+    for applet in ["sh", "sleep", "true"] {
+        symlink("busybox", root.join("bin").join(applet)).map_err(|e| e.to_string())?;
+    }
+    Ok(scratch.path("root"))
+}
+
+/// Tells whether a program is on this machine.
 pub fn has(program: &str) -> bool {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin:/usr/bin:/bin";
     path.split(':').any(|dir| !dir.is_empty() && Path::new(dir).join(program).is_file())
 }
 
-/// Records that the calling test cannot run here. The test returns after it; where everything must work it panics.
-#[track_caller]
-pub fn skip(reason: &str) {
-    let caller = std::panic::Location::caller();
-    let current = thread::current();
-    let name = match current.name() {
-        Some(name) if name != "main" => name.to_string(),
-        _ => format!("{}:{}", caller.file(), caller.line()),
-    };
-    assert!(std::env::var_os("NETNS_ENTER_TEST_MUST_WORK").is_none_or(|v| v != "1"), "{name} may not skip: {reason}");
-    let line = format!("SKIPPED {name}: {reason}\n");
-    if let Some(path) = std::env::var_os("NETNS_ENTER_TEST_SKIPS") {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        file.write_all(line.as_bytes()).unwrap();
+/// Tells that all these programs are here and that the tests run as root; else why not.
+pub fn has_all(programs: &[&str]) -> Result<(), String> {
+    if !fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0) {
+        return Err("needs root".to_owned());
     }
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    match programs.iter().find(|program| !has(program)) {
+        Some(program) => Err(format!("{program} is not installed")),
+        None => Ok(()),
+    }
 }
 
 /// Skips where a program is missing or the tests do not run as root; true then.
 #[track_caller]
 pub fn lacks(programs: &[&str]) -> bool {
-    if !is_root() {
-        skip("needs root");
+    has_all(programs).map_err(|reason| skip(&reason)).is_err()
+}
+
+/// Tells whether the small static build is under test; skips where not.
+#[track_caller]
+pub fn small_build() -> bool {
+    let path = binary();
+    let reason = if std::env::var_os("NETNS_ENTER_BIN").is_none() {
+        "NETNS_ENTER_BIN names no small build; make test does that".to_owned()
+    } else if has_interpreter(&path) {
+        format!("{} is not static", path.display())
+    } else {
         return true;
-    }
-    match programs.iter().find(|program| !has(program)) {
-        Some(program) => {
-            skip(&format!("{program} is not installed"));
-            true
-        }
-        None => false,
-    }
+    };
+    skip(&reason);
+    false
 }
 
-/// Whether the tests run as root.
-pub fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+/// Tells whether a file is a 64-bit program that is linked when it starts: elf(5), PT_INTERP.
+fn has_interpreter(path: &Path) -> bool {
+    let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let half = |at: usize| usize::from(u16::from_ne_bytes([bytes[at], bytes[at + 1]]));
+    let word = |at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+    let (table, size, count) = (word(32) as usize, half(54), half(56));
+    (0..count).any(|nth| word(table + nth * size) == 3)
 }
 
-/// Every spelling of every option.
+/// Records that the calling test cannot run here. The test returns after it; where everything must
+/// work it panics.
+#[track_caller]
+pub fn skip(reason: &str) {
+    let caller = std::panic::Location::caller();
+    let name = test_name().unwrap_or_else(|| format!("{}:{}", caller.file(), caller.line()));
+    let must_work = std::env::var_os("NETNS_ENTER_TEST_MUST_WORK").is_some_and(|v| v == "1");
+    assert!(!must_work, "{name} may not skip: {reason}");
+    let line = format!("SKIPPED {name}: {reason}\n");
+    if let Some(path) = std::env::var_os("NETNS_ENTER_TEST_SKIPS") {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(line.as_bytes()).unwrap();
+    }
+    tell(&line);
+}
+
+/// Says something even where the harness keeps what tests print.
+pub fn tell(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+/// Returns the name of the test that this thread runs, if it has one.
+pub fn test_name() -> Option<String> {
+    let current = thread::current();
+    current.name().filter(|name| *name != "main").map(str::to_owned)
+}
+
+/// Returns every spelling of every option.
 pub fn spellings() -> Vec<String> {
-    let own = options().flat_map(|opt| [opt.short, opt.long]).map(|spelling| String::from_utf8_lossy(spelling).into());
-    own.filter(|spelling: &String| spelling.starts_with('-')).chain(ALIASES.map(String::from)).collect()
+    let own = OPTIONS.iter().flat_map(|opt| {
+        let short = opt.short.map(|short| format!("-{short}"));
+        short.into_iter().chain([format!("--{}", opt.long)])
+    });
+    own.chain(ALIASES.map(String::from)).collect()
 }

@@ -1,17 +1,22 @@
 //! What COMMAND sees under `--sys` and `--dns`, and that nobody else sees anything of it.
 //!
-//! Each test has a thread with a mount namespace of its own, in which /run is empty and /etc a copy, so the machine's own are neither
-//! touched nor relied on. Containers are busybox in a root directory of its own, but for the live engine's.
+//! Each test has a thread with a mount namespace of its own, in which /run is empty and /etc a
+//! copy, so the machine's own are neither touched nor relied on. Containers are busybox in a root
+//! directory of its own, but for the live engine's.
 
 #![forbid(unsafe_code)]
 
 use crate::engines::alone_with_daemons;
 use crate::engines::docker::Docker;
-use crate::lab::{self, Scratch, Sleeper, USER, busybox_root};
-use crate::util::{Output, finish, lacks, skip, tool};
+use crate::machine::script;
+use crate::net::interface;
+use crate::util::{
+    self, Output, Scratch, Sleeper, USER, as_user, ask, binary, busybox_root, command_refuses,
+    finish, lacks, make_executable, program, run, skip, small_build, tool, unique, until,
+};
 use std::fs;
 use std::net::UdpSocket;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -25,26 +30,20 @@ const HOSTS: &str = "192.0.2.9 ne-neighbour\n";
 /// What stands in the caller's /etc/resolv.conf.
 const CALLERS: &str = "nameserver 198.51.100.1\n";
 
-/// Runs `test` in a thread with mounts of its own: /run empty and shared, /etc a copy with [`CALLERS`], all else as it is.
+/// /run empty and shared, /etc a copy with [`CALLERS`], all else as it is.
+const PREPARE: &str = r"
+    mount -t tmpfs none /run
+    mkdir /run/etc; mount -t tmpfs none /run/etc
+    for f in passwd group ld.so.cache alternatives services protocols; do
+        cp -a /etc/$f /run/etc/ 2>/dev/null || :
+    done
+    printf 'passwd: files\nhosts: resolve [!UNAVAIL=return] mymachines files\n' >/run/etc/nsswitch.conf
+    printf 'nameserver 198.51.100.1\n' >/run/etc/resolv.conf; printf '127.0.0.1 localhost\n' >/run/etc/hosts
+    mount --move /run/etc /etc; rmdir /run/etc; mount --make-shared /run; mount --make-shared /etc";
+
+/// Runs `test` in a thread with mounts of its own, as [`PREPARE`] makes them.
 fn apart(test: impl FnOnce() + Send + 'static) {
-    let apart = || {
-        netns_enter::sys::unshare_mounts().expect("a mount namespace");
-        let done = lab::tool(&[
-            "sh",
-            "-c",
-            "set -e; mount --make-rprivate /; mount -t tmpfs none /run
-            mkdir /run/etc; mount -t tmpfs none /run/etc
-            for f in passwd group ld.so.cache alternatives services protocols; do cp -a /etc/$f /run/etc/ 2>/dev/null || :; done
-            printf 'passwd: files\\nhosts: resolve [!UNAVAIL=return] mymachines files\\n' >/run/etc/nsswitch.conf
-            printf 'nameserver 198.51.100.1\\n' >/run/etc/resolv.conf; printf '127.0.0.1 localhost\\n' >/run/etc/hosts
-            mount --move /run/etc /etc; rmdir /run/etc; mount --make-shared /run; mount --make-shared /etc",
-        ]);
-        done.unwrap();
-        test();
-    };
-    if let Err(panic) = thread::Builder::new().name("apart".to_owned()).spawn(apart).unwrap().join() {
-        std::panic::resume_unwind(panic);
-    }
+    util::apart(PREPARE, test);
 }
 
 /// Whether the machine cannot do this; skips then.
@@ -53,7 +52,8 @@ fn cannot_run(more: &[&str]) -> bool {
     lacks(&[&["unshare", "mount", "chroot", "busybox"], more].concat())
 }
 
-/// Something that looks like a container: a process in namespaces and in a root directory of its own, with /proc and /sys.
+/// Something that looks like a container: a process in namespaces and in a root directory of its
+/// own, with /proc and /sys.
 struct Container {
     sleeper: Sleeper,
     _scratch: Scratch,
@@ -67,7 +67,7 @@ impl Container {
         let scratch = Scratch::new("view");
         let root = busybox_root(&scratch).unwrap();
         prepare(Path::new(&root));
-        let script = "mount -t proc proc $1/proc && mount -t sysfs sysfs $1/sys && exec chroot $1 /bin/sleep 300";
+        let script = "mount -t proc proc $1/proc && mount -t sysfs sysfs $1/sys && exec chroot $1 /bin/sleep 3600";
         let mut command = Command::new("unshare");
         let sleeper = Sleeper::spawn(command.args(["-nm", "sh", "-c", script, "sh", &root]));
         Container { sleeper, _scratch: scratch, root }
@@ -81,12 +81,12 @@ impl Container {
     }
 
     fn pid(&self) -> String {
-        self.sleeper.pid.to_string()
+        self.sleeper.word()
     }
 
     /// `netns-enter --pid PID OPTIONS... -- sh -c SCRIPT`.
     fn run(&self, options: &[&str], script: &str) -> Output {
-        let mut command = lab::program();
+        let mut command = program();
         command.args(["--pid", &self.pid()]).args(options).args(["--", "sh", "-c", script]);
         finish(command)
     }
@@ -107,33 +107,41 @@ fn names_are_resolved_by_the_containers_files() {
     }
     apart(|| {
         let container = Container::usual();
-        let seen =
-            container.run(&["--dns"], "cat /etc/resolv.conf /etc/hosts /etc/nsswitch.conf; readlink /proc/self/ns/net");
-        seen.succeeds().prints(&format!("{MINE}{HOSTS}passwd: files\nhosts: files dns\n{}", container.sleeper.ns()));
+        let seen = container.run(
+            &["--dns"],
+            "cat /etc/resolv.conf /etc/hosts /etc/nsswitch.conf; readlink /proc/self/ns/net",
+        );
+        seen.succeeds().prints(&format!(
+            "{MINE}{HOSTS}passwd: files\nhosts: files dns\n{}",
+            container.sleeper.ns()
+        ));
         assert!(seen.stderr.is_empty(), "{}", seen.dump());
         // Whatever the umask, whoever COMMAND becomes.
         let mut command = Command::new("sh");
-        command.args(["-c", "umask 077; \"$@\"", "sh"]).arg(crate::util::binary()).args([
+        command.args(["-c", "umask 077; \"$@\"", "sh"]).arg(binary()).args([
             "-p",
             &container.pid(),
             "--dns",
         ]);
-        command.args(["--", "sh", "-c", "umask; stat -c '%a %u' /etc/resolv.conf /etc/hosts /etc/nsswitch.conf"]);
+        command.args([
+            "--",
+            "sh",
+            "-c",
+            "umask; stat -c '%a %u' /etc/resolv.conf /etc/hosts /etc/nsswitch.conf",
+        ]);
         finish(command).succeeds().prints("0077\n644 0\n644 0\n644 0");
         fs::remove_file("/etc/nsswitch.conf").unwrap();
-        container.run(&["--dns"], "cat /etc/resolv.conf; ls /etc/nsswitch.conf 2>/dev/null").prints(MINE);
+        container
+            .run(&["--dns"], "cat /etc/resolv.conf; ls /etc/nsswitch.conf 2>/dev/null")
+            .prints(MINE);
         assert_eq!(fs::read_to_string("/etc/resolv.conf").unwrap(), CALLERS);
         // It is the container that a name means, too, and the lowest process of a namespace file.
         let file = format!("/proc/{}/ns/net", container.pid());
-        finish_words(&["--file", &file, "--dns", "cat", "/etc/resolv.conf"]).succeeds().prints(MINE);
-        finish_words(&["-i", &container.sleeper.ns(), "--dns", "cat", "/etc/resolv.conf"]).succeeds().prints(MINE);
+        run(&["--file", &file, "--dns", "cat", "/etc/resolv.conf"]).succeeds().prints(MINE);
+        run(&["-i", &container.sleeper.ns(), "--dns", "cat", "/etc/resolv.conf"])
+            .succeeds()
+            .prints(MINE);
     });
-}
-
-fn finish_words(words: &[&str]) -> Output {
-    let mut command = lab::program();
-    command.args(words);
-    finish(command)
 }
 
 #[test]
@@ -142,9 +150,11 @@ fn links_are_followed_inside_the_container_only() {
         return;
     }
     apart(|| {
-        for target in
-            ["/run/resolvconf/resolv.conf", "../run/resolvconf/resolv.conf", "../../../run/resolvconf/resolv.conf"]
-        {
+        for target in [
+            "/run/resolvconf/resolv.conf",
+            "../run/resolvconf/resolv.conf",
+            "../../../run/resolvconf/resolv.conf",
+        ] {
             let container = Container::new(|root| {
                 fs::create_dir_all(root.join("run/resolvconf")).unwrap();
                 fs::write(root.join("run/resolvconf/resolv.conf"), MINE).unwrap();
@@ -169,28 +179,51 @@ const EVIL: &[Evil] = &[
     ("link up and out", |root| link("../../../etc/shadow", root), &["dangling"]),
     ("link to the secret", |root| link("/run/secret", root), &["dangling"]),
     ("link through proc", |root| link("/proc/1/root/etc/shadow", root), &["/etc/resolv.conf"]),
-    ("link through its own proc", |root| link("/proc/self/root/run/secret", root), &["through /proc"]),
-    ("link through a working directory", |root| link("/proc/1/cwd/etc/shadow", root), &["/etc/resolv.conf"]),
+    (
+        "link through its own proc",
+        |root| link("/proc/self/root/run/secret", root),
+        &["through /proc"],
+    ),
+    (
+        "link through a working directory",
+        |root| link("/proc/1/cwd/etc/shadow", root),
+        &["/etc/resolv.conf"],
+    ),
     ("link to the kernel's log", |root| link("/proc/kmsg", root), &["not a file on disk"]),
     ("link to sysfs", |root| link("/sys/kernel/uevent_seqnum", root), &["not a file on disk"]),
     ("loop", |root| link("resolv.conf", root), &["loops"]),
     ("dangling", |root| link("/nowhere", root), &["dangling"]),
     ("FIFO", |root| make(&["mkfifo"], root, "etc/resolv.conf"), &["is a FIFO"]),
-    ("link to a FIFO", |root| (make(&["mkfifo"], root, "fifo"), link("/fifo", root)).1, &["is a FIFO"]),
+    (
+        "link to a FIFO",
+        |root| (make(&["mkfifo"], root, "fifo"), link("/fifo", root)).1,
+        &["is a FIFO"],
+    ),
     ("device", |root| make(&["mknod", "-m", "666"], root, "etc/resolv.conf"), &["is a device"]),
     (
         "link to a device",
         |root| (make(&["mknod", "-m", "666"], root, "dev/zero"), link("/dev/zero", root)).1,
         &["is a device"],
     ),
-    // To open this fails, and to open others has effects: only what was never opened is called by its kind.
+    // To open this fails, and to open others has effects: only what was never opened is called by
+    // its kind.
     (
         "device without a driver",
-        |root| drop(tool("mknod", &[root.join("etc/resolv.conf").to_str().unwrap(), "c", "4000", "1"])),
+        |root| {
+            drop(tool("mknod", &[root.join("etc/resolv.conf").to_str().unwrap(), "c", "4000", "1"]))
+        },
         &["is a device"],
     ),
-    ("socket", |root| drop(UnixListener::bind(root.join("etc/resolv.conf")).unwrap()), &["is a socket"]),
-    ("directory", |root| fs::create_dir(root.join("etc/resolv.conf")).unwrap(), &["is a directory"]),
+    (
+        "socket",
+        |root| drop(UnixListener::bind(root.join("etc/resolv.conf")).unwrap()),
+        &["is a socket"],
+    ),
+    (
+        "directory",
+        |root| fs::create_dir(root.join("etc/resolv.conf")).unwrap(),
+        &["is a directory"],
+    ),
     (
         "1 GiB",
         |root| fs::File::create(root.join("etc/resolv.conf")).unwrap().set_len(1 << 30).unwrap(),
@@ -211,7 +244,9 @@ const EVIL: &[Evil] = &[
     ("etc dangling", |root| etc("/nowhere", root), &["dangling"]),
     (
         "etc a file",
-        |root| (fs::remove_dir(root.join("etc")).unwrap(), fs::write(root.join("etc"), "").unwrap()).1,
+        |root| {
+            (fs::remove_dir(root.join("etc")).unwrap(), fs::write(root.join("etc"), "").unwrap()).1
+        },
         &["/etc"],
     ),
 ];
@@ -229,7 +264,7 @@ fn etc(target: &str, root: &Path) {
 fn make(command: &[&str], root: &Path, name: &str) {
     let path = root.join(name);
     let numbers: &[&str] = if command[0] == "mknod" { &["c", "1", "5"] } else { &[] };
-    lab::tool(&[command, &[path.to_str().unwrap()], numbers].concat()).unwrap();
+    ask(&[command, &[path.to_str().unwrap()], numbers].concat()).unwrap();
 }
 
 #[test]
@@ -238,15 +273,15 @@ fn nothing_planted_in_a_container_is_shown_or_opened() {
         return;
     }
     apart(|| {
-        let secret = format!("secret-of-{}", std::process::id());
+        let secret = unique("secret");
         for path in ["/run/secret", "/etc/shadow"] {
             fs::write(path, &secret).unwrap();
         }
         for (what, prepare, words) in EVIL {
             let container = Container::new(prepare);
-            let mut command = lab::program();
+            let mut command = program();
             command.args(["--pid", &container.pid(), "--dns"]);
-            let said = lab::command_refuses(command, words);
+            let said = command_refuses(command, words);
             assert!(!said.contains(&secret), "{what}: {said}");
         }
     });
@@ -259,8 +294,15 @@ fn without_openat2_no_link_is_followed_and_plain_files_are_read() {
     }
     let old = |pid: &str| {
         let mut command = Command::new("strace");
-        command.args(["-qqfo", "/dev/null", "-e", "trace=openat2", "-e", "inject=openat2:error=ENOSYS"]);
-        command.arg(crate::util::binary()).args(["--pid", pid, "--dns"]);
+        command.args([
+            "-qqfo",
+            "/dev/null",
+            "-e",
+            "trace=openat2",
+            "-e",
+            "inject=openat2:error=ENOSYS",
+        ]);
+        command.arg(binary()).args(["--pid", pid, "--dns"]);
         command
     };
     apart(move || {
@@ -270,14 +312,14 @@ fn without_openat2_no_link_is_followed_and_plain_files_are_read() {
         finish(command).succeeds().prints(&format!("{MINE}{HOSTS}"));
         for (what, prepare, _) in EVIL {
             let container = Container::new(prepare);
-            let said = lab::command_refuses(old(&container.pid()), &[]);
+            let said = command_refuses(old(&container.pid()), &[]);
             assert!(!said.is_empty(), "{what}");
         }
         let container = Container::new(|root| {
             fs::write(root.join("resolv.conf"), MINE).unwrap();
             link("/resolv.conf", root);
         });
-        lab::command_refuses(old(&container.pid()), &["before 5.6"]);
+        command_refuses(old(&container.pid()), &["before 5.6"]);
     });
 }
 
@@ -290,15 +332,26 @@ fn a_file_that_the_container_lacks_is_empty() {
         let script = "wc -c </etc/resolv.conf; wc -c </etc/hosts";
         let bare = Container::new(|_| ());
         let seen = bare.run(&["--dns"], script);
-        seen.succeeds().prints("0\n0").says(&["note: ", "has no \"/etc/resolv.conf\"", "has no \"/etc/hosts\""]);
+        seen.succeeds().prints("0\n0").says(&[
+            "note: ",
+            "has no \"/etc/resolv.conf\"",
+            "has no \"/etc/hosts\"",
+        ]);
         let barer = Container::new(|root| fs::remove_dir(root.join("etc")).unwrap());
-        barer.run(&["--dns"], script).succeeds().prints("0\n0").says(&["has no \"/etc/resolv.conf\""]);
+        barer
+            .run(&["--dns"], script)
+            .succeeds()
+            .prints("0\n0")
+            .says(&["has no \"/etc/resolv.conf\""]);
         let quiet = barer.run(&["--dns", "-q"], script);
         assert!(quiet.succeeds().stderr.is_empty(), "{}", quiet.dump());
         // Empty and absent are the same to libc: nothing has to be made for it.
         fs::remove_file("/etc/resolv.conf").unwrap();
         barer
-            .run(&["--dns"], "ls /etc/resolv.conf 2>/dev/null; grep -c ' /etc .* overlay ' /proc/self/mountinfo")
+            .run(
+                &["--dns"],
+                "ls /etc/resolv.conf 2>/dev/null; grep -c ' /etc .* overlay ' /proc/self/mountinfo",
+            )
             .prints("0");
     });
 }
@@ -311,12 +364,17 @@ fn a_bare_process_with_files_of_its_own() {
     apart(|| {
         fs::write("/run/theirs", MINE).unwrap();
         let mut command = Command::new("unshare");
-        command.args(["-nm", "sh", "-c", "mount --bind /run/theirs /etc/resolv.conf; exec sleep 300"]);
+        command.args([
+            "-nm",
+            "sh",
+            "-c",
+            "mount --bind /run/theirs /etc/resolv.conf; exec sleep 3600",
+        ]);
         let sleeper = Sleeper::spawn(&mut command);
-        finish_words(&["-p", &sleeper.pid.to_string(), "--dns", "cat", "/etc/resolv.conf"]).succeeds().prints(MINE);
+        run(&["-p", &sleeper.word(), "--dns", "cat", "/etc/resolv.conf"]).succeeds().prints(MINE);
         // One with nothing of its own has the caller's.
         let plain = Sleeper::start();
-        finish_words(&["-p", &plain.pid.to_string(), "--dns", "cat", "/etc/resolv.conf"]).succeeds().prints(CALLERS);
+        run(&["-p", &plain.word(), "--dns", "cat", "/etc/resolv.conf"]).succeeds().prints(CALLERS);
     });
 }
 
@@ -326,21 +384,24 @@ fn a_pinned_name_has_its_files_in_etc_netns() {
         return;
     }
     apart(|| {
-        lab::tool(&["ip", "netns", "add", "blue"]).unwrap();
+        ask(&["ip", "netns", "add", "blue"]).unwrap();
         let cat = |options: &[&str], files: &[&str]| {
-            let mut command = lab::program();
-            finish_in(command.args(options).args(["--dns", "--", "cat"]).args(files))
+            let mut command = program();
+            finish(command.args(options).args(["--dns", "--", "cat"]).args(files))
         };
-        cat(&["-n", "blue"], &["/etc/resolv.conf"]).refuses(&["no process", "/etc/netns/blue/resolv.conf"]);
+        cat(&["-n", "blue"], &["/etc/resolv.conf"])
+            .refuses(&["no process", "/etc/netns/blue/resolv.conf"]);
         fs::create_dir_all("/etc/netns/blue/extra").unwrap();
         fs::write("/etc/netns/blue/resolv.conf", MINE).unwrap();
         for name in [&["-n", "blue"][..], &["blue"]] {
             let files = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"];
             let seen = cat(name, &files);
-            seen.succeeds().prints(&format!("{MINE}127.0.0.1 localhost\npasswd: files\nhosts: files dns\n"));
+            seen.succeeds()
+                .prints(&format!("{MINE}127.0.0.1 localhost\npasswd: files\nhosts: files dns\n"));
             assert!(seen.stderr.is_empty(), "{}", seen.dump());
             // What `ip netns exec` shows, but for nsswitch.conf.
-            let theirs = tool("ip", &["netns", "exec", "blue", "cat", "/etc/resolv.conf", "/etc/hosts"]);
+            let theirs =
+                tool("ip", &["netns", "exec", "blue", "cat", "/etc/resolv.conf", "/etc/hosts"]);
             theirs.succeeds().prints(cat(name, &files[..2]).stdout.as_str());
         }
         // Others, where there is a place for them; its own nsswitch.conf as it stands.
@@ -355,15 +416,11 @@ fn a_pinned_name_has_its_files_in_etc_netns() {
         fs::write("/run/theirs", MINE).unwrap();
         let mut command = Command::new("nsenter");
         command.args(["--net=/run/netns/blue", "unshare", "-m", "sh", "-c"]);
-        let _theirs = Sleeper::spawn(command.arg("mount --bind /run/theirs /etc/resolv.conf; exec sleep 300"));
+        let _theirs = Sleeper::spawn(
+            command.arg("mount --bind /run/theirs /etc/resolv.conf; exec sleep 3600"),
+        );
         cat(&["-n", "blue"], &["/etc/resolv.conf"]).succeeds().prints(MINE);
     });
-}
-
-fn finish_in(command: &mut Command) -> Output {
-    let mut own = Command::new(command.get_program());
-    own.args(command.get_args());
-    finish(own)
 }
 
 #[test]
@@ -376,28 +433,35 @@ fn whatever_the_callers_resolv_conf_is() {
         // A link to a file that systemd-resolved renames a new one over.
         fs::create_dir_all("/run/systemd/resolve").unwrap();
         fs::write("/run/systemd/resolve/stub-resolv.conf", CALLERS).unwrap();
-        for target in ["/run/systemd/resolve/stub-resolv.conf", "../run/systemd/resolve/stub-resolv.conf", "/nowhere"] {
+        for target in [
+            "/run/systemd/resolve/stub-resolv.conf",
+            "../run/systemd/resolve/stub-resolv.conf",
+            "/nowhere",
+        ] {
             fs::remove_file("/etc/resolv.conf").unwrap();
             symlink(target, "/etc/resolv.conf").unwrap();
             container.shows(MINE);
             assert_eq!(fs::read_link("/etc/resolv.conf").unwrap(), Path::new(target));
         }
-        let script =
-            "cat /etc/resolv.conf; mv /run/new /run/systemd/resolve/stub-resolv.conf 2>/dev/null; cat /etc/resolv.conf";
+        let script = "cat /etc/resolv.conf; mv /run/new /run/systemd/resolve/stub-resolv.conf 2>/dev/null; cat /etc/resolv.conf";
         fs::write("/run/new", "nameserver 203.0.113.1\n").unwrap();
         container.run(&["--dns"], script).prints(&format!("{MINE}{MINE}"));
         // None at all: an overlay, with what is mounted below /etc, and with all the files.
         fs::remove_file("/etc/resolv.conf").unwrap();
         fs::write("/etc/own", "own\n").unwrap();
         fs::create_dir("/etc/mounted").unwrap();
-        lab::tool(&["mount", "-t", "tmpfs", "none", "/etc/mounted"]).unwrap();
+        ask(&["mount", "-t", "tmpfs", "none", "/etc/mounted"]).unwrap();
         fs::write("/etc/mounted/file", "below\n").unwrap();
         fs::write("/run/hosts", "bound over\n").unwrap();
-        lab::tool(&["mount", "--bind", "/run/hosts", "/etc/hosts"]).unwrap();
+        ask(&["mount", "--bind", "/run/hosts", "/etc/hosts"]).unwrap();
         let script = "cd /etc && cat resolv.conf hosts nsswitch.conf own mounted/file; pwd; ls -d copies empty; : >x";
         let seen = container.run(&["--dns"], script);
         seen.prints(&format!("{MINE}{HOSTS}passwd: files\nhosts: files dns\nown\nbelow\n/etc"));
-        assert!(!seen.status.success() && !Path::new("/etc/x").exists(), "it is to be read-only\n{}", seen.dump());
+        assert!(
+            !seen.status.success() && !Path::new("/etc/x").exists(),
+            "it is to be read-only\n{}",
+            seen.dump()
+        );
         assert!(!Path::new("/etc/resolv.conf").exists(), "{}", seen.dump());
         // Where there is no overlayfs.
         let mut command = Command::new("strace");
@@ -409,11 +473,11 @@ fn whatever_the_callers_resolv_conf_is() {
             "-e",
             &format!("inject=mount:error=ENODEV:when={}", mount_of("overlay", &container)),
         ]);
-        command.arg(crate::util::binary()).args(["-p", &container.pid(), "--dns"]);
-        lab::command_refuses(command, &["overlay", "resolv.conf", "touch /etc/resolv.conf"]);
+        command.arg(binary()).args(["-p", &container.pid(), "--dns"]);
+        command_refuses(command, &["overlay", "resolv.conf", "touch /etc/resolv.conf"]);
         // No /etc either.
         let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", "mount -t tmpfs none /etc; \"$@\"", "sh"]).arg(crate::util::binary());
+        command.args(["-m", "sh", "-c", "mount -t tmpfs none /etc; \"$@\"", "sh"]).arg(binary());
         command.args(["-p", &container.pid(), "--dns", "--", "cat", "/etc/resolv.conf"]);
         finish(command).succeeds().prints(MINE);
     });
@@ -422,12 +486,14 @@ fn whatever_the_callers_resolv_conf_is() {
 /// The how-manieth mount(2) of a run makes a file system of this kind.
 fn mount_of(kind: &str, container: &Container) -> usize {
     let mut command = Command::new("strace");
-    command.args(["-qqo", "/run/log", "-e", "trace=mount"]).arg(crate::util::binary());
+    command.args(["-qqo", "/run/log", "-e", "trace=mount"]).arg(binary());
     command.args(["-p", &container.pid(), "--dns", "true"]);
     finish(command).succeeds();
     let log = fs::read_to_string("/run/log").unwrap();
-    let at =
-        log.lines().filter(|line| line.starts_with("mount(")).position(|line| line.contains(&format!("\"{kind}\"")));
+    let at = log
+        .lines()
+        .filter(|line| line.starts_with("mount("))
+        .position(|line| line.contains(&format!("\"{kind}\"")));
     at.unwrap_or_else(|| panic!("no {kind} in\n{log}")) + 1
 }
 
@@ -442,15 +508,21 @@ fn the_hosts_resolvers_cannot_be_reached() {
         let sockets = ["/run/nscd/socket", "/run/systemd/resolve/io.systemd.Resolve"];
         dirs.iter().for_each(|dir| fs::create_dir_all(dir).unwrap());
         let _listeners = sockets.map(|path| UnixListener::bind(path).unwrap());
-        let seen =
-            container.run(&["--dns"], "ls -A /run/nscd /run/systemd/resolve /var/run/nscd; ls -d /run/systemd/*");
-        seen.succeeds().prints("/run/nscd:\n\n/run/systemd/resolve:\n\n/var/run/nscd:\n/run/systemd/resolve");
+        let seen = container.run(
+            &["--dns"],
+            "ls -A /run/nscd /run/systemd/resolve /var/run/nscd; ls -d /run/systemd/*",
+        );
+        seen.succeeds()
+            .prints("/run/nscd:\n\n/run/systemd/resolve:\n\n/var/run/nscd:\n/run/systemd/resolve");
         container.run(&[], "ls -A /run/nscd").succeeds().prints("socket");
         // A /var/run that is no link.
-        lab::tool(&["mount", "-t", "tmpfs", "none", "/var"]).unwrap();
+        ask(&["mount", "-t", "tmpfs", "none", "/var"]).unwrap();
         fs::create_dir_all("/var/run/nscd").unwrap();
         let _third = UnixListener::bind("/var/run/nscd/socket").unwrap();
-        container.run(&["--dns"], "ls -A /var/run/nscd /run/nscd").succeeds().prints("/run/nscd:\n\n/var/run/nscd:");
+        container
+            .run(&["--dns"], "ls -A /var/run/nscd /run/nscd")
+            .succeeds()
+            .prints("/run/nscd:\n\n/var/run/nscd:");
         container.run(&[], "ls -A /var/run/nscd").succeeds().prints("socket");
     });
 }
@@ -461,16 +533,24 @@ fn nobody_else_sees_a_mount_and_nothing_is_left() {
         return;
     }
     apart(|| {
-        fs::copy(crate::util::binary(), "/run/netns-enter").unwrap();
-        // With /tmp of our own, only we are at work in it, and nothing of ours is left in the other.
-        lab::tool(&["mount", "-t", "tmpfs", "none", "/tmp"]).unwrap();
+        fs::copy(binary(), "/run/netns-enter").unwrap();
+        // With /tmp of our own, only we are at work in it, and nothing of ours is left in the
+        // other.
+        ask(&["mount", "-t", "tmpfs", "none", "/tmp"]).unwrap();
         let container = Container::usual();
         // As on a host with systemd: all is shared.
-        lab::tool(&["sh", "-c", "mount --make-rshared / && mkdir /run/nscd"]).unwrap();
-        let sibling = Sleeper::spawn(Command::new("unshare").args(["-m", "--propagation", "slave", "sleep", "300"]));
+        ask(&["sh", "-c", "mount --make-rshared / && mkdir /run/nscd"]).unwrap();
+        let sibling = Sleeper::spawn(Command::new("unshare").args([
+            "-m",
+            "--propagation",
+            "slave",
+            "sleep",
+            "3600",
+        ]));
         let table = |pid: u32| fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
         let own = || fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
-        let files = || lab::tool(&["find", "/tmp", "/run", "/etc", "-printf", "%p %i %s %m %T@ %l\n"]).unwrap();
+        let files =
+            || ask(&["find", "/tmp", "/run", "/etc", "-printf", "%p %i %s %m %T@ %l\n"]).unwrap();
         let before = (table(sibling.pid), own(), table(container.sleeper.pid), files());
         for missing in [false, true] {
             let before = if missing {
@@ -489,7 +569,11 @@ fn nobody_else_sees_a_mount_and_nothing_is_left() {
                 ));
                 let during = finish(command);
                 during.succeeds().prints(&format!("{}\n{}", before.0, before.2));
-                assert_eq!((table(sibling.pid), own(), table(container.sleeper.pid), files()), before, "{options:?}");
+                assert_eq!(
+                    (table(sibling.pid), own(), table(container.sleeper.pid), files()),
+                    before,
+                    "{options:?}"
+                );
             }
         }
     });
@@ -504,16 +588,18 @@ fn what_is_mounted_later_still_appears() {
     apart(|| {
         let container = Container::usual();
         fs::create_dir("/run/later").unwrap();
-        let script = "touch /run/ready; n=0; until [ -e /run/later/it ] || [ $n = 500 ]; do sleep 0.02; n=$((n + 1)); done; ls /run/later";
+        let script =
+            "touch /run/ready; until [ -e /run/later/it ]; do sleep 0.02; done; ls /run/later";
         let command = thread::spawn(move || container.run(&["--sys", "--dns"], script));
-        crate::util::until("COMMAND runs", || Path::new("/run/ready").exists());
-        lab::tool(&["mount", "-t", "tmpfs", "none", "/run/later"]).unwrap();
+        until("COMMAND runs", || Path::new("/run/ready").exists());
+        ask(&["mount", "-t", "tmpfs", "none", "/run/later"]).unwrap();
         fs::write("/run/later/it", "").unwrap();
         command.join().unwrap().succeeds().prints("it");
     });
 }
 
-/// A process that has gone to another namespace, as another process of its number would be, has nothing to say of this one.
+/// A process that has gone to another namespace, as another process of its number would be, has
+/// nothing to say of this one.
 #[test]
 fn a_process_that_is_elsewhere_meanwhile_is_not_asked() {
     if cannot_run(&["strace", "pgrep"]) {
@@ -521,18 +607,20 @@ fn a_process_that_is_elsewhere_meanwhile_is_not_asked() {
     }
     let text = r#"
 ip netns add blue
-unshare -n sh -c 'until [ -e /run/go ]; do sleep 0.01; done; exec nsenter --net=/run/netns/blue sleep 300' &
+unshare -n sh -c 'until [ -e /run/go ]; do sleep 0.01; done; exec nsenter --net=/run/netns/blue sleep 3600' &
 mover=$!
 until [ "$(readlink /proc/$mover/ns/net)" != "$own" ]; do sleep 0.01; done
-# With the namespace open, and looked at.
-stopped_at fstat "$1" --pid $mover --dns -- touch /run/ran
+# With the namespace open, and looked at: the libc may have looked at files of its own before.
+strace -o /run/calls "$1" --pid $mover --dns -- true
+nth=$(awk '/ns\/net"/ { is_open = 1 } /^fstat\(/ { n++; if (is_open) { print n; exit } }' /run/calls)
+stopped_at fstat:$nth "$1" --pid $mover --dns -- touch /run/ran
 touch /run/go
 until [ "$(inode $mover)" = "$(stat -Lc %i /run/netns/blue)" ]; do sleep 0.01; done
 status=0
 go_on || status=$?
 [ ! -e /run/ran ] && echo $status
 "#;
-    let Some(output) = crate::machine::script(text) else { return };
+    let Some(output) = script(text) else { return };
     output.succeeds().prints("125").says(&["has no process to take"]);
 }
 
@@ -553,14 +641,16 @@ fn sysfs_is_the_namespaces_with_all_that_was_mounted_below() {
         return;
     }
     apart(|| {
-        for (dir, options) in [("fs/bpf", "ro,nosuid"), ("kernel/debug", "rw,noexec"), ("kernel/security", "rw")] {
+        for (dir, options) in
+            [("fs/bpf", "ro,nosuid"), ("kernel/debug", "rw,noexec"), ("kernel/security", "rw")]
+        {
             let point = format!("/sys/{dir}");
             if Path::new(&point).is_dir() {
-                lab::tool(&["mount", "-t", "tmpfs", "-o", options, "none", &point]).unwrap();
+                ask(&["mount", "-t", "tmpfs", "-o", options, "none", &point]).unwrap();
             }
         }
         let container = Container::usual();
-        lab::tool(&[
+        ask(&[
             "nsenter",
             "--net",
             "-t",
@@ -575,7 +665,7 @@ fn sysfs_is_the_namespaces_with_all_that_was_mounted_below() {
             "ne1",
         ])
         .unwrap();
-        let below = lab::tool(&["sh", "-c", BELOW_SYS]).unwrap();
+        let below = ask(&["sh", "-c", BELOW_SYS]).unwrap();
         assert!(below.contains("/sys/fs/cgroup"), "{below}");
         let seen = container.run(&["--sys"], &format!("ls /sys/class/net; {BELOW_SYS}"));
         seen.succeeds().prints(&format!("lo\nne0\nne1\n{below}"));
@@ -584,8 +674,10 @@ fn sysfs_is_the_namespaces_with_all_that_was_mounted_below() {
         let callers = container.run(&[], "ls /sys/class/net");
         assert!(!callers.succeeds().stdout.lines().any(|name| name == "ne0"), "{}", callers.dump());
         // Twice, one in the other.
-        let nested =
-            format!("{} -q -p $$ --sys -- sh -c 'ls /sys/class/net; ls /sys/fs'", crate::util::binary().display());
+        let nested = format!(
+            "{} -q -p $$ --sys -- sh -c 'ls /sys/class/net; ls /sys/fs'",
+            binary().display()
+        );
         let plain = container.run(&["--sys"], "ls /sys/class/net; ls /sys/fs");
         container.run(&["--sys"], &nested).succeeds().prints(&plain.stdout);
         let both = container.run(&["--sys", "--dns"], "ls /sys/class/net; cat /etc/resolv.conf");
@@ -601,7 +693,7 @@ fn the_working_directory_is_entered_again() {
     apart(|| {
         let container = Container::usual();
         let from = |dir: &str, options: &[&str]| {
-            let mut command = lab::program();
+            let mut command = program();
             command
                 .args(["-p", &container.pid()])
                 .args(options)
@@ -610,15 +702,15 @@ fn the_working_directory_is_entered_again() {
             finish(command)
         };
         from("/sys/class/net", &["--sys"]).succeeds().prints("/sys/class/net\nlo");
-        let veth = format!("ne{}", std::process::id());
-        lab::tool(&["ip", "link", "add", &veth, "type", "veth", "peer", &format!("{veth}x")]).unwrap();
+        let veth = interface();
+        ask(&["ip", "link", "add", &veth, "type", "veth", "peer", &format!("{veth}x")]).unwrap();
         let gone = from(&format!("/sys/devices/virtual/net/{veth}"), &["--sys"]);
         // And a mount that has no place in the other sysfs.
         let point = format!("/sys/devices/virtual/net/{veth}/statistics");
-        lab::tool(&["mount", "-t", "tmpfs", "none", &point]).unwrap();
+        ask(&["mount", "-t", "tmpfs", "none", &point]).unwrap();
         let noted = container.run(&["--sys"], "ls /sys/class/net");
-        lab::tool(&["umount", &point]).unwrap();
-        lab::tool(&["ip", "link", "del", &veth]).unwrap();
+        ask(&["umount", &point]).unwrap();
+        ask(&["ip", "link", "del", &veth]).unwrap();
         gone.refuses(&[&veth, "cd / first"]);
         noted.succeeds().prints("lo").says(&["note: ", &point]);
         fs::remove_file("/etc/resolv.conf").unwrap();
@@ -627,8 +719,12 @@ fn the_working_directory_is_entered_again() {
         from("/etc/dir", &["--dns"]).succeeds().prints("/etc/dir\nfile");
         // A directory that was removed has no path; it stays what it is.
         let mut command = Command::new("sh");
-        command.args(["-c", "cd /run && mkdir gone && cd gone && rmdir ../gone && exec \"$@\"", "sh"]);
-        command.arg(crate::util::binary()).args([
+        command.args([
+            "-c",
+            "cd /run && mkdir gone && cd gone && rmdir ../gone && exec \"$@\"",
+            "sh",
+        ]);
+        command.arg(binary()).args([
             "-p",
             &container.pid(),
             "--sys",
@@ -649,29 +745,32 @@ fn read_only_is_kept_and_is_ours_alone() {
     }
     apart(|| {
         let container = Container::usual();
-        lab::tool(&["mount", "-o", "remount,bind,ro", "/sys"]).unwrap();
-        let options =
-            "awk '$5 == \"/sys\" { o = $6 } END { print substr(o, 1, 2) }' /proc/self/mountinfo; : >/sys/class/net/x";
+        ask(&["mount", "-o", "remount,bind,ro", "/sys"]).unwrap();
+        let options = "awk '$5 == \"/sys\" { o = $6 } END { print substr(o, 1, 2) }' /proc/self/mountinfo; : >/sys/class/net/x";
         let seen = container.run(&["--sys"], options);
         assert!(seen.stdout.trim() == "ro" && seen.stderr.contains("Read-only"), "{}", seen.dump());
-        // The container's own mount of the same sysfs, and one that is made from now on, can be written.
+        // The container's own mount of the same sysfs, and one that is made from now on, can be
+        // written.
         let sys = format!("{}/sys", container.root);
         let table = fs::read_to_string(format!("/proc/{}/mountinfo", container.pid())).unwrap();
-        let line =
-            table.lines().find(|line| line.contains(" - sysfs ") && line.contains("/sys rw")).unwrap_or_default();
+        let line = table
+            .lines()
+            .find(|line| line.contains(" - sysfs ") && line.contains("/sys rw"))
+            .unwrap_or_default();
         assert!(line.ends_with(" rw"), "{sys}: {table}");
         // A namespace in which nobody had mounted a sysfs before.
         let fresh = Sleeper::start();
-        let pid = fresh.pid.to_string();
-        finish_words(&["-p", &pid, "--sys", "--", "sh", "-c", &options[..options.find(';').unwrap()]])
+        let pid = fresh.word();
+        run(&["-p", &pid, "--sys", "--", "sh", "-c", &options[..options.find(';').unwrap()]])
             .succeeds()
             .prints("ro");
         let script = "mount -t sysfs sysfs /run && awk '$5 == \"/run\" { o = $6 \" \" $NF } END { print o }' /proc/self/mountinfo";
-        let while_ours_lives = format!("nsenter -n -t {pid} unshare -m sh -c '{}'", script.replace('\'', "'\\''"));
-        let later = finish_words(&["-p", &pid, "--sys", "--", "sh", "-c", &while_ours_lives]);
+        let while_ours_lives =
+            format!("nsenter -n -t {pid} unshare -m sh -c '{}'", script.replace('\'', "'\\''"));
+        let later = run(&["-p", &pid, "--sys", "--", "sh", "-c", &while_ours_lives]);
         later.succeeds().prints("rw,relatime rw");
         // And a read-write /sys stays so.
-        lab::tool(&["mount", "-o", "remount,bind,rw", "/sys"]).unwrap();
+        ask(&["mount", "-o", "remount,bind,rw", "/sys"]).unwrap();
         container.run(&["--sys"], &options[..options.find(';').unwrap()]).succeeds().prints("rw");
     });
 }
@@ -683,36 +782,34 @@ fn where_it_cannot_be_mounted_nothing_runs() {
     }
     apart(|| {
         let container = Container::usual();
-        // A chroot that is no mount.
+        // Without rights, in the caller's own namespace.
+        let scratch = Scratch::new("plain");
+        let copy = scratch.copy_of_binary();
+        let mine = Sleeper::spawn(as_user(USER, &["sleep", "3600"]));
+        let words = [&copy, "-p", &mine.word(), "--sys", "--", "echo", "ran"];
+        let command = as_user(USER, &[&["setpriv", "--bounding-set=-all"], &words[..]].concat());
+        finish(command).refuses(&["mount namespace", "need root"]);
+        // Nobody to ask.
+        run(&["-p", &container.pid(), "--pin", "x", "--dns"]).refuses(&["none is run"]);
+    });
+}
+
+#[test]
+fn in_a_chroot_that_is_no_mount_nothing_runs() {
+    // Of another build the libraries are not in there.
+    if cannot_run(&[]) || !small_build() {
+        return;
+    }
+    apart(|| {
+        let container = Container::usual();
         let scratch = Scratch::new("plain");
         let root = busybox_root(&scratch).unwrap();
-        let copy = format!("{root}/netns-enter");
-        fs::copy(crate::util::binary(), &copy).unwrap();
-        let script = format!(
-            "mount -t proc proc {root}/proc; chroot {root} /netns-enter -p {} --dns -- sh -c 'echo ran'",
-            container.pid()
-        );
-        finish_in(Command::new("unshare").args(["-m", "sh", "-c", &script])).refuses(&["slave mount", "mount --rbind"]);
-        // Without rights, in the caller's own namespace.
-        let mut command = Command::new("setpriv");
-        command
-            .args([format!("--reuid={USER}"), format!("--regid={USER}")])
-            .args(["--clear-groups", "--bounding-set=-all"]);
-        let mine = Sleeper::spawn(
-            Command::new("setpriv").args([format!("--reuid={USER}"), format!("--regid={USER}")]).args([
-                "--clear-groups",
-                "sleep",
-                "300",
-            ]),
-        );
-        command.args([&copy, "-p", &mine.pid.to_string(), "--sys", "--", "echo", "ran"]);
-        fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o755)).unwrap();
-        command.current_dir("/");
-        finish(command).refuses(
-            &["mount namespace", "needs root"].map(|word| if word == "needs root" { "need root" } else { word }),
-        );
-        // Nobody to ask.
-        crate::util::run(&["-p", &container.pid(), "--pin", "x", "--dns"]).refuses(&["none is run"]);
+        fs::copy(binary(), format!("{root}/netns-enter")).unwrap();
+        let script =
+            "mount -t proc proc $1/proc; chroot $1 /netns-enter -p $2 --dns -- sh -c 'echo ran'";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh", &root, &container.pid()]);
+        finish(command).refuses(&["slave mount", "mount --rbind"]);
     });
 }
 
@@ -721,36 +818,30 @@ fn rootless_containers_show_theirs_to_their_owner() {
     if cannot_run(&["setpriv", "ip"]) {
         return;
     }
-    let user = |words: &[&str]| {
-        let mut command = Command::new("setpriv");
-        command
-            .args([format!("--reuid={USER}"), format!("--regid={USER}")])
-            .args(["--clear-groups", "--inh-caps=-all"])
-            .args(words);
-        command.current_dir("/");
-        command
-    };
+    let user = |words: &[&str]| as_user(USER, words);
     if !finish(user(&["unshare", "-Urnm", "true"])).status.success() {
         return skip("users may not make user namespaces here");
     }
     apart(move || {
         let copy = "/run/netns-enter";
-        fs::copy(crate::util::binary(), copy).unwrap();
-        fs::set_permissions(copy, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(binary(), copy).unwrap();
+        make_executable(copy);
         fs::write("/run/theirs", MINE).unwrap();
-        let script = "mount --bind /run/theirs /etc/resolv.conf; ip link add ne0 type veth peer ne1; exec sleep 300";
+        let script = "mount --bind /run/theirs /etc/resolv.conf; ip link add ne0 type veth peer ne1; exec sleep 3600";
         let mut command = user(&["unshare", "-Urnm", "sh", "-c", script]);
         let sleeper = Sleeper::spawn(&mut command);
-        let pid = sleeper.pid.to_string();
-        let inside =
-            "ls /sys/class/net; cat /etc/resolv.conf; ls /sys/fs/cgroup | head -1 | wc -l; readlink /proc/self/ns/net";
+        let pid = sleeper.word();
+        let inside = "ls /sys/class/net; cat /etc/resolv.conf; ls /sys/fs/cgroup | head -1 | wc -l; readlink /proc/self/ns/net";
         let seen = finish(user(&[copy, "-p", &pid, "--sys", "--dns", "--", "sh", "-c", inside]));
         seen.succeeds().prints(&format!("lo\nne0\nne1\n{MINE}1\n{}", sleeper.ns()));
         // Nothing can be created where the uid has no mapping.
-        let unmapped = Sleeper::spawn(&mut user(&["unshare", "--user", "--net", "sleep", "300"]));
+        let unmapped = Sleeper::spawn(user(&["unshare", "--user", "--net", "sleep", "3600"]));
         let pid = unmapped.pid.to_string();
-        finish(user(&[copy, "-p", &pid, "--dns", "--", "echo", "ran"])).refuses(&["/etc", "no mapping"]);
-        finish(user(&[copy, "-p", &pid, "--sys", "--", "ls", "/sys/class/net"])).succeeds().prints("lo");
+        finish(user(&[copy, "-p", &pid, "--dns", "--", "echo", "ran"]))
+            .refuses(&["/etc", "no mapping"]);
+        finish(user(&[copy, "-p", &pid, "--sys", "--", "ls", "/sys/class/net"]))
+            .succeeds()
+            .prints("lo");
     });
 }
 
@@ -766,12 +857,13 @@ fn the_host_mounted_at_a_directory_has_the_process_and_we_the_root() {
             fs::create_dir_all(host.path(dir)).unwrap();
         }
         host.write("etc/resolv.conf", "not this one");
-        lab::tool(&["mount", "--rbind", "/proc", &host.path("proc")]).unwrap();
+        ask(&["mount", "--rbind", "/proc", &host.path("proc")]).unwrap();
         let root = host.path("");
-        let words = ["--host-root", &root, "-p", &container.pid(), "--sys", "--dns", "--", "sh", "-c"];
+        let words =
+            ["--host-root", &root, "-p", &container.pid(), "--sys", "--dns", "--", "sh", "-c"];
         let script = "cat /etc/resolv.conf; ls /sys/class/net; readlink /proc/self/ns/net";
-        let seen = finish_words(&[&words[..], &[script]].concat());
-        lab::tool(&["umount", "-l", &host.path("proc")]).unwrap();
+        let seen = run(&[&words[..], &[script]].concat());
+        ask(&["umount", "-l", &host.path("proc")]).unwrap();
         seen.succeeds().prints(&format!("{MINE}lo\n{}", container.sleeper.ns()));
     });
 }
@@ -788,7 +880,7 @@ fn docker_with_servers_of_its_own() {
     };
     let options = ["--dns", "192.0.2.53", "--add-host", "ne-neighbour:192.0.2.9"];
     let (name, _) = docker.make(&["run", "-d"], &options).expect("a container");
-    let output = finish_words(&[
+    let output = run(&[
         &name,
         "--sys",
         "--dns",
@@ -805,7 +897,8 @@ fn docker_with_servers_of_its_own() {
     assert!(output.stdout.starts_with(&fs::read_to_string(resolv).unwrap()), "{}", output.dump());
 }
 
-/// A DNS server that knows one name, `only-here.ne-test`, as 192.0.2.77, and answers any other that there is none.
+/// A DNS server that knows one name, `only-here.ne-test`, as 192.0.2.77, and answers any other that
+/// there is none.
 struct Server {
     stop: Arc<AtomicBool>,
     thread: Option<thread::JoinHandle<()>>,
@@ -814,8 +907,10 @@ struct Server {
 impl Server {
     /// In the network namespace of `pid`, at 192.0.2.53.
     fn start(pid: u32) -> Server {
-        let (stop, namespace) =
-            (Arc::new(AtomicBool::new(false)), fs::File::open(format!("/proc/{pid}/ns/net")).unwrap());
+        let (stop, namespace) = (
+            Arc::new(AtomicBool::new(false)),
+            fs::File::open(format!("/proc/{pid}/ns/net")).unwrap(),
+        );
         let stopped = stop.clone();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let serve = move || {
@@ -854,7 +949,8 @@ fn answer(query: &[u8]) -> Vec<u8> {
     let is_a = question.get(end - 4..end) == Some(&[0, 1, 0, 1]);
     let count = u8::from(is_it && is_a);
     let code = if is_it { 0x80 } else { 0x83 };
-    let mut answer = [&query[..2], &[0x85, code, 0, 1, 0, count, 0, 0, 0, 0], &question[..end]].concat();
+    let mut answer =
+        [&query[..2], &[0x85, code, 0, 1, 0, count, 0, 0, 0, 0], &question[..end]].concat();
     if count == 1 {
         answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 77]);
     }
@@ -876,7 +972,8 @@ fn musl_resolver(scratch: &Scratch) -> Option<String> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let program = scratch.path("resolve");
     let linker = ["-Ctarget-feature=+crt-static", "-Clinker=rust-lld"];
-    let built = lab::tool(&[&["rustc", "--target", &target, "-o", &program], &linker[..], &[&source]].concat());
+    let built =
+        ask(&[&["rustc", "--target", &target, "-o", &program], &linker[..], &[&source]].concat());
     built.is_ok().then_some(program)
 }
 
@@ -889,7 +986,7 @@ fn a_name_that_only_the_containers_network_knows() {
         let container = Container::usual();
         let pid = container.pid();
         let script = "ip addr add 192.0.2.53/32 dev lo && ip link set lo up";
-        lab::tool(&["nsenter", "--net", "-t", &pid, "sh", "-c", script]).unwrap();
+        ask(&["nsenter", "--net", "-t", &pid, "sh", "-c", script]).unwrap();
         let _server = Server::start(container.sleeper.pid);
         let scratch = Scratch::new("musl");
         let musl = musl_resolver(&scratch);
@@ -902,16 +999,17 @@ fn a_name_that_only_the_containers_network_knows() {
             // By the whole name, and by the search list.
             for name in ["only-here.ne-test", "only-here"] {
                 let words = [&["-p", &pid, "--dns", "--"], &program[..], &[name]].concat();
-                let found = finish_words(&words);
+                let found = run(&words);
                 assert!(found.succeeds().stdout.starts_with("192.0.2.77"), "{}", found.dump());
             }
-            let words = [&["-p", &pid, "--dns", "--"], &program[..], &["not-there.ne-test"]].concat();
-            finish_words(&words).exits(2);
+            let words =
+                [&["-p", &pid, "--dns", "--"], &program[..], &["not-there.ne-test"]].concat();
+            run(&words).exits(2);
             let words = [&["-p", &pid, "--"], &program[..], &["only-here.ne-test"]].concat();
-            finish_words(&words).exits(2);
+            run(&words).exits(2);
             // The container's hosts file, too.
             let words = [&["-p", &pid, "--dns", "--"], &program[..], &["ne-neighbour"]].concat();
-            assert!(finish_words(&words).succeeds().stdout.starts_with("192.0.2.9"));
+            assert!(run(&words).succeeds().stdout.starts_with("192.0.2.9"));
         }
     });
 }
@@ -923,17 +1021,23 @@ fn a_process_that_is_gone_is_told_of() {
     }
     apart(|| {
         let container = Container::usual();
-        // What the kernel says of a process that has just ended, at the second look at its root directory.
-        for (when, words) in [(1, "has exited"), (2, "has exited")] {
+        // What the kernel says of a process that has just ended, at the second look at its root
+        // directory.
+        for when in [1, 2] {
             let log = "/run/log";
             let mut command = Command::new("strace");
-            command.args(["-qqo", log, "-e", "trace=openat"]).arg(crate::util::binary());
+            command.args(["-qqo", log, "-e", "trace=openat"]).arg(binary());
             command.args(["-p", &container.pid(), "--dns", "true"]);
             finish(command).succeeds();
             let calls = fs::read_to_string(log).unwrap();
             let calls = calls.lines().filter(|line| line.starts_with("openat("));
-            let at =
-                calls.enumerate().filter(|(_, line)| line.contains("\"root\"")).nth(when - 1).expect("a look").0 + 1;
+            let at = calls
+                .enumerate()
+                .filter(|(_, line)| line.contains("\"root\""))
+                .nth(when - 1)
+                .expect("a look")
+                .0
+                + 1;
             let mut command = Command::new("strace");
             command.args([
                 "-qqo",
@@ -943,8 +1047,8 @@ fn a_process_that_is_gone_is_told_of() {
                 "-e",
                 &format!("inject=openat:error=ENOENT:when={at}"),
             ]);
-            command.arg(crate::util::binary()).args(["-p", &container.pid(), "--dns"]);
-            lab::command_refuses(command, &[words]);
+            command.arg(binary()).args(["-p", &container.pid(), "--dns"]);
+            command_refuses(command, &["has exited"]);
         }
     });
 }

@@ -1,16 +1,18 @@
-//! Never the wrong namespace: state files, names and cgroups that lie, are stale, torn or somebody else's.
+//! Never the wrong namespace: state files, names and cgroups that lie, are stale, torn or somebody
+//! else's.
 
 #![forbid(unsafe_code)]
 
-use crate::lab::{
-    Cgroup, Scratch, Sleeper, USER, command_refuses, enters, finish, own_ns, refuses, runc_state, told, tool,
+use crate::faults::calls;
+use crate::util::{
+    Cgroup, Scratch, Sleeper, USER, apart, ask, binary, command_refuses, enters, finish, inode_in,
+    lacks, own_ns, refuses, runc_state, skip, small_build, unique, until,
 };
-use crate::util::{binary, lacks, skip, unique, until};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
 
 fn state_of(scratch: &Scratch, sleeper: &Sleeper) -> String {
     scratch.write("state.json", runc_state("x", sleeper.pid, sleeper.start_time()))
@@ -25,9 +27,11 @@ fn right_start_time_enters() {
     enters(&["--state", &state_of(&scratch, &sleeper)], &sleeper.ns());
     enters(&["-s", &state_of(&scratch, &sleeper)], &sleeper.ns());
     // Old runc wrote the number as a string.
-    let text = runc_state("x", sleeper.pid, 7).replace(":7,", &format!(":\"{}\",", sleeper.start_time()));
+    let text =
+        runc_state("x", sleeper.pid, 7).replace(":7,", &format!(":\"{}\",", sleeper.start_time()));
     enters(&["--state", &scratch.write("state.json", text)], &sleeper.ns());
-    let status = format!("{{\"pid\": {}, \"process-start-time\": {}}}", sleeper.pid, sleeper.start_time());
+    let status =
+        format!("{{\"pid\": {}, \"process-start-time\": {}}}", sleeper.pid, sleeper.start_time());
     enters(&["--state", &scratch.write("status", status)], &sleeper.ns());
 }
 
@@ -51,10 +55,14 @@ fn no_second_factor_is_refused() {
         return;
     }
     let (scratch, sleeper) = (Scratch::new("bare"), Sleeper::start());
-    // crun before 2020 recorded no start time; youki never does. Neither is in a cgroup of its name here.
+    // crun before 2020 recorded no start time; youki never does. Neither is in a cgroup of its name
+    // here.
     let status = format!("{{\"pid\": {}}}", sleeper.pid);
     refuses(&["--state", &scratch.write("c1/status", status)], &["--pid"]);
-    let youki = format!("{{\"ociVersion\":\"1.0\",\"id\":\"c1\",\"status\":\"running\",\"pid\":{}}}", sleeper.pid);
+    let youki = format!(
+        "{{\"ociVersion\":\"1.0\",\"id\":\"c1\",\"status\":\"running\",\"pid\":{}}}",
+        sleeper.pid
+    );
     refuses(&["--state", &scratch.write("c1/state.json", youki)], &["--pid"]);
 }
 
@@ -65,15 +73,16 @@ fn pid_reused_for_real() {
     }
     let scratch = Scratch::new("reuse");
     let script = r#"
-        unshare -n sleep 100 & pid=$!
+        unshare -n sleep 3600 & pid=$!
         while [ "$(readlink /proc/$pid/ns/net)" = "$(readlink /proc/self/ns/net)" ]; do :; done
         read -r line < /proc/$pid/stat; set -- ${line##*) }; shift 19
         printf '{"id":"x","init_process_pid":%s,"init_process_start":%s}' $pid $1 > "$DIR/state.json"
         "$BIN" --state "$DIR/state.json" -- true || exit 20
         kill -9 $pid; wait $pid
-        sleep 0.05
+        # Clock ticks go by before the pid has another start time.
+        until read -r up idle </proc/uptime; [ $(echo $up | tr -d .) -gt $(($1 + 1)) ]; do :; done
         echo $((pid - 1)) > /proc/sys/kernel/ns_last_pid
-        sleep 100 & new=$!
+        sleep 3600 & new=$!
         [ $new = $pid ] || exit 21
         "$BIN" --state "$DIR/state.json" -- touch "$DIR/ran"
         status=$?
@@ -81,18 +90,12 @@ fn pid_reused_for_real() {
         exit $status
     "#;
     let mut command = Command::new("unshare");
-    command.args(["-pf", "--mount-proc", "sh", "-c", script]).env("BIN", binary()).env("DIR", &scratch.0);
-    let mut output = finish(&mut command);
-    for _ in 0..5 {
-        // Somebody took the pid between the two lines: not what is tested.
-        if output.status.code() != Some(21) {
-            break;
-        }
-        output = finish(&mut command);
-    }
-    assert_eq!(output.status.code(), Some(125), "{}", told(&output));
-    assert!(!scratch.0.join("ran").exists());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("reused"), "{}", told(&output));
+    command
+        .args(["-pf", "--mount-proc", "sh", "-c", script])
+        .env("BIN", binary())
+        .env("DIR", scratch.dir());
+    finish(&mut command).exits(125).says(&["reused"]);
+    assert!(!scratch.dir().join("ran").exists());
 }
 
 #[test]
@@ -110,30 +113,53 @@ fn dead_processes() {
     refuses(&["--pid", &sleeper.pid.to_string()], &["no process"]);
 }
 
+/// The process ends after the first system call of the run, then after the second and so on.
 #[test]
 fn death_between_lookup_and_entry() {
     if lacks(&["strace", "busybox", "unshare"]) {
         return;
     }
     let scratch = Scratch::new("race");
-    for step in 0..10 {
+    let log = scratch.path("log");
+    let enter = |path: &str, options: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", &log]).args(options).arg(binary());
+        command.args(["--state", path, "--", "busybox", "readlink", "/proc/self/ns/net"]);
+        command
+    };
+    let sleeper = Sleeper::start();
+    finish(enter(&state_of(&scratch, &sleeper), &[])).succeeds().prints(&sleeper.ns());
+    let calls = calls(&fs::read_to_string(&log).expect("a log"));
+    let (mut refused, mut entered) = (0, 0);
+    // But for the call that started it, and the one that makes it COMMAND.
+    for call in &calls[1..calls.len() - 1] {
         let mut sleeper = Sleeper::start();
         let (path, ns) = (state_of(&scratch, &sleeper), sleeper.ns());
-        let mut command = Command::new("strace");
-        let delay = "inject=open,openat,openat2,newfstatat,fstat,read,setns:delay_enter=30000";
-        command.args(["-f", "-qq", "-o", "/dev/null", "-e", delay]).arg(binary());
-        command.args(["--state", &path, "--", "busybox", "readlink", "/proc/self/ns/net"]);
-        let run = thread::spawn(move || finish(&mut command));
-        thread::sleep(Duration::from_millis(40 * step));
+        fs::write(&log, "").expect("a log");
+        let stop = format!("inject={}:signal=STOP:when={}", call.name, call.nth);
+        let command = enter(&path, &["-e", &stop]);
+        let run = thread::spawn(move || finish(command));
+        let mut stopped = None;
+        until("a stop", || {
+            let lines = fs::read_to_string(&log).expect("a log");
+            let line = lines.lines().find(|line| line.contains("--- stopped by SIGSTOP"));
+            let pid = line.and_then(|line| line.split(' ').next()?.parse().ok());
+            stopped = pid.and_then(Pid::from_raw);
+            stopped.is_some() || run.is_finished()
+        });
         sleeper.reap();
+        kill_process(stopped.expect("a stop"), Signal::CONT).expect("a signal");
         let output = run.join().expect("a run");
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        match output.status.code() {
-            Some(125) => assert_eq!(out, "", "{}", told(&output)),
+        if output.status.code() == Some(125) {
+            output.prints("");
+            refused += 1;
+        } else {
             // It was held already: a namespace lives as long as somebody holds it.
-            _ => assert_eq!(out.trim(), ns, "{}", told(&output)),
+            output.succeeds().prints(&ns);
+            entered += 1;
         }
     }
+    assert!(refused > 0 && entered > 0, "{refused} refused, {entered} entered");
 }
 
 #[test]
@@ -142,7 +168,18 @@ fn pids_that_are_none() {
         return;
     }
     let scratch = Scratch::new("nopid");
-    for pid in ["0", "-1", "4194305", "99999999999999999999", "1.5", "1e3", "null", "\"12x\"", "[1]", "true"] {
+    for pid in [
+        "0",
+        "-1",
+        "4194305",
+        "99999999999999999999",
+        "1.5",
+        "1e3",
+        "null",
+        "\"12x\"",
+        "[1]",
+        "true",
+    ] {
         let text = format!("{{\"id\":\"x\",\"init_process_pid\":{pid},\"init_process_start\":1}}");
         refuses(&["--state", &scratch.write("state.json", text)], &[]);
         let text = format!("{{\"pid\": {pid}, \"process-start-time\": 1}}");
@@ -178,7 +215,11 @@ fn broken_state_files() {
     }
     let (scratch, sleeper) = (Scratch::new("broken"), Sleeper::start());
     let good = runc_state("x", sleeper.pid, sleeper.start_time());
-    let head = format!("{{\"init_process_pid\":{},\"init_process_start\":{}", sleeper.pid, sleeper.start_time());
+    let head = format!(
+        "{{\"init_process_pid\":{},\"init_process_start\":{}",
+        sleeper.pid,
+        sleeper.start_time()
+    );
     enters(&["--state", &scratch.write("state.json", format!("{head}}}"))], &sleeper.ns());
     let deep = format!("{head},\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
     let cases = [
@@ -197,15 +238,19 @@ fn broken_state_files() {
         refuses(&["--state", &scratch.write(&format!("{name}/state.json"), text)], &[]);
     }
     let sparse = scratch.write("sparse", &good);
-    fs::File::options().write(true).open(&sparse).and_then(|f| f.set_len(1 << 30)).expect("a sparse file");
+    fs::File::options()
+        .write(true)
+        .open(&sparse)
+        .and_then(|f| f.set_len(1 << 30))
+        .expect("a sparse file");
     refuses(&["--state", &sparse], &["sparse"]);
     let fifo = scratch.path("fifo");
-    tool(&["mkfifo", &fifo]).expect("a fifo");
+    ask(&["mkfifo", &fifo]).expect("a fifo");
     refuses(&["--state", &fifo], &["fifo"]);
     let link = scratch.link("link", &state_of(&scratch, &sleeper));
     refuses(&["--state", &link], &["link"]);
     refuses(&["--state", &scratch.path("absent")], &["absent"]);
-    refuses(&["--state", scratch.0.to_str().expect("a plain path")], &["directory"]);
+    refuses(&["--state", scratch.dir().to_str().expect("a plain path")], &["directory"]);
     refuses(&["--state", "/dev/null"], &["/dev/null"]);
 }
 
@@ -230,55 +275,30 @@ fn a_users_state_file() {
     refuses(&["--state", &path], &[]);
 }
 
-/// An entry of /run/netns that goes away with the value, whatever it is by then.
-struct Entry(String);
-
-impl Entry {
-    fn new(word: &str) -> Entry {
-        fs::create_dir_all("/run/netns").expect("/run/netns");
-        Entry(unique(word))
-    }
-
-    fn path(&self) -> String {
-        format!("/run/netns/{}", self.0)
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l", &self.path()]).output();
-        let _ = fs::remove_file(self.path());
-        let _ = fs::remove_dir(self.path());
-    }
-}
+/// An empty /run of our own, with a /run/netns.
+const EMPTY_RUN: &str = "mount -t tmpfs none /run && mkdir /run/netns";
 
 #[test]
 fn strange_entries_of_run_netns() {
-    if lacks(&["ip", "mount", "unshare"]) {
+    if lacks(&["mount", "unshare"]) {
         return;
     }
-    let entry = Entry::new("stray");
-    fs::write(entry.path(), "").expect("a file");
-    refuses(&["--netns", &entry.0], &[&entry.0, "not a namespace but", "file"]);
-    refuses(&[&entry.0], &[&entry.0]);
-    drop(entry);
-    let entry = Entry::new("dir");
-    fs::create_dir(entry.path()).expect("a directory");
-    refuses(&["--netns", &entry.0], &[&entry.0, "not a namespace but", "directory"]);
-    drop(entry);
-    let entry = Entry::new("dangling");
-    std::os::unix::fs::symlink("/proc/4194305/ns/net", entry.path()).expect("a link");
-    refuses(&["--netns", &entry.0], &[&entry.0]);
-    drop(entry);
-    let entry = Entry::new("uts");
-    fs::write(entry.path(), "").expect("a file");
-    tool(&["mount", "--bind", "/proc/self/ns/uts", &entry.path()]).expect("a mount");
-    refuses(&["--netns", &entry.0], &[&entry.0, "uts namespace, not a network namespace"]);
-    drop(entry);
-    refuses(&["--netns", &unique("absent")], &["absent"]);
-    for name in ["", ".", "..", "../netns", "a/b"] {
-        refuses(&["--netns", name], &[]);
-    }
+    apart(EMPTY_RUN, || {
+        fs::write("/run/netns/stray", "").expect("a file");
+        refuses(&["--netns", "stray"], &["stray", "not a namespace but", "file"]);
+        refuses(&["stray"], &["stray"]);
+        fs::create_dir("/run/netns/dir").expect("a directory");
+        refuses(&["--netns", "dir"], &["dir", "not a namespace but", "directory"]);
+        symlink("/proc/4194305/ns/net", "/run/netns/dangling").expect("a link");
+        refuses(&["--netns", "dangling"], &["dangling"]);
+        fs::write("/run/netns/uts", "").expect("a file");
+        ask(&["mount", "--bind", "/proc/self/ns/uts", "/run/netns/uts"]).expect("a mount");
+        refuses(&["--netns", "uts"], &["uts", "uts namespace, not a network namespace"]);
+        refuses(&["--netns", "absent"], &["absent"]);
+        for name in ["", ".", "..", "../netns", "a/b"] {
+            refuses(&["--netns", name], &[]);
+        }
+    });
 }
 
 #[test]
@@ -286,30 +306,41 @@ fn a_mount_namespace_in_run_netns() {
     if lacks(&["mount", "unshare", "taskset"]) {
         return;
     }
-    let (entry, scratch) = (Entry::new("mnt"), Scratch::new("mnt"));
-    fs::write(entry.path(), "").expect("a file");
+    let scratch = Scratch::new("mnt");
     let script = r#"
-        # Only a namespace with a higher number than ours can be bound. Each processor hands out numbers of its own, so we stay on one.
+        mount -t tmpfs none /run && mkdir /run/netns && : >/run/netns/mnt || exit 21
+        # Only a namespace with a higher number than ours can be bound. Each processor hands out numbers
+        # of its own, so we stay on one.
         for try in $(seq 200); do
-            unshare -m sleep 100 & pid=$!
+            unshare -m sleep 3600 & pid=$!
             while [ "$(cat /proc/$pid/comm)" != sleep ]; do :; done
-            mount --bind /proc/$pid/ns/mnt "$ENTRY" 2>/dev/null && break
+            mount --bind /proc/$pid/ns/mnt /run/netns/mnt 2>/dev/null && break
             kill $pid; pid=
         done
         [ "$pid" ] || exit 20
-        "$BIN" --netns "${ENTRY##*/}" -- touch "$DIR/ran"; status=$?
+        "$BIN" --netns mnt -- touch "$DIR/ran"; status=$?
         kill $pid; exit $status
     "#;
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("processors").trim();
-    let processor = allowed.split([',', '-']).next().unwrap();
+    let mut lines = status.lines();
+    let allowed =
+        lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("processors");
+    let processor = allowed.trim().split([',', '-']).next().unwrap();
     let mut command = Command::new("taskset");
-    command.args(["-c", processor, "unshare", "-m", "--propagation", "private", "sh", "-c", script]);
-    let output = finish(command.env("BIN", binary()).env("DIR", &scratch.0).env("ENTRY", entry.path()));
-    assert_eq!(output.status.code(), Some(125), "{}", told(&output));
-    assert!(!scratch.0.join("ran").exists());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("mnt namespace, not a network namespace"), "{said}");
+    command.args([
+        "-c",
+        processor,
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+    ]);
+    let output = finish(command.env("BIN", binary()).env("DIR", scratch.dir()));
+    output.exits(125).says(&["mnt namespace, not a network namespace"]);
+    assert!(!scratch.dir().join("ran").exists());
 }
 
 #[test]
@@ -317,22 +348,28 @@ fn a_pin_by_name() {
     if lacks(&["ip", "unshare"]) {
         return;
     }
-    let entry = Entry::new("pin");
-    tool(&["ip", "netns", "add", &entry.0]).expect("ip netns add");
-    let ns = tool(&["ip", "netns", "exec", &entry.0, "readlink", "/proc/self/ns/net"]).expect("ip netns exec");
-    assert_ne!(ns, own_ns());
-    enters(&["--netns", &entry.0], &ns);
-    enters(&["-n", &entry.0], &ns);
-    enters(&[&entry.0], &ns);
-    enters(&["--file", &entry.path()], &ns);
-    enters(&[&entry.path()], &ns);
-    let inode = fs::metadata(entry.path()).expect("the pin").ino().to_string();
-    enters(&["--inode", &inode], &ns);
-    enters(&["-i", &ns], &ns);
-    // One letter too many is a typing error, not somebody else's name.
-    let wrong = format!("{}x", entry.0);
-    refuses(&[&wrong], &["did you mean", &entry.0]);
-    refuses(&["--container", &entry.0], &[&entry.0]);
+    apart(EMPTY_RUN, || {
+        let (name, path) = ("some-pin", "/run/netns/some-pin");
+        let ns = made_by_ip(name);
+        assert_ne!(ns, own_ns());
+        enters(&["--netns", name], &ns);
+        enters(&["-n", name], &ns);
+        enters(&[name], &ns);
+        enters(&["--file", path], &ns);
+        enters(&[path], &ns);
+        let inode = fs::metadata(path).expect("the pin").ino().to_string();
+        enters(&["--inode", &inode], &ns);
+        enters(&["-i", &ns], &ns);
+        // One letter too many is a typing error, not somebody else's name.
+        refuses(&["some-pinx"], &["did you mean", name]);
+        refuses(&["--container", name], &[name]);
+    });
+}
+
+/// Has `ip netns` make a namespace of this name; returns what readlink says of it.
+fn made_by_ip(name: &str) -> String {
+    ask(&["ip", "netns", "add", name]).expect("ip netns add");
+    ask(&["ip", "netns", "exec", name, "readlink", "/proc/self/ns/net"]).expect("ip netns exec")
 }
 
 #[test]
@@ -358,7 +395,7 @@ fn inodes() {
     }
     let mut sleeper = Sleeper::start();
     let ns = sleeper.ns();
-    let number = ns.trim_start_matches("net:[").trim_end_matches(']').to_owned();
+    let number = inode_in(&ns).expect("an inode").to_string();
     enters(&["--inode", &number], &ns);
     enters(&["--inode", &ns], &ns);
     sleeper.reap();
@@ -388,15 +425,18 @@ fn cgroups_made_by_hand() {
     let second = Sleeper::start();
     inside.add(second.pid);
     enters(&["--cgroup", inside.path()], &second.ns());
-    let inode = |s: &Sleeper| s.ns().trim_start_matches("net:[").trim_end_matches(']').to_owned();
-    refuses(&["--cgroup", cgroup.path()], &[&inode(&first), &inode(&second)]);
+    let inodes = [first.inode(), second.inode()].map(|inode| inode.to_string());
+    refuses(&["--cgroup", cgroup.path()], &[&inodes[0], &inodes[1]]);
     drop((first, second));
-    until("an empty cgroup", || fs::read_to_string(cgroup.0.join("cgroup.procs")).is_ok_and(|t| t.is_empty()));
+    until("an empty cgroup", || {
+        fs::read_to_string(cgroup.0.join("cgroup.procs")).is_ok_and(|t| t.is_empty())
+    });
     refuses(&["--cgroup", cgroup.path()], &[&name]);
     refuses(&["--cgroup", &format!("/{name}-absent")], &["absent"]);
 }
 
-/// A cgroup's processes are numbered for whoever reads them. Where /proc is of another pid namespace, those numbers are others' there.
+/// A cgroup's processes are numbered for whoever reads them. Where /proc is of another pid
+/// namespace, those numbers are others' there.
 #[test]
 fn a_cgroup_read_in_another_pid_namespace() {
     if lacks(&["unshare"]) {
@@ -411,10 +451,21 @@ fn a_cgroup_read_in_another_pid_namespace() {
     let victim = Sleeper::start();
     // A process there with the victim's number, which is in the host's namespace.
     let script = "pid=$1 procs=$2/cgroup.procs; shift 2
-        echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid; sleep 300 >/dev/null 2>&1 & [ $! = $pid ] && echo $pid >\"$procs\" || exit 9
+        echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid; sleep 3600 >/dev/null 2>&1 &
+        [ $! = $pid ] && echo $pid >\"$procs\" || exit 9
         \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child", "sh", "-c", script, "sh", &victim.word(), cgroup.path()]);
+    command.args([
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        &victim.word(),
+        cgroup.path(),
+    ]);
     command.arg(binary()).args(["--cgroup", cgroup.path()]);
     command_refuses(command, &["/proc is of another pid namespace", "--pid=host"]);
 }
@@ -456,14 +507,14 @@ fn an_lxc_container_with_a_number_is_its_own() {
         skip("no cgroup hierarchy can be written");
         return;
     };
-    let home = std::path::PathBuf::from(format!("/var/lib/lxc/{name}"));
-    fs::create_dir_all(&home).expect("a directory");
-    let sleeper = Sleeper::start();
-    cgroup.add(sleeper.pid);
-    let numbered = format!("lxc:{name}-1");
-    enters(&["--container", &numbered], &sleeper.ns());
-    refuses(&["--container", &format!("lxc:{name}")], &["not running"]);
-    fs::remove_dir(home).expect("the directory");
+    apart("mount -t tmpfs none /var/lib", move || {
+        fs::create_dir_all(format!("/var/lib/lxc/{name}")).expect("a directory");
+        let sleeper = Sleeper::start();
+        cgroup.add(sleeper.pid);
+        let numbered = format!("lxc:{name}-1");
+        enters(&["--container", &numbered], &sleeper.ns());
+        refuses(&["--container", &format!("lxc:{name}")], &["not running"]);
+    });
 }
 
 #[test]
@@ -484,42 +535,44 @@ fn names_that_nobody_has() {
 
 #[test]
 fn out_of_memory_or_files_while_looking_up() {
-    if lacks(&["ip", "strace", "busybox"]) {
+    // Another libc opens files before main.
+    if lacks(&["ip", "strace", "busybox"]) || !small_build() {
         return;
     }
-    let entry = Entry::new("enomem");
-    tool(&["ip", "netns", "add", &entry.0]).expect("ip netns add");
-    let ns = tool(&["ip", "netns", "exec", &entry.0, "readlink", "/proc/self/ns/net"]).expect("ip netns exec");
-    for errno in ["ENOMEM", "EMFILE"] {
-        let failed: usize =
-            ["openat", "openat2", "getdents64"].map(|syscall| fail_each(syscall, errno, &entry.0, &ns)).iter().sum();
-        // Were it none, nothing would have been injected.
-        assert!(failed > 3, "only {failed} calls failed with {errno}");
-    }
-    for limit in 0..8 {
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(binary());
-        let output = finish(command.args([&entry.0, "--", "busybox", "readlink", "/proc/self/ns/net"]));
-        let out = String::from_utf8_lossy(&output.stdout).into_owned();
-        let fine = !output.status.success() && out.is_empty();
-        assert!(fine || out.trim() == ns, "limit {limit}: {}", told(&output));
-    }
+    apart(EMPTY_RUN, || {
+        let ns = made_by_ip("blue");
+        for errno in ["ENOMEM", "EMFILE"] {
+            let calls = ["openat", "openat2", "getdents64"];
+            let failed: usize = calls.map(|call| fail_each(call, errno, "blue", &ns)).iter().sum();
+            // Were it none, nothing would have been injected.
+            assert!(failed > 3, "only {failed} calls failed with {errno}");
+        }
+        for limit in 0..8 {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(binary());
+            command.args(["blue", "--", "busybox", "readlink", "/proc/self/ns/net"]);
+            let output = finish(command);
+            let fine = !output.status.success() && output.stdout.is_empty();
+            assert!(fine || output.stdout.trim() == ns, "limit {limit}: {}", output.dump());
+        }
+    });
 }
 
-/// Lets the first call, then the second and so on fail; says how many failures ended the look-up. None may lead elsewhere.
+/// Lets the first call, then the second and so on fail; returns how many failures ended the
+/// look-up. None may lead elsewhere.
 fn fail_each(syscall: &str, errno: &str, name: &str, ns: &str) -> usize {
     let (mut failed, mut passed) = (0, 0);
     for nth in 1.. {
         let mut command = Command::new("strace");
-        command.args(["-qq", "-o", "/dev/null", "-e", &format!("inject={syscall}:error={errno}:when={nth}")]);
-        command.arg(binary()).args([name, "--", "busybox", "readlink", "/proc/self/ns/net"]);
+        let inject = format!("inject={syscall}:error={errno}:when={nth}");
+        command.args(["-qq", "-o", "/dev/null", "-e", &inject]).arg(binary());
+        command.args([name, "--", "busybox", "readlink", "/proc/self/ns/net"]);
         let output = finish(&mut command);
-        let out = String::from_utf8_lossy(&output.stdout);
         if output.status.code() == Some(125) {
-            assert_eq!(out, "", "{syscall} {errno} {nth}: {}", told(&output));
+            output.prints("");
             (failed, passed) = (failed + 1, 0);
         } else {
-            assert_eq!(out.trim(), ns, "{syscall} {errno} {nth}: {}", told(&output));
+            output.prints(ns);
             passed += 1;
         }
         // Past the last call of its kind nothing is injected any more.

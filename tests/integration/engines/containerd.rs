@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Daemon, number};
-use crate::lab::{Scratch, busybox_root, has_all, tool};
-use crate::util::unique;
+use crate::util::{Scratch, ask, busybox_root, has_all, unique};
 use std::fs;
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -20,7 +19,7 @@ impl Containerd {
     pub fn start() -> Result<Containerd, String> {
         has_all(&["containerd", "ctr", "runc"])?;
         let probe = ["ctr", "version"];
-        let daemon = match tool(&probe) {
+        let daemon = match ask(&probe) {
             Ok(_) => None,
             Err(_) => Some(Daemon::start(&["containerd"], &probe)?),
         };
@@ -30,23 +29,29 @@ impl Containerd {
     }
 
     /// A container with this ID in a containerd namespace, with these annotations; returns its pid.
-    pub fn run(&mut self, namespace: &str, id: &str, annotations: &[String]) -> Result<u32, String> {
+    pub fn run(
+        &mut self,
+        namespace: &str,
+        id: &str,
+        annotations: &[String],
+    ) -> Result<u32, String> {
         self.containers.push((namespace.to_owned(), id.to_owned()));
-        let annotations: Vec<&str> = annotations.iter().flat_map(|a| ["--annotation", a.as_str()]).collect();
+        let annotations: Vec<&str> =
+            annotations.iter().flat_map(|a| ["--annotation", a.as_str()]).collect();
         let head = ["ctr", "-n", namespace, "run", "-d", "--rootfs"];
-        tool(&[&head[..], &annotations, &[&self.root, id, "/bin/sleep", "600"]].concat())?;
+        ask(&[&head[..], &annotations, &[&self.root, id, "/bin/sleep", "3600"]].concat())?;
         self.pid(namespace, id)
     }
 
     fn pid(&self, namespace: &str, id: &str) -> Result<u32, String> {
-        let tasks = tool(&["ctr", "-n", namespace, "task", "ls"])?;
+        let tasks = ask(&["ctr", "-n", namespace, "task", "ls"])?;
         let mut rows = tasks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let row = rows.find(|row| row.first() == Some(&id));
         number(row.and_then(|row| row.get(1).copied()).unwrap_or_default())
     }
 
     pub fn kill(&self, namespace: &str, id: &str) -> Result<String, String> {
-        tool(&["ctr", "-n", namespace, "task", "kill", "-s", "9", id])
+        ask(&["ctr", "-n", namespace, "task", "kill", "-s", "9", id])
     }
 
     /// The process of the daemon, if it is ours.
@@ -63,8 +68,8 @@ impl Containerd {
 impl Drop for Containerd {
     fn drop(&mut self) {
         for (namespace, id) in &self.containers {
-            let _ = tool(&["ctr", "-n", namespace, "task", "rm", "-f", id]);
-            let _ = tool(&["ctr", "-n", namespace, "container", "rm", id]);
+            let _ = ask(&["ctr", "-n", namespace, "task", "rm", "-f", id]);
+            let _ = ask(&["ctr", "-n", namespace, "container", "rm", id]);
         }
         if self.daemon.take().is_some() {
             // dockerd takes a socket that was left for a daemon.

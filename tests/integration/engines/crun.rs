@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{bundle, number};
-use crate::lab::{Scratch, busybox_root, has_all, tool};
-use crate::util::unique;
+use crate::util::{Scratch, ask, busybox_root, has_all, unique};
 use std::fs;
 
 pub struct Crun {
@@ -24,7 +23,7 @@ impl Crun {
         let run = "mount -t cgroup2 none /sys/fs/cgroup && exec env -u XDG_RUNTIME_DIR \
                    crun --cgroup-manager=disabled run -d --bundle \"$1\" --pid-file \"$2\" \"$3\"";
         let unshare = ["unshare", "-m", "--propagation", "private", "sh", "-c", run, "sh"];
-        tool(&[&unshare[..], &[&dir, &file, &crun.name]].concat())?;
+        ask(&[&unshare[..], &[&dir, &file, &crun.name]].concat())?;
         crun.pid = number(&fs::read_to_string(file).map_err(|e| e.to_string())?)?;
         Ok(crun)
     }
@@ -32,6 +31,6 @@ impl Crun {
 
 impl Drop for Crun {
     fn drop(&mut self) {
-        let _ = tool(&["env", "-u", "XDG_RUNTIME_DIR", "crun", "delete", "-f", &self.name]);
+        let _ = ask(&["env", "-u", "XDG_RUNTIME_DIR", "crun", "delete", "-f", &self.name]);
     }
 }

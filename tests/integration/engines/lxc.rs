@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::number;
-use crate::lab::{Scratch, busybox_root, has_all, tool};
-use crate::util::unique;
+use crate::util::{Scratch, ask, busybox_root, has_all, unique};
 
 pub struct Lxc {
     _scratch: Scratch,
@@ -19,17 +18,17 @@ impl Lxc {
         let root = busybox_root(&scratch)?;
         let mut lxc = Lxc { name: unique("lxc"), pid: 0, _scratch: scratch };
         let config = format!(
-            "lxc.uts.name = {}\nlxc.rootfs.path = dir:{root}\nlxc.net.0.type = empty\nlxc.init.cmd = /bin/sleep 600\n",
+            "lxc.uts.name = {}\nlxc.rootfs.path = dir:{root}\nlxc.net.0.type = empty\nlxc.init.cmd = /bin/sleep 3600\n",
             lxc.name
         );
         let file = lxc._scratch.write("config", config);
-        tool(&["lxc-start", "-n", &lxc.name, "-f", &file, "-d"])?;
-        lxc.pid = number(&tool(&["lxc-info", "-n", &lxc.name, "-p", "-H"])?)?;
+        ask(&["lxc-start", "-n", &lxc.name, "-f", &file, "-d"])?;
+        lxc.pid = number(&ask(&["lxc-info", "-n", &lxc.name, "-p", "-H"])?)?;
         Ok(lxc)
     }
 
     pub fn stop(&self) -> Result<String, String> {
-        tool(&["lxc-stop", "-k", "-n", &self.name])
+        ask(&["lxc-stop", "-k", "-n", &self.name])
     }
 }
 

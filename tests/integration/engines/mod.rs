@@ -1,4 +1,5 @@
-//! One starter for each engine that can run on a plain machine: containers from a busybox root, cleaned up when dropped.
+//! One starter for each engine that can run on a plain machine: containers from a busybox root,
+//! cleaned up when dropped.
 //!
 //! A daemon is started only where none runs, so a machine's own containers are never touched.
 
@@ -12,8 +13,7 @@ pub mod podman;
 pub mod rootless;
 pub mod runc;
 
-use crate::lab::{Scratch, tool};
-use crate::util::widen_path;
+use crate::util::{PATIENCE, Scratch, ask, widen_path};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// dockerd uses the machine's containerd where it finds one: they must not come and go under each other.
+/// dockerd uses the machine's containerd where it finds one: they must not come and go under each
+/// other.
 static DAEMONS: Mutex<()> = Mutex::new(());
 
 /// Keeps other tests from starting or ending a daemon.
@@ -45,9 +46,10 @@ impl Daemon {
         start.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = start.spawn().map_err(|e| format!("{}: {e}", command[0]))?;
         let mut daemon = Daemon { child, scratch };
-        let end = Instant::now() + Duration::from_secs(40);
-        while tool(probe).is_err() {
-            if Instant::now() > end || daemon.child.try_wait().is_ok_and(|status| status.is_some()) {
+        let end = Instant::now() + PATIENCE;
+        while ask(probe).is_err() {
+            if Instant::now() > end || daemon.child.try_wait().is_ok_and(|status| status.is_some())
+            {
                 return Err(format!("{} does not start: {}", command[0], daemon.last_words()));
             }
             sleep(Duration::from_millis(100));
@@ -68,7 +70,8 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         signal(self.child.id(), Signal::TERM);
-        for _ in 0..200 {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
             if self.child.try_wait().is_ok_and(|status| status.is_some()) {
                 return;
             }
@@ -106,16 +109,17 @@ fn number(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| format!("not a pid: {text:?}"))
 }
 
-/// A bundle for an OCI runtime: its config.json is what `runtime spec` writes, but sleeping in a busybox root without a terminal.
+/// A bundle for an OCI runtime: its config.json is what `runtime spec` writes, but sleeping in a
+/// busybox root without a terminal.
 fn bundle(scratch: &Scratch, root: &str, runtime: &str) -> Result<String, String> {
     let dir = scratch.path("bundle");
     fs::create_dir_all(&dir).map_err(|e| e.to_string())?;
-    tool(&["sh", "-c", "cd \"$1\" && exec \"$2\" spec", "sh", &dir, runtime])?;
+    ask(&["sh", "-c", "cd \"$1\" && exec \"$2\" spec", "sh", &dir, runtime])?;
     let config = format!("{dir}/config.json");
     let spec = fs::read_to_string(&config).map_err(|e| e.to_string())?;
     let spec = spec
         .replacen("\"terminal\": true", "\"terminal\": false", 1)
-        .replacen("\"sh\"", "\"/bin/sleep\", \"600\"", 1)
+        .replacen("\"sh\"", "\"/bin/sleep\", \"3600\"", 1)
         .replacen("\"rootfs\"", &format!("{root:?}"), 1);
     fs::write(config, spec).map_err(|e| e.to_string())?;
     Ok(dir)

@@ -1,10 +1,10 @@
-//! podman on runc as a user of our own who has subordinate IDs; all of it is gone after the test.
+//! podman on runc as a user of our own who has subordinate IDs. He is in an /etc of the test's own,
+//! which has to have made one: `util::OWN_ETC`.
 
 #![forbid(unsafe_code)]
 
 use super::number;
-use crate::lab::{Scratch, busybox_root, finish, has_all, tool};
-use crate::util::unique;
+use crate::util::{Scratch, ask, busybox_root, finish, has_all, unique};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::process::Command;
@@ -21,11 +21,29 @@ pub struct Rootless {
 
 impl Rootless {
     pub fn start() -> Result<Rootless, String> {
-        has_all(&["podman", "conmon", "runc", "tar", "newuidmap", "newgidmap", "useradd", "userdel", "setpriv"])?;
-        let user = unique("rl").replace("ne-t-", "net");
+        has_all(&[
+            "podman",
+            "conmon",
+            "runc",
+            "tar",
+            "newuidmap",
+            "newgidmap",
+            "useradd",
+            "setpriv",
+        ])?;
+        let user = "ne-rootless".to_owned();
         let home = Scratch::new("rootless");
         let path = home.path("home");
-        tool(&["useradd", "--create-home", "--home-dir", &path, "--shell", "/bin/sh", "--user-group", &user])?;
+        ask(&[
+            "useradd",
+            "--create-home",
+            "--home-dir",
+            &path,
+            "--shell",
+            "/bin/sh",
+            "--user-group",
+            &user,
+        ])?;
         let owner = fs::metadata(&path).map_err(|e| e.to_string())?;
         let mut rootless = Rootless {
             user,
@@ -36,22 +54,27 @@ impl Rootless {
             id: String::new(),
             pid: 0,
         };
-        let has_ids = |file| fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("{}:", rootless.user)));
+        let has_ids = |file| {
+            fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("{}:", rootless.user)))
+        };
         if !["/etc/subuid", "/etc/subgid"].into_iter().all(has_ids) {
             return Err("useradd gives no subordinate IDs here".to_owned());
         }
         fs::create_dir_all(rootless.runtime_dir()).map_err(|e| e.to_string())?;
-        chown(rootless.runtime_dir(), Some(rootless.uid), Some(rootless.gid)).map_err(|e| e.to_string())?;
+        chown(rootless.runtime_dir(), Some(rootless.uid), Some(rootless.gid))
+            .map_err(|e| e.to_string())?;
         let root = busybox_root(&rootless.home)?;
         let tar = rootless.home.path("root.tar");
-        tool(&["tar", "-C", &root, "-cf", &tar, "."])?;
+        ask(&["tar", "-C", &root, "-cf", &tar, "."])?;
         let image = format!("localhost/{}:latest", unique("image"));
         rootless.podman(&["import", &tar, &image])?;
         let head = ["run", "-d", "--pull=never", "--network", "none", "--name", &rootless.name];
         // A machine whose limits may not be raised needs them said.
         let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"];
-        rootless.id = rootless.podman(&[&head[..], &limits, &[&image, "/bin/sleep", "600"]].concat())?;
-        rootless.pid = number(&rootless.podman(&["inspect", "-f", "{{.State.Pid}}", &rootless.name])?)?;
+        rootless.id =
+            rootless.podman(&[&head[..], &limits, &[&image, "/bin/sleep", "3600"]].concat())?;
+        rootless.pid =
+            number(&rootless.podman(&["inspect", "-f", "{{.State.Pid}}", &rootless.name])?)?;
         Ok(rootless)
     }
 
@@ -66,17 +89,17 @@ impl Rootless {
             .args([format!("--reuid={}", self.uid), format!("--regid={}", self.gid)])
             .arg("--clear-groups")
             .args(words);
-        command.env("HOME", self.home.path("home")).env("XDG_RUNTIME_DIR", self.runtime_dir()).current_dir("/");
+        command
+            .env("HOME", self.home.path("home"))
+            .env("XDG_RUNTIME_DIR", self.runtime_dir())
+            .current_dir("/");
         command
     }
 
     fn podman(&self, words: &[&str]) -> Result<String, String> {
-        let head = ["podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", "--log-level=error"];
-        let output = finish(&mut self.command(&[&head[..], words].concat()));
-        match output.status.success() {
-            true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
-            false => Err(format!("podman {}: {}", words.join(" "), crate::lab::told(&output))),
-        }
+        let head =
+            ["podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", "--log-level=error"];
+        finish(self.command(&[&head[..], words].concat())).answer()
     }
 
     pub fn stop(&self) -> Result<String, String> {
@@ -88,11 +111,10 @@ impl Drop for Rootless {
     fn drop(&mut self) {
         let _ = self.podman(&["rm", "-f", "-a", "-t", "0"]);
         // What podman leaves running to keep its user namespace.
-        let pause = fs::read_to_string(self.runtime_dir() + "/libpod/tmp/pause.pid").unwrap_or_default();
+        let pause =
+            fs::read_to_string(self.runtime_dir() + "/libpod/tmp/pause.pid").unwrap_or_default();
         if let Ok(pid) = number(&pause) {
-            let _ = tool(&["kill", "-9", &pid.to_string()]);
+            let _ = ask(&["kill", "-9", &pid.to_string()]);
         }
-        let _ = tool(&["userdel", "--force", &self.user]);
-        let _ = fs::remove_dir_all(self.runtime_dir());
     }
 }

@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{bundle, number};
-use crate::lab::{Scratch, busybox_root, has_all, tool};
-use crate::util::unique;
+use crate::util::{Scratch, ask, busybox_root, has_all, unique};
 use std::fs;
 
 pub struct Runc {
@@ -22,7 +21,7 @@ impl Runc {
         let dir = bundle(&scratch, &root, "runc")?;
         let file = scratch.path("pid");
         let mut runc = Runc { _scratch: scratch, name: unique("runc"), pid: 0 };
-        tool(&[&["runc"], verb, &["--bundle", &dir, "--pid-file", &file, &runc.name]].concat())?;
+        ask(&[&["runc"], verb, &["--bundle", &dir, "--pid-file", &file, &runc.name]].concat())?;
         runc.pid = number(&fs::read_to_string(file).map_err(|e| e.to_string())?)?;
         Ok(runc)
     }
@@ -30,6 +29,6 @@ impl Runc {
 
 impl Drop for Runc {
     fn drop(&mut self) {
-        let _ = tool(&["runc", "delete", "-f", &self.name]);
+        let _ = ask(&["runc", "delete", "-f", &self.name]);
     }
 }

@@ -1,0 +1,11 @@
+//! What every room needs: failures and the voice they are told in, text that is escaped, and
+//! reading.
+
+#![forbid(unsafe_code)]
+
+pub mod console;
+pub mod error;
+pub mod escape;
+pub mod json;
+pub mod read;
+pub mod text;

@@ -1,0 +1,67 @@
+//! Small questions to text that other programs wrote: numbers, lines, components of paths.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+
+/// Returns the number that decimal digits, and nothing else, mean; None also where it is too large.
+pub fn number(digits: &[u8]) -> Option<u64> {
+    // parse() takes a sign, too.
+    let is_plain = digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
+}
+
+/// Returns the lines of a text, without their ends.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| *byte == b'\n')
+}
+
+/// Returns what follows `key` in the first line that begins with it.
+pub fn line_after<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    lines(text).find_map(|line| line.strip_prefix(key))
+}
+
+/// Returns the path of `name` in a directory.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    [directory, b"/", name].concat()
+}
+
+/// Returns the last component of a path.
+pub fn last(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or(path)
+}
+
+/// Returns the items in words, `separator` between them.
+pub fn list(items: impl IntoIterator<Item = impl Display>, separator: &str) -> String {
+    let mut text = String::new();
+    for item in items {
+        let before = if text.is_empty() { "" } else { separator };
+        text += &format!("{before}{item}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_digits() {
+        let numbers = [("0", 0), ("007", 7), ("18446744073709551615", u64::MAX)];
+        for (text, value) in numbers {
+            assert_eq!(number(text.as_bytes()), Some(value));
+        }
+        let others = ["", "+1", "-1", " 1", "1\n", "1.0", "18446744073709551616"];
+        for text in others {
+            assert_eq!(number(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_and_components() {
+        assert_eq!(line_after(b"ab 1\nb 2\nb 3", b"b "), Some(&b"2"[..]));
+        assert_eq!(line_after(b"ab 1", b"b "), None);
+        assert_eq!([last(b"/a/b"), last(b"b"), last(b"a/")], [&b"b"[..], b"b", b""]);
+        assert_eq!(list([1, 2], ", "), "1, 2");
+    }
+}

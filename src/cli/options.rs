@@ -1,0 +1,348 @@
+//! The table of options: what the parser takes and `--help` prints. The manual and the completions
+//! are checked against it by a test.
+
+#![forbid(unsafe_code)]
+
+use lexopt::Arg;
+use std::fmt::{self, Display, Formatter};
+
+/// An option of the command line.
+#[derive(Debug)]
+pub struct Opt {
+    /// What it is to the parser.
+    pub kind: Kind,
+    /// Its short spelling, without the dash.
+    pub short: Option<char>,
+    /// Its long spelling, without the dashes.
+    pub long: &'static str,
+    /// What its value is called, if it takes one.
+    pub value: Option<&'static str>,
+    /// What it does: one line of `--help`.
+    pub help: &'static str,
+    /// Under which heading of `--help` it stands.
+    pub section: Section,
+}
+
+/// What an option is to the parser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It names a namespace.
+    Target(TargetKind),
+    /// `--pin`
+    Pin,
+    /// `--pin-all`
+    PinAll,
+    /// `--unpin`. Its names are the words after it that are no options.
+    Unpin,
+    /// `--list`
+    List,
+    /// `--json`
+    Json,
+    /// `--all`
+    All,
+    /// `--sys`
+    Sys,
+    /// `--dns`
+    Dns,
+    /// `--host-root`
+    HostRoot,
+    /// `--quiet`
+    Quiet,
+    /// `--verbose`
+    Verbose,
+    /// `--help`
+    Help,
+    /// `--version`
+    Version,
+}
+
+/// The ways to name a namespace by an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// `--pid`
+    Pid,
+    /// `--container`
+    Container,
+    /// `--netns`
+    Netns,
+    /// `--file`
+    File,
+    /// `--state`
+    State,
+    /// `--cgroup`
+    Cgroup,
+    /// `--inode`
+    Inode,
+    /// `--addr`
+    Addr,
+    /// `--veth`
+    Veth,
+}
+
+/// The headings of `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// What names a namespace.
+    Target,
+    /// All else.
+    Other,
+}
+
+/// All options, in the order of `--help`.
+pub static OPTIONS: &[Opt] = &[
+    Opt {
+        kind: Kind::Target(TargetKind::Pid),
+        short: Some('p'),
+        long: "pid",
+        value: Some("PID"),
+        help: "a process or thread",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::Container),
+        short: Some('c'),
+        long: "container",
+        value: Some("NAME|ID"),
+        help: "NAME, ID, ENGINE:NAME or NAMESPACE/POD",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::Netns),
+        short: Some('n'),
+        long: "netns",
+        value: Some("NAME"),
+        help: "an entry of /run/netns",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::File),
+        short: Some('f'),
+        long: "file",
+        value: Some("PATH"),
+        help: "any network namespace file",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::State),
+        short: Some('s'),
+        long: "state",
+        value: Some("FILE"),
+        help: "an OCI runtime's state.json or status",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::Cgroup),
+        short: Some('g'),
+        long: "cgroup",
+        value: Some("PATH"),
+        help: "a cgroup's processes, or a systemd unit's",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::Inode),
+        short: Some('i'),
+        long: "inode",
+        value: Some("N"),
+        help: "its inode: 4026532253 or net:[4026532253]",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::Addr),
+        short: Some('a'),
+        long: "addr",
+        value: Some("IP"),
+        help: "whoever has this IPv4 or IPv6 address",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Target(TargetKind::Veth),
+        short: None,
+        long: "veth",
+        value: Some("IFACE"),
+        help: "the other end of this veth or netkit",
+        section: Section::Target,
+    },
+    Opt {
+        kind: Kind::Pin,
+        short: None,
+        long: "pin",
+        value: Some("NAME"),
+        help: "keep the namespace as /run/netns/NAME first",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::PinAll,
+        short: None,
+        long: "pin-all",
+        value: None,
+        help: "pin all running containers as ENGINE-NAME",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Unpin,
+        short: None,
+        long: "unpin",
+        value: Some("NAME..."),
+        help: "remove these pins; takes no TARGET",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::List,
+        short: Some('l'),
+        long: "list",
+        value: None,
+        help: "list all network namespaces, or TARGET's",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Json,
+        short: None,
+        long: "json",
+        value: None,
+        help: "list them as JSON",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::All,
+        short: None,
+        long: "all",
+        value: None,
+        help: "run COMMAND in all containers and pins in turn",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Sys,
+        short: None,
+        long: "sys",
+        value: None,
+        help: "COMMAND sees the namespace's /sys/class/net",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Dns,
+        short: None,
+        long: "dns",
+        value: None,
+        help: "COMMAND resolves names as TARGET does",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::HostRoot,
+        short: None,
+        long: "host-root",
+        value: Some("DIR"),
+        help: "the host is the one mounted at DIR",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Quiet,
+        short: Some('q'),
+        long: "quiet",
+        value: None,
+        help: "no notes",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Verbose,
+        short: Some('v'),
+        long: "verbose",
+        value: None,
+        help: "tell on stderr how TARGET was found",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Help,
+        short: Some('h'),
+        long: "help",
+        value: None,
+        help: "print this and exit",
+        section: Section::Other,
+    },
+    Opt {
+        kind: Kind::Version,
+        short: Some('V'),
+        long: "version",
+        value: None,
+        help: "print the version and exit",
+        section: Section::Other,
+    },
+];
+
+/// nsenter's spellings of `--pid`.
+pub const ALIASES: [&str; 2] = ["-t", "--target"];
+
+impl Display for Opt {
+    /// Shows the long spelling.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "--{}", self.long)
+    }
+}
+
+/// Returns the option that is spelled so.
+pub(super) fn find(arg: &Arg<'_>) -> Option<&'static Opt> {
+    OPTIONS.iter().find(|opt| match *arg {
+        // The aliases.
+        Arg::Short('t') | Arg::Long("target") => opt.kind == Kind::Target(TargetKind::Pid),
+        Arg::Short(short) => opt.short == Some(short),
+        Arg::Long(long) => opt.long == long,
+        Arg::Value(_) => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_called_what_it_is() {
+        for opt in OPTIONS {
+            let (kind, section) = match opt.kind {
+                Kind::Target(kind) => (format!("{kind:?}"), Section::Target),
+                kind => (format!("{kind:?}"), Section::Other),
+            };
+            assert_eq!(opt.long.replace('-', ""), kind.to_lowercase());
+            assert_eq!(opt.section, section, "{opt:?}");
+            assert!(opt.short.is_none_or(|short| short.is_ascii_alphabetic()), "{opt:?}");
+            let is_in_capitals =
+                |value: &str| value.chars().all(|c| c.is_ascii_uppercase() || "|.".contains(c));
+            assert!(opt.value.is_none_or(is_in_capitals), "{opt:?}");
+        }
+    }
+
+    #[test]
+    fn targets_and_few_others_have_values() {
+        for opt in OPTIONS {
+            let others = [Kind::Pin, Kind::Unpin, Kind::HostRoot];
+            let has_value = opt.section == Section::Target || others.contains(&opt.kind);
+            assert_eq!(opt.value.is_some(), has_value, "{opt:?}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_is_found_and_no_other() {
+        let kind = |arg: Arg<'_>| find(&arg).map(|found| found.kind);
+        for opt in OPTIONS {
+            assert_eq!(kind(Arg::Long(opt.long)), Some(opt.kind));
+            if let Some(short) = opt.short {
+                assert_eq!(kind(Arg::Short(short)), Some(opt.kind));
+            }
+        }
+        for alias in ALIASES {
+            let arg = match alias.strip_prefix("--") {
+                Some(long) => Arg::Long(long),
+                None => Arg::Short(alias.chars().nth(1).unwrap()),
+            };
+            assert_eq!(kind(arg), Some(Kind::Target(TargetKind::Pid)));
+        }
+        for arg in [
+            Arg::Long(""),
+            Arg::Long("pi"),
+            Arg::Long("pid PID"),
+            Arg::Short('-'),
+            Arg::Short(','),
+            Arg::Short(' '),
+        ] {
+            assert!(find(&arg).is_none(), "{arg:?}");
+        }
+    }
+}

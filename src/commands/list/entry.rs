@@ -1,0 +1,116 @@
+//! What is known of the listed namespaces, before it is rendered in any format.
+
+#![forbid(unsafe_code)]
+
+use super::group::Group;
+use crate::base::error::Result;
+use crate::host::Host;
+use crate::host::cgroup::unit_in;
+use crate::host::process::{Process, cgroup_paths, unless_gone};
+use crate::kernel::rtnetlink::{Address, Interface};
+use std::borrow::Cow;
+
+/// How much is to be found out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// Only peers in the caller's namespace; unit and command where there is no container.
+    Brief,
+    /// Peers in any of the namespaces; unit and command of all.
+    Full,
+}
+
+/// The namespaces, and what their names are relative to.
+pub(super) struct Listing {
+    /// Sorted by inode.
+    pub(super) entries: Vec<Entry>,
+    /// The inode of the caller's namespace.
+    pub(super) home: u64,
+    /// The directory of the pins.
+    pub(super) pin_directory: &'static [u8],
+}
+
+/// A network namespace, and all that is to be shown of it.
+pub(super) struct Entry {
+    pub(super) group: Group,
+    /// Whether it is to be shown. Peers are looked for in the others, too.
+    pub(super) is_listed: bool,
+    /// The process or thread by which the namespace was opened.
+    pub(super) pid: Option<u32>,
+    /// The systemd unit of that process.
+    pub(super) unit: Option<Vec<u8>>,
+    /// The name that the process has in /proc/PID/comm.
+    pub(super) command: Option<Vec<u8>>,
+    /// The interfaces, in the kernel's order; None where they may not be looked at.
+    pub(super) interfaces: Option<Vec<Link>>,
+}
+
+/// A network interface.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) name: Vec<u8>,
+    pub(super) index: u32,
+    /// The operational state, as `ip link` prints it.
+    pub(super) state: Cow<'static, str>,
+    /// The hardware address, as `ip link` prints it.
+    pub(super) mac: String,
+    pub(super) addresses: Vec<Address>,
+    pub(super) peer: Option<LinkPeer>,
+}
+
+/// The other end of an interface.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct LinkPeer {
+    /// The inode of its namespace, where that was found.
+    pub(super) inode: Option<u64>,
+    /// Its number in that namespace.
+    pub(super) index: u32,
+    /// Its name, where it is in the caller's namespace or in that of the interface.
+    pub(super) name: Option<Vec<u8>>,
+}
+
+impl Entry {
+    /// Makes an entry of which nothing is known yet but the namespace and its containers.
+    pub(super) fn new(group: Group, is_listed: bool) -> Entry {
+        Entry { group, is_listed, pid: None, unit: None, command: None, interfaces: None }
+    }
+
+    /// Returns the namespace's inode.
+    pub(super) fn inode(&self) -> u64 {
+        self.group.namespace.id.ino
+    }
+
+    /// Tells whether its interfaces are to be shown and were not looked at yet.
+    pub(super) fn lacks_interfaces(&self) -> bool {
+        self.is_listed && self.interfaces.is_none()
+    }
+
+    /// Reads what the process or thread is by which the namespace was opened.
+    ///
+    /// # Errors
+    /// As [`unless_gone`].
+    pub(super) fn describe(
+        &mut self,
+        host: &Host,
+        process: &Process,
+        detail: Detail,
+    ) -> Result<()> {
+        self.pid = Some(process.pid);
+        if detail == Detail::Full || self.group.containers.is_empty() {
+            let cgroups = unless_gone(host, process.pid, process.read(host, "cgroup"))?;
+            self.unit = cgroups.and_then(|text| {
+                cgroup_paths(&text).find_map(|path| unit_in(path)).map(<[u8]>::to_vec)
+            });
+            let comm = unless_gone(host, process.pid, process.read(host, "comm"))?;
+            self.command = comm.map(|text| text.strip_suffix(b"\n").unwrap_or(&text).to_vec());
+        }
+        Ok(())
+    }
+}
+
+impl Link {
+    /// Makes a link of what the kernel says of an interface, its other end resolved.
+    pub(super) fn new(interface: Interface, peer: Option<LinkPeer>) -> Link {
+        let Interface { name, index, state, mac, addresses, .. } = interface;
+        Link { name, index, state: Cow::Borrowed(state), mac, addresses, peer }
+    }
+}

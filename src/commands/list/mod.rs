@@ -1,0 +1,31 @@
+//! `--list`: every network namespace with its containers, its pins and its addresses.
+//!
+//! What is known of the namespaces is collected first, as data; then one function for each format
+//! renders it.
+
+#![forbid(unsafe_code)]
+
+mod collect;
+mod encoding;
+mod entry;
+pub(crate) mod group;
+mod render;
+mod userns;
+mod visitor;
+
+use crate::base::console;
+use crate::base::error::Result;
+use crate::cli::Format;
+use crate::host::Host;
+use crate::target::Target;
+
+/// Prints all namespaces, or only that of `target`.
+///
+/// # Errors
+/// Where the interfaces cannot be asked for, or standard output cannot be written.
+pub(crate) fn list(host: &Host, target: Option<&Target>, format: Format) -> Result<()> {
+    let listing = collect::listing(host, target, render::detail(format))?;
+    console::print(render::render(format, &listing).as_bytes())?;
+    host.note_unread();
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The formats in which a list is printed.
+
+#![forbid(unsafe_code)]
+
+mod json;
+mod table;
+
+use super::entry::{Detail, Listing};
+use crate::cli::Format;
+
+/// Returns how much a format shows.
+pub(super) fn detail(format: Format) -> Detail {
+    match format {
+        Format::Table => Detail::Brief,
+        Format::Json => Detail::Full,
+    }
+}
+
+/// Renders what was collected for a format.
+pub(super) fn render(format: Format, listing: &Listing) -> String {
+    match format {
+        Format::Table => table::render(listing),
+        Format::Json => json::render(listing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::list::entry::{Entry, Link, LinkPeer};
+    use crate::commands::list::group::Group;
+    use crate::containers::engine::{Container, Source};
+    use crate::containers::lookup::RunningContainer;
+    use crate::host::namespaces::Namespace;
+    use crate::kernel::netns::NsId;
+    use crate::kernel::rtnetlink::Address;
+    use std::borrow::Cow;
+    use std::rc::Rc;
+
+    fn group(ino: u64, containers: &[(&'static str, &str)]) -> Group {
+        let netns = NsId { ino, dev: 4 };
+        let running = |(engine, name): &(&'static str, &str)| RunningContainer {
+            container: Rc::new(Container {
+                engine,
+                name: name.as_bytes().to_vec(),
+                id: b"b146".to_vec(),
+                source: Source::Anywhere,
+                owner: 0,
+            }),
+            pid: 7,
+            start: 1,
+            netns,
+        };
+        let containers = containers.iter().map(running).collect();
+        Group { namespace: Namespace::new(netns), is_host: false, containers }
+    }
+
+    fn link(name: &str, addresses: &[(&str, u8)], peer: Option<LinkPeer>) -> Link {
+        let address =
+            |(ip, prefix): &(&str, u8)| Address { ip: ip.parse().unwrap(), prefix: *prefix };
+        Link {
+            name: name.as_bytes().to_vec(),
+            index: 2,
+            state: Cow::Borrowed("UP"),
+            mac: "02:00:00:00:00:01".to_owned(),
+            addresses: addresses.iter().map(address).collect(),
+            peer,
+        }
+    }
+
+    fn listing() -> Listing {
+        let mut host = Entry::new(group(10, &[("docker", "proxy")]), true);
+        host.group.is_host = true;
+        host.group.namespace.pid = Some(1);
+        host.group.namespace.processes = 71;
+        (host.pid, host.unit) = (Some(1), Some(b"init.scope".to_vec()));
+        host.interfaces = Some(vec![link("eth0", &[("10.0.0.5", 24), ("fe80::1", 64)], None)]);
+
+        let mut pod = Entry::new(group(11, &[("k8s", "a/b/c"), ("k8s", "a/b/d")]), true);
+        pod.group.namespace.pid = Some(7);
+        pod.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/run/netns/a b".to_vec()];
+        let peer = |inode, name: Option<&str>| {
+            let name = name.map(|name| name.as_bytes().to_vec());
+            Some(LinkPeer { inode, index: 9, name })
+        };
+        pod.interfaces = Some(vec![
+            link("lo", &[("127.0.0.1", 8), ("::1", 128)], None),
+            link("eth0", &[("10.1.0.2", 16), ("fd00::2", 64)], peer(Some(10), Some("veth1"))),
+            link("eth1", &[("10.2.0.2", 16)], peer(Some(12), None)),
+            link("eth2", &[], peer(None, None)),
+        ]);
+
+        let mut unread = Entry::new(group(12, &[]), true);
+        unread.command = Some(b"a\x1b\"".to_vec());
+        let mut left = Entry::new(group(13, &[]), true);
+        left.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/elsewhere".to_vec()];
+        left.interfaces = Some(Vec::new());
+        let entries = vec![host, pod, unread, left];
+        Listing { entries, home: 10, pin_directory: b"/run/netns" }
+    }
+
+    #[test]
+    fn a_table_is_aligned() {
+        let want = "\
+INODE  PID  PROCS  NAME                 PINNED            ADDRESSES
+10     1    71     (host) docker:proxy  -                 eth0 10.0.0.5/24
+11     -    0      k8s:a/b              a\\x20b            eth0@veth1 10.1.0.2/16 fd00::2/64 \
+eth1 10.2.0.2/16
+12     -    0      [a\\x1b\"]             -                 ?
+13     -    0      -                    cni-1,/elsewhere  -
+";
+        assert_eq!(render(Format::Table, &listing()), want);
+    }
+
+    #[test]
+    fn json_has_all_that_is_known() {
+        let link = |name, addresses, peer| {
+            format!(
+                "{{\"name\":\"{name}\",\"index\":2,\"state\":\"UP\",\
+                \"mac\":\"02:00:00:00:00:01\",\"addresses\":[{addresses}],\"peer\":{peer}}}"
+            )
+        };
+        let host = link("eth0", r#""10.0.0.5/24","fe80::1/64""#, "null");
+        let pod = [
+            link("lo", r#""127.0.0.1/8","::1/128""#, "null"),
+            link(
+                "eth0",
+                r#""10.1.0.2/16","fd00::2/64""#,
+                r#"{"inode":10,"index":9,"name":"veth1"}"#,
+            ),
+            link("eth1", r#""10.2.0.2/16""#, r#"{"inode":12,"index":9,"name":null}"#),
+            link("eth2", "", r#"{"inode":null,"index":9,"name":null}"#),
+        ]
+        .join(",");
+        let container = |engine, name| {
+            format!(r#"{{"engine":"{engine}","name":"{name}","id":"b146","pid":7}}"#)
+        };
+        let (proxy, c) = (container("docker", "proxy"), container("k8s", "a/b/c"));
+        let d = container("k8s", "a/b/d");
+        let lines = [
+            "[".to_owned(),
+            format!(r#"{{"inode":10,"pid":1,"processes":71,"host":true,"containers":[{proxy}],"#)
+                + &format!(
+                    r#""unit":"init.scope","command":null,"pins":[],"interfaces":[{host}]}},"#
+                ),
+            format!(
+                r#"{{"inode":11,"pid":null,"processes":0,"host":false,"containers":[{c},{d}],"#
+            ) + r#""unit":null,"command":null,"pins":["/run/netns/cni-1","/run/netns/a b"],"#
+                + &format!(r#""interfaces":[{pod}]}},"#),
+            r#"{"inode":12,"pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#
+                .to_owned()
+                + r#""command":"a\u001b\"","pins":[],"interfaces":[]},"#,
+            r#"{"inode":13,"pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#
+                .to_owned()
+                + r#""command":null,"pins":["/run/netns/cni-1","/elsewhere"],"interfaces":[]}"#,
+            "]\n".to_owned(),
+        ];
+        assert_eq!(render(Format::Json, &listing()), lines.join("\n"));
+        let none = Listing { entries: Vec::new(), home: 10, pin_directory: b"/run/netns" };
+        assert_eq!(render(Format::Json, &none), "[\n]\n");
+    }
+}

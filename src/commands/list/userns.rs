@@ -1,0 +1,73 @@
+//! Namespaces that the caller owns but may enter only through the user namespace that owns them.
+//!
+//! There is no way back out of a user namespace, so a child goes there for all the network
+//! namespaces it owns, and reports by a pipe.
+
+#![forbid(unsafe_code)]
+
+use super::encoding;
+use super::entry::Entry;
+use super::visitor::Visitor;
+use crate::base::error::{Error, Result};
+use crate::kernel::fork;
+use crate::sys::stdio::write_all;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+
+/// Looks at the interfaces that could not be looked at from here.
+///
+/// # Errors
+/// Where the machine rather than a lack of rights is the reason.
+pub(super) fn visit(visitor: &Visitor<'_>, entries: &mut [Entry]) -> Result<()> {
+    for at in 0..entries.len() {
+        if !entries[at].lacks_interfaces() {
+            continue;
+        }
+        let Some(netns) = entries[at].group.namespace.open(visitor.host)? else { continue };
+        if netns.userns_to_join("").is_ok() {
+            drop(netns);
+            visit_in_child(visitor, entries, at)?;
+        }
+        if entries[at].lacks_interfaces() {
+            let link = format!("net:[{}]", entries[at].inode());
+            visitor.host.remember_unread(link.as_bytes(), Errno::PERM)?;
+        }
+    }
+    Ok(())
+}
+
+/// Asks a child for the interfaces of entry `first` and of all later ones of the same user
+/// namespace.
+fn visit_in_child(visitor: &Visitor<'_>, entries: &mut [Entry], first: usize) -> Result<()> {
+    let report = fork::query(&|pipe| {
+        // What could not be told is missed, and said to be unreadable.
+        let _ = report(visitor, entries, first, pipe);
+    })?;
+    for (at, links) in encoding::decode(&report) {
+        if let Some(entry) = entries.get_mut(at) {
+            entry.interfaces = Some(links);
+        }
+    }
+    Ok(())
+}
+
+/// Goes to the user namespace that owns entry `first`, and writes the interfaces of each entry that
+/// can be entered from there.
+fn report(visitor: &Visitor<'_>, entries: &[Entry], first: usize, pipe: &OwnedFd) -> Result<()> {
+    let mut is_there = false;
+    for (at, entry) in entries.iter().enumerate().skip(first) {
+        if !entry.lacks_interfaces() {
+            continue;
+        }
+        let Some(netns) = entry.group.namespace.open(visitor.host)? else { continue };
+        if !is_there {
+            netns.enter("a container")?;
+            is_there = true;
+        } else if netns.set().is_err() {
+            continue;
+        }
+        let record = encoding::encode(at, &visitor.links(entries, at)?);
+        write_all(pipe, &record).map_err(|e| Error::cannot("write to a pipe", e))?;
+    }
+    Ok(())
+}

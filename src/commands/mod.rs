@@ -1,0 +1,61 @@
+//! The verbs of the command line, one file each, and the program's summary: [`run`].
+
+#![forbid(unsafe_code)]
+
+mod all;
+mod enter;
+mod list;
+mod pin_all;
+mod unpin;
+
+use crate::base::console::{Console, print, report};
+use crate::base::error::{Error, Result};
+use crate::cli::{Command, Invocation, help, parse};
+use crate::host::Host;
+use crate::sys::libc::{Argv, is_secure_exec};
+use crate::target::resolve;
+
+/// Runs the program; returns its exit status, if it returns.
+pub fn main(argv: Argv) -> u8 {
+    run(argv).unwrap_or_else(|error| {
+        report(&error);
+        error.status()
+    })
+}
+
+/// Does what the command line says; returns the exit status, if it returns.
+fn run(argv: Argv) -> Result<u8> {
+    refuse_more_rights()?;
+    let Invocation { command, host_root, quiet, verbose } = parse::parse(argv)?;
+    let console = Console { quiet, verbose };
+    let host = match host_root {
+        Some(dir) => Host::mounted_at(&dir, console)?,
+        None => Host::own(console),
+    };
+    match command {
+        Command::Help => print(help::text().as_bytes())?,
+        Command::Version => print(help::VERSION.as_bytes())?,
+        Command::Enter { target, pin, views, exec } => {
+            match enter::enter(&host, &target, pin.as_deref(), views, argv, exec)? {}
+        }
+        Command::Pin { target, name } => enter::pin(&host, &target, &name)?,
+        Command::PinAll => return pin_all::pin_all(&host),
+        Command::Unpin { names } => unpin::unpin(&host, &names)?,
+        Command::List { target, format } => {
+            let target = target.map(|spec| resolve(&host, &spec)).transpose()?;
+            list::list(&host, target.as_ref(), format)?;
+        }
+        Command::All { views, command } => return all::all(&host, views, argv, command),
+    }
+    Ok(0)
+}
+
+/// Refuses rights that the caller does not have: COMMAND would get them, too.
+fn refuse_more_rights() -> Result<()> {
+    if !is_secure_exec() {
+        return Ok(());
+    }
+    let message = "refusing to run with more rights than the caller \
+        (set-user-ID or file capabilities)";
+    Err(Error::new(message).with_remedy("remove them with chmod u-s or setcap -r, and use sudo"))
+}

@@ -1,0 +1,260 @@
+//! Reading a machine's files and directories.
+//!
+//! A file is resolved before it is opened, and must be regular and small: to open a device has
+//! effects, to open a FIFO waits, and a hostile file may be of any size.
+
+#![forbid(unsafe_code)]
+
+use super::Host;
+use super::root::Symlink;
+use crate::base::error::{Error, Result};
+use crate::base::escape::quoted;
+use crate::base::read::{Buffer, Content};
+use crate::base::text::join;
+use crate::sys::fd::{file_type, open_directory, reopen, type_name};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, OFlags, RawDir, fstat};
+use rustix::io::{self, Errno};
+use std::fmt::Display;
+use std::mem::MaybeUninit;
+
+/// The most bytes of a file. No engine's state comes near this.
+const MAX_FILE: usize = 16 << 20;
+
+/// A file's content and who could have written it.
+pub(crate) struct File<'h> {
+    /// All of it.
+    pub(crate) bytes: Content<'h>,
+    /// The owner's uid.
+    pub(crate) owner: u32,
+}
+
+/// Why a file is not read.
+pub(crate) enum Unreadable {
+    /// The kernel's reason.
+    Errno(Errno),
+    /// How it is not the kind of file that an engine writes, in words that follow its name.
+    Odd(String),
+}
+
+impl Unreadable {
+    /// Makes the failure to read `what`, as a message calls it.
+    pub(crate) fn into_error(self, what: impl Display) -> Error {
+        match self {
+            Unreadable::Errno(e) => Error::cannot(format_args!("read {what}"), e),
+            Unreadable::Odd(fault) => Error::new(format!("{what} {fault}")),
+        }
+    }
+}
+
+impl From<Errno> for Unreadable {
+    fn from(errno: Errno) -> Unreadable {
+        Unreadable::Errno(errno)
+    }
+}
+
+impl Host {
+    /// Reads a file that may be there: None where it is absent, may not be read (remembered) or is
+    /// no file of an engine's (noted).
+    ///
+    /// # Errors
+    /// As [`Host::remember_unread`].
+    pub(crate) fn file(&self, path: &[u8]) -> Result<Option<File<'_>>> {
+        self.unless_odd(path, self.read_regular(path))
+    }
+
+    /// Reads a file as [`Host::file`] does, without resolving it first, which is a third less work
+    /// where there are thousands. Not for a file that another than root may have put there.
+    ///
+    /// # Errors
+    /// As [`Host::file`].
+    pub(crate) fn file_of_roots(&self, path: &[u8]) -> Result<Option<File<'_>>> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+        match self.root().open(path, flags) {
+            Ok(file) => self.unless_odd(path, read_open(&self.buffer, file, MAX_FILE)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(_) => self.file(path),
+        }
+    }
+
+    /// Reads a file that the user named.
+    ///
+    /// # Errors
+    /// For whatever reason it cannot be read.
+    pub(crate) fn named_file(&self, path: &[u8]) -> Result<File<'_>> {
+        self.read_regular(path).map_err(|unreadable| unreadable.into_error(quoted(path)))
+    }
+
+    /// Returns the paths of what is in a directory, sorted, without names that begin with a dot, as
+    /// no container's does; none where it is absent or may not be read (remembered).
+    ///
+    /// # Errors
+    /// As [`Host::remember_unread`].
+    pub(crate) fn entries(&self, directory: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let mut paths = Vec::new();
+        let resolved = self.resolve(directory, Symlink::Follow);
+        let listed = resolved.and_then(|resolved| {
+            visit_names(open_directory(&resolved)?, &mut |name, _| {
+                if !name.starts_with(b".") {
+                    paths.push(join(directory, name));
+                }
+                true
+            })
+        });
+        self.readable(directory, listed)?;
+        paths.sort_unstable();
+        Ok(paths)
+    }
+
+    /// Returns the uid of a directory's owner; None where there is no directory or it may not be
+    /// looked at (remembered).
+    ///
+    /// # Errors
+    /// As [`Host::remember_unread`].
+    pub(crate) fn owner_of(&self, directory: &[u8], symlink: Symlink) -> Result<Option<u32>> {
+        let stat = self.readable(directory, self.resolve(directory, symlink).and_then(fstat))?;
+        let is_directory = |mode| FileType::from_raw_mode(mode) == FileType::Directory;
+        Ok(stat.filter(|stat| is_directory(stat.st_mode)).map(|stat| stat.st_uid))
+    }
+
+    /// Tells whether `path` is, or leads to, a directory.
+    pub(crate) fn is_directory(&self, path: &[u8]) -> bool {
+        let kind = self.resolve(path, Symlink::Follow).and_then(file_type);
+        kind == Ok(FileType::Directory)
+    }
+
+    fn read_regular(&self, path: &[u8]) -> std::result::Result<File<'_>, Unreadable> {
+        read_resolved(&self.buffer, self.resolve(path, Symlink::NoFollow)?, MAX_FILE)
+    }
+
+    fn unless_odd<'h>(
+        &self,
+        path: &[u8],
+        read: std::result::Result<File<'h>, Unreadable>,
+    ) -> Result<Option<File<'h>>> {
+        match read {
+            Ok(file) => return Ok(Some(file)),
+            Err(Unreadable::Errno(e)) => self.remember_unread(path, e)?,
+            Err(Unreadable::Odd(fault)) => self.console.note_of(path, fault),
+        }
+        Ok(None)
+    }
+}
+
+/// Reads what an O_PATH descriptor holds if it is regular and has at most `most` bytes, whole MiB.
+///
+/// # Errors
+/// What it is instead, or the errno of open(2) and read(2).
+pub(crate) fn read_resolved(
+    buffer: &Buffer,
+    resolved: OwnedFd,
+    most: usize,
+) -> std::result::Result<File<'_>, Unreadable> {
+    read_if_regular(buffer, resolved, most, true)
+}
+
+/// Reads an open file as [`read_resolved`] does.
+fn read_open(
+    buffer: &Buffer,
+    file: OwnedFd,
+    most: usize,
+) -> std::result::Result<File<'_>, Unreadable> {
+    read_if_regular(buffer, file, most, false)
+}
+
+fn read_if_regular(
+    buffer: &Buffer,
+    file: OwnedFd,
+    most: usize,
+    is_path: bool,
+) -> std::result::Result<File<'_>, Unreadable> {
+    let stat = fstat(&file)?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind != FileType::RegularFile {
+        return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind))));
+    }
+    let too_large = || Unreadable::Odd(format!("is larger than {} MiB", most >> 20));
+    let size = usize::try_from(stat.st_size).ok().filter(|size| *size <= most);
+    let size = size.ok_or_else(too_large)?;
+    // Somebody's lease on the file would delay an open that may wait.
+    let file = if is_path { reopen(&file, OFlags::RDONLY | OFlags::NONBLOCK)? } else { file };
+    match buffer.read_file(file, size, most) {
+        Ok(bytes) => Ok(File { bytes, owner: stat.st_uid }),
+        Err(Errno::FBIG) => Err(too_large()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Returns the names in an open directory, of one type or all, without `.` and `..`.
+///
+/// # Errors
+/// The errno of getdents64(2).
+pub(crate) fn names_in(dir: &OwnedFd, only: Option<FileType>) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    visit_names(dir, &mut |name, kind| {
+        if only.is_none_or(|only| kind == only) {
+            names.push(name.to_vec());
+        }
+        true
+    })?;
+    Ok(names)
+}
+
+/// Shows a directory's names to `visitor`, without `.` and `..`, while that returns true.
+///
+/// # Errors
+/// The errno of getdents64(2).
+pub(crate) fn visit_names(
+    dir: impl AsFd,
+    visitor: &mut dyn FnMut(&[u8], FileType) -> bool,
+) -> io::Result<()> {
+    let mut buffer = [const { MaybeUninit::uninit() }; 8 * 1024];
+    let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." && !visitor(name, entry.file_type()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::console::Console;
+
+    #[test]
+    fn a_file_is_regular_or_odd() {
+        let host = Host::own(Console { quiet: true, verbose: false });
+        let path = std::env::temp_dir().join(format!("netns-enter-files-{}", std::process::id()));
+        std::fs::write(&path, "text").unwrap();
+        let bytes = path.as_os_str().as_encoded_bytes();
+        for file in [host.file(bytes), host.file_of_roots(bytes)] {
+            assert_eq!(*file.unwrap().unwrap().bytes, *b"text");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(host.file(bytes).unwrap().is_none());
+        assert!(host.file_of_roots(bytes).unwrap().is_none());
+        assert!(host.file(b"/dev/null").unwrap().is_none());
+        let refusal = host.named_file(b"/dev/null").err().unwrap();
+        assert_eq!(refusal.message(), "\"/dev/null\" is a device, not a regular file");
+        assert_eq!(host.unread(), None);
+    }
+
+    #[test]
+    fn entries_are_sorted_paths() {
+        let host = Host::own(Console::default());
+        let dir = std::env::temp_dir().join(format!("netns-enter-entries-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        for name in ["b", "a", ".c"] {
+            std::fs::write(dir.join(name), "").unwrap();
+        }
+        let path = dir.as_os_str().as_encoded_bytes();
+        assert!(host.is_directory(path) && host.owner_of(path, Symlink::Follow).unwrap().is_some());
+        assert_eq!(host.entries(path).unwrap(), [join(path, b"a"), join(path, b"b")]);
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(host.entries(path).unwrap().is_empty());
+    }
+}

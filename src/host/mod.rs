@@ -1,0 +1,244 @@
+//! The machine that is looked at: its file tree, its processes, and what of both could not be read.
+//!
+//! Usually our own; with `--host-root` the one mounted at a directory. What is found here belongs
+//! to other programs and sometimes to other people, so failures are told apart: what is absent is
+//! absent, what is denied is remembered for a note, what is odd hides only itself. Any other
+//! failure ends the lookup: without memory, for one, an ambiguous name could seem to be unique.
+
+#![forbid(unsafe_code)]
+
+pub(crate) mod cgroup;
+mod files;
+pub mod mountinfo;
+pub(crate) mod namespaces;
+pub mod process;
+pub(crate) mod root;
+
+pub(crate) use files::{names_in, read_resolved, visit_names};
+
+use crate::base::console::Console;
+use crate::base::error::{Error, Result, describe, is_absent, is_denied};
+use crate::base::escape::quoted;
+use crate::base::read::Buffer;
+use crate::base::text::join;
+use crate::kernel::netns::{NetNs, NsId, id_at, own_id};
+use crate::sys::fd::{name_of, open_at, read_link};
+use root::{Root, Symlink};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, OFlags, PROC_SUPER_MAGIC, fstatfs};
+use rustix::io::{self, Errno};
+use rustix::path::DecInt;
+use std::cell::{Cell, RefCell};
+
+/// A machine.
+pub(crate) struct Host {
+    /// Where notes go.
+    pub(crate) console: Console,
+    /// Where files are read to, one after the other.
+    pub(crate) buffer: Buffer,
+    root: Root,
+    /// The machine's procfs, where that is not ours.
+    proc: Option<OwnedFd>,
+    /// The paths that were denied, each with the reason.
+    unread: RefCell<Vec<String>>,
+    /// How many processes were denied beside those remembered one by one.
+    pub(crate) unread_processes: Cell<usize>,
+}
+
+impl Host {
+    /// Returns this machine, as our own mount namespace shows it.
+    pub(crate) fn own(console: Console) -> Host {
+        Host {
+            console,
+            buffer: Buffer::default(),
+            root: Root::Own,
+            proc: None,
+            unread: RefCell::default(),
+            unread_processes: Cell::new(0),
+        }
+    }
+
+    /// Opens the machine whose `/` is mounted at `dir`.
+    ///
+    /// # Errors
+    /// Where `dir` is no directory or `dir/proc` no procfs.
+    pub(crate) fn mounted_at(dir: &[u8], console: Console) -> Result<Host> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let root = open_at(CWD, dir, flags).map_err(|e| Error::cannot_at("open", dir, e))?;
+        let no_proc = |cause: &str| {
+            let fault = format!("is not a mounted procfs: {cause}");
+            Error::of(&join(dir, b"proc"), fault)
+                .with_remedy("mount the host's / recursively: its /proc is needed")
+        };
+        let proc = open_at(&root, b"proc", flags).map_err(|e| no_proc(&describe(e)))?;
+        let file_system = fstatfs(&proc).map_err(|e| no_proc(&describe(e)))?;
+        if file_system.f_type as u64 != PROC_SUPER_MAGIC as u64 {
+            return Err(no_proc("another file system"));
+        }
+        Ok(Host { root: Root::Directory(root), proc: Some(proc), ..Host::own(console) })
+    }
+
+    /// Tells whether paths mean what they mean to the caller.
+    pub(crate) fn is_own(&self) -> bool {
+        self.proc.is_none()
+    }
+
+    /// Returns its file tree.
+    pub(crate) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Returns what this machine calls a path of our mount namespace; None where it lies outside.
+    ///
+    /// # Errors
+    /// The errno of readlink(2).
+    pub(crate) fn path_inside<'p>(&self, path: &'p [u8]) -> io::Result<Option<&'p [u8]>> {
+        let Root::Directory(root) = &self.root else { return Ok(Some(path)) };
+        let top = name_of(root)?;
+        let top = top.strip_suffix(b"/").unwrap_or(&top);
+        Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))
+    }
+
+    /// Resolves an absolute path on this machine to an O_PATH descriptor.
+    ///
+    /// # Errors
+    /// As [`Root::resolve`]; ENOENT for a path that no file can have.
+    pub(crate) fn resolve(&self, path: &[u8], symlink: Symlink) -> io::Result<OwnedFd> {
+        // Paths may come out of a user's JSON, and EINVAL would end root's lookups.
+        if path.contains(&0) {
+            return Err(Errno::NOENT);
+        }
+        self.root.resolve(path, symlink)
+    }
+
+    /// Opens `path` below this machine's /proc.
+    ///
+    /// # Errors
+    /// The errno of openat(2).
+    pub(crate) fn open_proc(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+        match &self.proc {
+            Some(proc) => open_at(proc, path, flags),
+            None => open_at(CWD, &join(b"/proc", path), flags),
+        }
+    }
+
+    /// Returns the identity of what `path` below this machine's /proc leads to.
+    ///
+    /// # Errors
+    /// The errno of stat(2).
+    pub(crate) fn stat_proc(&self, path: &str) -> io::Result<NsId> {
+        match &self.proc {
+            Some(proc) => id_at(proc, path.as_bytes()),
+            None => id_at(CWD, &join(b"/proc", path.as_bytes())),
+        }
+    }
+
+    /// Returns the network namespace of the machine's pid 1; our own where that may not be read.
+    pub(crate) fn netns_id(&self) -> Option<NsId> {
+        self.stat_proc("1/ns/net").or_else(|_| own_id()).ok()
+    }
+
+    /// Tells whether a namespace is that of [`Host::netns_id`].
+    pub(crate) fn is_hosts(&self, netns: &NetNs) -> bool {
+        self.netns_id() == Some(netns.id)
+    }
+
+    /// Tells whether /proc numbers processes as the kernel does elsewhere for us: it may be of
+    /// another pid namespace.
+    pub(crate) fn has_our_pids(&self) -> bool {
+        let own = match &self.proc {
+            Some(proc) => read_link(proc, b"self"),
+            None => read_link(CWD, b"/proc/self"),
+        };
+        own.is_ok_and(|own| own == DecInt::new(std::process::id()).as_bytes())
+    }
+
+    /// Tells whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
+    pub(crate) fn in_time_namespace(&self) -> bool {
+        // PROC_TIME_INIT_INO, linux/proc_ns.h
+        const INITIAL: u64 = 0xefff_fffa;
+        id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
+    }
+
+    /// Returns what was asked of `path`; None where that is absent, or denied and remembered.
+    ///
+    /// # Errors
+    /// As [`Host::remember_unread`].
+    pub(crate) fn readable<T>(&self, path: &[u8], result: io::Result<T>) -> Result<Option<T>> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(e) => self.remember_unread(path, e).map(|()| None),
+        }
+    }
+
+    /// Accepts a failure that does not make a lookup wrong, and remembers it where it makes the
+    /// lookup incomplete.
+    ///
+    /// # Errors
+    /// Any failure that is neither an absence nor a denial.
+    pub(crate) fn remember_unread(&self, path: &[u8], errno: Errno) -> Result<()> {
+        if is_absent(errno) {
+            return Ok(());
+        }
+        if !is_denied(errno) {
+            return Err(Error::cannot_at("read", path, errno));
+        }
+        let denied = format!("{}: {}", quoted(path), describe(errno));
+        let mut unread = self.unread.borrow_mut();
+        if !unread.contains(&denied) {
+            unread.push(denied);
+        }
+        Ok(())
+    }
+
+    /// Returns what a message that something was not found ends with: nothing, or what was denied.
+    pub(crate) fn but_unread(&self) -> String {
+        let clause = |unread| format!("; not all of the host could be read: {unread}");
+        self.unread().map(clause).unwrap_or_default()
+    }
+
+    /// Notes what was denied so far, where anything was.
+    pub(crate) fn note_unread(&self) {
+        if let Some(unread) = self.unread() {
+            self.console.note(format_args!("not all of the host could be read: {unread}"));
+        }
+    }
+
+    /// Returns what was denied so far, the first with its reason; None where nothing was.
+    pub(crate) fn unread(&self) -> Option<String> {
+        let unread = self.unread.borrow();
+        let first = unread.first()?;
+        Some(match unread.len() - 1 + self.unread_processes.get() {
+            0 => first.clone(),
+            more => format!("{first} (and {more} more)"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_denied_is_remembered() {
+        let host = Host::own(Console::default());
+        assert!(host.remember_unread(b"/a", Errno::NOENT).is_ok());
+        assert_eq!((host.unread(), host.but_unread()), (None, String::new()));
+        for path in [&b"/b\x1b"[..], b"/b\x1b", b"/c"] {
+            assert!(host.remember_unread(path, Errno::ACCESS).is_ok());
+        }
+        let denied = describe(Errno::ACCESS);
+        assert_eq!(host.unread(), Some(format!("\"/b\\x1b\": {denied} (and 1 more)")));
+        let failure = host.remember_unread(b"/d", Errno::MFILE).unwrap_err();
+        assert_eq!(failure.errno(), Some(Errno::MFILE));
+    }
+
+    #[test]
+    fn a_path_that_no_file_can_have_is_absent() {
+        let host = Host::own(Console::default());
+        assert_eq!(host.resolve(b"/etc\0", Symlink::Follow).unwrap_err(), Errno::NOENT);
+        assert!(host.file(b"/etc\0").unwrap().is_none());
+        assert!(host.file_of_roots(b"/etc\0").unwrap().is_none());
+        assert!(host.entries(b"/etc\0").unwrap().is_empty());
+    }
+}

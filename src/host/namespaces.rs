@@ -1,0 +1,340 @@
+//! Every network namespace that can be reached: through a process, a thread, or a mount.
+//!
+//! Processes come and go while /proc is walked. What is noted of a namespace is therefore a hint,
+//! too: it is opened again through whatever held it, and compared.
+
+#![forbid(unsafe_code)]
+
+use super::process::{Process, is_gone, parse_pid, unless_gone};
+use super::root::Symlink;
+use super::{Host, mountinfo, visit_names};
+use crate::base::error::{Error, Result, is_denied};
+use crate::kernel::netns::{NetNs, NsId, id_at};
+use crate::sys::fd::open_at;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, OFlags, fstat, statat};
+use rustix::io::{self, Errno};
+use std::io::Write;
+
+/// A network namespace, and what held it when /proc was walked.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    /// Its identity.
+    pub(crate) id: NsId,
+    /// The lowest pid in it; None where no process is.
+    pub(crate) pid: Option<u32>,
+    /// The highest pid in it: where both have gone, a third process may be left.
+    last: u32,
+    /// The lowest id of a thread that is in it while its process is not.
+    pub(crate) thread: Option<u32>,
+    /// How many processes are in it.
+    pub(crate) processes: u32,
+    /// Where it is mounted, as paths are called on the host.
+    pub(crate) mounts: Vec<Vec<u8>>,
+}
+
+/// What keeps a namespace.
+#[derive(Clone, Copy, Debug)]
+enum Holder<'a> {
+    Process(u32),
+    /// A thread whose process is in another namespace, or has exited but for its threads.
+    Thread(u32),
+    /// A mount at this path.
+    Mount(&'a [u8]),
+}
+
+/// An open namespace, and the process or thread by which it was opened.
+pub(crate) type Opened = (NetNs, Option<Process>);
+
+/// Returns all network namespaces, sorted, each once. What the caller may not look at is left to
+/// [`Host::unread`].
+///
+/// # Errors
+/// Where /proc cannot be walked.
+pub(crate) fn all(host: &Host) -> Result<Vec<Namespace>> {
+    let mut found: Vec<Namespace> = Vec::new();
+    visit(host, &mut |id, holder| {
+        let at = match found.binary_search_by_key(&id, |known| known.id) {
+            Ok(at) => at,
+            Err(at) => {
+                found.insert(at, Namespace::new(id));
+                at
+            }
+        };
+        found[at].add(holder);
+        Ok(true)
+    })?;
+    Ok(found)
+}
+
+/// Opens the namespace with this inode; None where nothing that can be looked at holds it.
+///
+/// # Errors
+/// Where /proc cannot be walked.
+pub(crate) fn by_inode(host: &Host, inode: u64) -> Result<Option<Opened>> {
+    let mut found = None;
+    visit(host, &mut |id, holder| {
+        if id.ino == inode {
+            found = holder.open(host, id)?;
+        }
+        Ok(found.is_none())
+    })?;
+    Ok(found)
+}
+
+impl Namespace {
+    /// Makes a namespace that nothing is known to hold.
+    pub(crate) fn new(id: NsId) -> Namespace {
+        Namespace { id, pid: None, last: 0, thread: None, processes: 0, mounts: Vec::new() }
+    }
+
+    fn add(&mut self, holder: Holder<'_>) {
+        let lower = |known: Option<u32>, new| Some(known.map_or(new, |known| known.min(new)));
+        match holder {
+            Holder::Process(pid) => {
+                self.pid = lower(self.pid, pid);
+                self.last = self.last.max(pid);
+                self.processes += 1;
+            }
+            Holder::Thread(tid) => self.thread = lower(self.thread, tid),
+            Holder::Mount(path) if self.mounts.iter().any(|known| known == path) => {}
+            Holder::Mount(path) => self.mounts.push(path.to_vec()),
+        }
+    }
+
+    /// Opens the namespace; None where it has vanished meanwhile.
+    ///
+    /// # Errors
+    /// Where the machine fails.
+    pub(crate) fn open(&self, host: &Host) -> Result<Option<NetNs>> {
+        Ok(self.open_with_holder(host)?.map(|(netns, _)| netns))
+    }
+
+    /// Opens the namespace and the process or thread that holds it; None where it has vanished
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// Where the machine fails.
+    pub(crate) fn open_with_holder(&self, host: &Host) -> Result<Option<Opened>> {
+        let last = Some(self.last).filter(|_| self.processes > 1);
+        let tasks = [self.pid, last, self.thread].into_iter().flatten().map(Holder::Process);
+        let mounts = self.mounts.iter().map(|path| Holder::Mount(path));
+        for holder in tasks.chain(mounts) {
+            if let Some(opened) = holder.open(host, self.id)? {
+                return Ok(Some(opened));
+            }
+        }
+        if self.processes > 2 { by_inode(host, self.id.ino) } else { Ok(None) }
+    }
+}
+
+impl Holder<'_> {
+    /// Opens the namespace if this still holds it.
+    fn open(self, host: &Host, id: NsId) -> Result<Option<Opened>> {
+        let opened = match self {
+            Holder::Process(pid) | Holder::Thread(pid) => open_task(host, pid)?,
+            Holder::Mount(path) => open_mount(host, path)?,
+        };
+        Ok(opened.filter(|(netns, _)| netns.id == id))
+    }
+}
+
+/// Opens the namespace of a process or thread; None where that has gone or may not be looked at.
+fn open_task(host: &Host, pid: u32) -> Result<Option<Opened>> {
+    let opened = Process::open(host, pid).and_then(|process| Ok((process.netns()?, Some(process))));
+    match opened {
+        Err(e) if is_denied(e) => Ok(None),
+        opened => unless_gone(host, pid, opened),
+    }
+}
+
+/// Opens the namespace that is mounted at a path; None where none is.
+fn open_mount(host: &Host, path: &[u8]) -> Result<Option<Opened>> {
+    let resolved = host.readable(path, host.resolve(path, Symlink::NoFollow))?;
+    let Some(resolved) = resolved else { return Ok(None) };
+    match NetNs::of_file(&resolved, path) {
+        Ok(netns) => Ok(Some((netns, None))),
+        Err(error) if error.errno().is_some() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Is shown a namespace and one that holds it; false ends the walk.
+type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder<'_>) -> Result<bool>;
+
+/// Shows every holder of a network namespace, processes by ascending pid first. A path is shown
+/// once for each time it is mounted on.
+fn visit(host: &Host, visitor: Visitor<'_>) -> Result<()> {
+    let mut walk = Walk { host, denied: Vec::new(), path: Vec::with_capacity(64) };
+    if !walk.all(visitor)? {
+        return Ok(());
+    }
+    for (inode, path) in mountinfo::nsfs(host)? {
+        let resolved = host.resolve(&path, Symlink::NoFollow).and_then(fstat);
+        let Some(stat) = host.readable(&path, resolved)? else { continue };
+        // Another mount may hide it.
+        if stat.st_ino == inode && !visitor(NsId::new(&stat), Holder::Mount(&path))? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A walk over /proc. It opens nothing but directories and keeps one buffer: there may be tens of
+/// thousands of processes. Each step tells whether the walk goes on.
+struct Walk<'h> {
+    host: &'h Host,
+    denied: Vec<Denied>,
+    /// Of a file below a task's directory.
+    path: Vec<u8>,
+}
+
+/// A process that may not be looked at, or whose threads may not.
+struct Denied {
+    pid: u32,
+    /// Its own namespace, where only the threads are missing.
+    own: Option<NsId>,
+    errno: Errno,
+}
+
+impl Walk<'_> {
+    /// Shows all processes and threads.
+    fn all(&mut self, visitor: Visitor<'_>) -> Result<bool> {
+        let cannot = |e| Error::cannot("list /proc", e);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let proc = self.host.open_proc(b".", flags).map_err(cannot)?;
+        let mut outcome = Ok(true);
+        let listed = visit_names(&proc, &mut |name, _| {
+            if let Some(pid) = parse_pid(name) {
+                outcome = self.process(&proc, pid, visitor);
+            }
+            matches!(outcome, Ok(true))
+        });
+        let mut goes_on = outcome?;
+        listed.map_err(cannot)?;
+        // Even root is denied a process that is about to exit: at the second look it has gone.
+        for Denied { pid, own, .. } in std::mem::take(&mut self.denied) {
+            goes_on = goes_on
+                && match own {
+                    None => self.process(&proc, pid, visitor)?,
+                    own => self.threads(&proc, pid, own, visitor)?,
+                };
+        }
+        if let Some(Denied { pid, errno, .. }) = self.denied.first() {
+            // The first stands for all: there may be thousands.
+            self.host.remember_unread(format!("/proc/{pid}/ns/net").as_bytes(), *errno)?;
+            self.host.unread_processes.set(self.denied.len() - 1);
+        }
+        Ok(goes_on)
+    }
+
+    /// Shows a process, then its threads.
+    fn process(&mut self, proc: &OwnedFd, pid: u32, visitor: Visitor<'_>) -> Result<bool> {
+        let own = match self.netns_of(proc, pid) {
+            Ok(own) => Some(own),
+            // It may have exited but for its threads.
+            Err(e) if is_gone(e) => None,
+            Err(e) => return self.pass_over(pid, None, e),
+        };
+        if let Some(id) = own {
+            if !visitor(id, Holder::Process(pid))? {
+                return Ok(false);
+            }
+        }
+        self.threads(proc, pid, own, visitor)
+    }
+
+    /// Shows the threads that are elsewhere than their process.
+    fn threads(
+        &mut self,
+        proc: &OwnedFd,
+        pid: u32,
+        own: Option<NsId>,
+        visitor: Visitor<'_>,
+    ) -> Result<bool> {
+        let mut outcome = Ok(true);
+        let listed = self.other_threads(proc, pid).and_then(|tasks| {
+            let Some(tasks) = tasks else { return Ok(()) };
+            visit_names(&tasks, &mut |name, _| {
+                let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) else { return true };
+                outcome = match self.netns_of(&tasks, tid) {
+                    Ok(id) if Some(id) == own => Ok(true),
+                    Ok(id) => visitor(id, Holder::Thread(tid)),
+                    Err(e) => self.pass_over(pid, own, e),
+                };
+                matches!(outcome, Ok(true))
+            })
+        });
+        match listed {
+            Err(e) if matches!(outcome, Ok(true)) => self.pass_over(pid, own, e),
+            _ => outcome,
+        }
+    }
+
+    /// Opens the directory of a process's threads, if it has more than one.
+    fn other_threads(&mut self, proc: &OwnedFd, pid: u32) -> io::Result<Option<OwnedFd>> {
+        let path = self.path_of(pid, "task");
+        // The directory is linked twice, and once for each thread: usually there is one.
+        if statat(proc, path, AtFlags::empty())?.st_nlink <= 3 {
+            return Ok(None);
+        }
+        open_at(proc, path, OFlags::RDONLY | OFlags::DIRECTORY).map(Some)
+    }
+
+    /// Goes on without a process that met a failure. Who is denied is remembered for a second look.
+    fn pass_over(&mut self, pid: u32, own: Option<NsId>, errno: Errno) -> Result<bool> {
+        if !is_denied(errno) {
+            unless_gone::<()>(self.host, pid, Err(errno))?;
+        } else if self.denied.last().is_none_or(|last| last.pid != pid) {
+            self.denied.push(Denied { pid, own, errno });
+        }
+        Ok(true)
+    }
+
+    /// Returns the network namespace of a task whose directory is in `dir`.
+    fn netns_of(&mut self, dir: &OwnedFd, pid: u32) -> io::Result<NsId> {
+        id_at(dir, self.path_of(pid, "ns/net"))
+    }
+
+    /// Returns the path of a file of a task, in the one buffer.
+    fn path_of(&mut self, pid: u32, file: &str) -> &[u8] {
+        self.path.clear();
+        // Writing to memory does not fail.
+        let _ = write!(self.path, "{pid}/{file}");
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::console::Console;
+    use crate::kernel::netns::own_id;
+
+    #[test]
+    fn our_own_is_found_once_and_opens() {
+        let host = Host::own(Console::default());
+        let found = all(&host).unwrap();
+        assert!(found.is_sorted_by(|a, b| a.id < b.id));
+        let own = found.iter().find(|namespace| namespace.id == own_id().unwrap()).unwrap();
+        let pid = std::process::id();
+        assert!(own.processes > 0);
+        assert!(own.pid.is_some_and(|first| first <= pid && pid <= own.last));
+        assert_eq!(own.open(&host).unwrap().unwrap().id, own.id);
+        let (netns, process) = by_inode(&host, own.id.ino).unwrap().unwrap();
+        assert!(netns.id == own.id && process.is_some());
+        assert!(by_inode(&host, 1).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_holds_another_namespace_by_now_is_not_taken() {
+        let host = Host::own(Console::default());
+        let gone = NsId { ino: 1, ..own_id().unwrap() };
+        assert!(Holder::Process(std::process::id()).open(&host, gone).unwrap().is_none());
+        assert!(Holder::Mount(b"/proc/version").open(&host, gone).unwrap().is_none());
+        let mounts = vec![b"/nowhere".to_vec()];
+        let namespace =
+            Namespace { pid: Some(1), last: 9, processes: 3, mounts, ..Namespace::new(gone) };
+        assert!(namespace.open(&host).unwrap().is_none());
+    }
+}

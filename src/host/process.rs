@@ -1,0 +1,291 @@
+//! One process: a descriptor of its /proc directory, which never means another process.
+//!
+//! Once the process is gone, everything looked up through the descriptor fails with ESRCH or
+//! ENOENT, even where its pid lives again (fs/proc/base.c, pid_revalidate). So what is read through
+//! one descriptor is about one process, without a pidfd and on every kernel.
+
+#![forbid(unsafe_code)]
+
+use super::{Host, visit_names};
+use crate::base::error::{Error, Result};
+use crate::base::read::Content;
+use crate::base::text::{join, line_after, lines, number};
+use crate::kernel::netns::NetNs;
+use crate::sys::fd::open_at;
+use rustix::fd::OwnedFd;
+use rustix::fs::{OFlags, fstat};
+use rustix::io::{self, Errno, read, retry_on_intr};
+use rustix::path::DecInt;
+use rustix::process::{Pid, test_kill_process};
+
+/// The largest pid the kernel gives out: PID_MAX_LIMIT, linux/threads.h.
+pub const MAX_PID: u32 = 4_194_304;
+
+/// A process or thread, alive when it was opened.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Its id in the pid namespace of the host's /proc.
+    pub(crate) pid: u32,
+    dir: OwnedFd,
+}
+
+/// What /proc/PID/stat says, proc_pid_stat(5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// Field 3: one letter.
+    pub state: u8,
+    /// Field 4.
+    pub parent: u32,
+    /// Field 20.
+    pub threads: u32,
+    /// Field 22: clock ticks from boot to the start of the process, shifted by the reader's time
+    /// namespace.
+    pub start: u64,
+}
+
+impl Process {
+    /// Opens process `pid`.
+    ///
+    /// # Errors
+    /// The errno of openat(2): ENOENT or ESRCH where there is no such process, see [`is_gone`].
+    pub(crate) fn open(host: &Host, pid: u32) -> io::Result<Process> {
+        let name = DecInt::new(pid);
+        let dir = host.open_proc(name.as_bytes(), OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok(Process { pid, dir })
+    }
+
+    /// Opens a file of the process.
+    ///
+    /// # Errors
+    /// The errno of openat(2): ESRCH or ENOENT where the process is gone.
+    pub(crate) fn open_file(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        open_at(&self.dir, name.as_bytes(), flags)
+    }
+
+    /// Reads a file of the process whole, to the host's buffer.
+    ///
+    /// # Errors
+    /// As [`Process::open_file`].
+    pub(crate) fn read<'h>(&self, host: &'h Host, name: &str) -> io::Result<Content<'h>> {
+        const MOST: usize = 1 << 20;
+        host.buffer.read_all(self.open_file(name, OFlags::RDONLY)?, 4095, MOST)
+    }
+
+    /// Reads its status line.
+    ///
+    /// # Errors
+    /// As [`Process::open_file`].
+    pub(crate) fn stat(&self) -> io::Result<Stat> {
+        let file = self.open_file("stat", OFlags::RDONLY)?;
+        // More than a name of 64 bytes and 51 numbers of 20 digits. On the stack, since the
+        // allocator would not take the memory back for each of ten thousand processes.
+        let mut line = [0; 4096];
+        let mut length = 0;
+        while length < line.len() {
+            match retry_on_intr(|| read(&file, &mut line[length..]))? {
+                0 => break,
+                count => length += count,
+            }
+        }
+        parse_stat(&line[..length]).ok_or(Errno::SRCH)
+    }
+
+    /// Opens its network namespace.
+    ///
+    /// # Errors
+    /// As [`Process::open_file`]; ENOENT also where it is a zombie.
+    pub(crate) fn netns(&self) -> io::Result<NetNs> {
+        NetNs::of_link(self.open_file("ns/net", OFlags::RDONLY)?)
+    }
+
+    /// Reads its pids from the namespace of /proc down to its own: NSpid of proc_pid_status(5),
+    /// Linux 4.1. There are none before that.
+    ///
+    /// # Errors
+    /// As [`Process::open_file`].
+    pub(crate) fn nested_pids(&self, host: &Host) -> io::Result<Vec<u32>> {
+        Ok(parse_nspid(&self.read(host, "status")?))
+    }
+
+    /// Returns its effective uid, as the owner of its /proc directory tells it; 0 also for a
+    /// process that must not be dumped.
+    ///
+    /// # Errors
+    /// The errno of fstat(2).
+    pub(crate) fn owner(&self) -> io::Result<u32> {
+        Ok(fstat(&self.dir)?.st_uid)
+    }
+}
+
+/// Tells whether an errno met below /proc/PID says that the process is no longer there.
+pub(crate) fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::SRCH)
+}
+
+/// Tells whether a process in this state has left its namespaces: zombie or dead.
+pub(crate) fn is_dead(state: u8) -> bool {
+    matches!(state, b'Z' | b'X' | b'x')
+}
+
+/// Returns what was asked of a process; None where it has gone meanwhile, or may not be looked at
+/// (remembered).
+///
+/// # Errors
+/// As [`Host::remember_unread`]: a process overlooked for any other reason could make one namespace
+/// of two.
+pub(crate) fn unless_gone<T>(host: &Host, pid: u32, result: io::Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(e) if is_gone(e) => Ok(None),
+        Err(e) => {
+            let path = join(b"/proc", DecInt::new(pid).as_bytes());
+            host.remember_unread(&path, e).map(|()| None)
+        }
+        Ok(value) => Ok(Some(value)),
+    }
+}
+
+/// Makes the failure to open the network namespace of `pid`, with the reason and what to do.
+pub(crate) fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
+    let cannot =
+        || Error::cannot(format_args!("open the network namespace of process {pid}"), errno);
+    match errno {
+        Errno::ACCESS | Errno::PERM => {
+            return cannot().with_remedy("needs root, or the same user as the process");
+        }
+        errno if !is_gone(errno) => return cannot(),
+        _ => {}
+    }
+    match Process::open(host, pid).and_then(|process| process.stat()) {
+        Ok(stat) if is_dead(stat.state) && stat.threads > 1 => {
+            Error::new(format!("the main thread of process {pid} has exited"))
+                .with_remedy(format!("name one of its threads: ls /proc/{pid}/task"))
+        }
+        Ok(stat) if is_dead(stat.state) => {
+            Error::new(format!("process {pid} has exited and waits to be reaped"))
+        }
+        Ok(_) => cannot().with_remedy("this kernel may lack network namespaces (CONFIG_NET_NS)"),
+        Err(_) if host.open_proc(b"self", OFlags::PATH).is_err() => {
+            Error::new("/proc is not mounted").with_remedy("mount -t proc proc /proc")
+        }
+        Err(_) if host.is_own() && exists(pid) => {
+            let message =
+                format!("process {pid} is hidden from you (/proc is mounted with hidepid)");
+            Error::new(message).with_remedy("needs root")
+        }
+        Err(_) => Error::new(format!("no process {pid}")),
+    }
+}
+
+/// Tells whether there is a process, without /proc: EPERM from kill(2) says so, too.
+fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| matches!(test_kill_process(pid), Ok(()) | Err(Errno::PERM)))
+}
+
+/// Returns the pids of a machine, in the order of its /proc.
+///
+/// # Errors
+/// Where /proc cannot be listed.
+pub(crate) fn all_pids(host: &Host) -> Result<Vec<u32>> {
+    let mut pids = Vec::new();
+    let proc = host.open_proc(b".", OFlags::RDONLY | OFlags::DIRECTORY);
+    let listed = proc.and_then(|proc| {
+        visit_names(&proc, &mut |name, _| {
+            pids.extend(parse_pid(name));
+            true
+        })
+    });
+    listed.map_err(|e| Error::cannot("list /proc", e))?;
+    Ok(pids)
+}
+
+/// Parses a pid as a file or a user spells it: decimal digits only, 1 to [`MAX_PID`].
+pub fn parse_pid(digits: &[u8]) -> Option<u32> {
+    // No kernel writes more digits; what the user types has none too many.
+    let pid = number(digits).filter(|_| digits.len() <= 7)?;
+    u32::try_from(pid).ok().filter(|pid| (1..=MAX_PID).contains(pid))
+}
+
+/// Parses a line of /proc/PID/stat. The name in it may hold blanks, parentheses and newlines: the
+/// last `)` ends it.
+pub fn parse_stat(line: &[u8]) -> Option<Stat> {
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    // Field 3 is the first of these.
+    let mut fields = line[end + 1..].trim_ascii().split(|byte| *byte == b' ');
+    let state = *fields.next()?.first()?;
+    let parent = number(fields.next()?)?.try_into().ok()?;
+    let threads = number(fields.nth(20 - 5)?)?.try_into().ok()?;
+    let start = number(fields.nth(22 - 21)?)?;
+    Some(Stat { state, parent, threads, start })
+}
+
+/// Returns the path in each line of /proc/PID/cgroup, as the reader's cgroup namespace shows it:
+/// what follows the second colon, without " (deleted)". proc_pid_cgroup(5).
+pub fn cgroup_paths(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines(text).filter_map(|line| {
+        let path = line.splitn(3, |byte| *byte == b':').nth(2)?;
+        Some(path.strip_suffix(b" (deleted)").unwrap_or(path))
+    })
+}
+
+/// Returns the pids in the line `NSpid:` of /proc/PID/status, the outermost first; none where there
+/// is no such line.
+pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
+    let line = line_after(status, b"NSpid:").unwrap_or_default();
+    line.split(|byte| *byte == b'\t').filter_map(parse_pid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::console::Console;
+
+    #[test]
+    fn stat_survives_any_name() {
+        let tail = " S 4242 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 78331 1000 200 184";
+        for name in ["web", "a) S 1 (b", "x\ny", ") ) )", ""] {
+            let line = format!("12 ({name}){tail}");
+            let stat = Stat { state: b'S', parent: 4242, threads: 3, start: 78331 };
+            assert_eq!(parse_stat(line.as_bytes()), Some(stat), "{name}");
+        }
+        for broken in ["", "12", "12 (x", "12 (x) S 1 2", "12 (x) S a"] {
+            assert_eq!(parse_stat(broken.as_bytes()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn our_own_stat_is_right() {
+        let host = Host::own(Console::default());
+        let own = Process::open(&host, std::process::id()).unwrap();
+        let stat = own.stat().unwrap();
+        assert_eq!(stat.parent, std::os::unix::process::parent_id());
+        assert!(stat.threads >= 1 && stat.start > 0 && !is_dead(stat.state));
+        assert_eq!(own.nested_pids(&host).unwrap().last(), Some(&std::process::id()));
+        assert!(own.netns().unwrap().is_own().unwrap());
+        assert!(all_pids(&host).unwrap().contains(&own.pid));
+    }
+
+    #[test]
+    fn cgroup_lines_split_at_two_colons() {
+        let text = b"4:memory:/a:b\n1:name=systemd:/x (deleted)\n0::/\n";
+        let paths: Vec<&[u8]> = cgroup_paths(text).collect();
+        assert_eq!(paths, [&b"/a:b"[..], b"/x", b"/"]);
+    }
+
+    #[test]
+    fn pids_are_plain_digits_in_range() {
+        let pids = [("1", Some(1)), ("4194304", Some(MAX_PID)), ("0", None), ("4194305", None)];
+        for (text, pid) in pids {
+            assert_eq!(parse_pid(text.as_bytes()), pid, "{text}");
+        }
+        for text in ["", "+5", "-5", " 5", "5 ", "5x", "99999999999999999999", "\u{661}"] {
+            assert_eq!(parse_pid(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn nspid_lists_the_levels() {
+        assert_eq!(parse_nspid(b"Name:\tx\nNSpid:\t5801\t1\nNSpgid:\t1\n"), [5801, 1]);
+        assert!(parse_nspid(b"Name:\tx\n").is_empty());
+    }
+}

@@ -1,0 +1,124 @@
+//! `--addr`: the namespace that has an address on one of its interfaces.
+//!
+//! Each namespace is held while it is asked, and the one that answers is entered by the same
+//! descriptor.
+
+#![forbid(unsafe_code)]
+
+use super::Target;
+use crate::base::console;
+use crate::base::error::{Error, Result};
+use crate::base::escape::shown;
+use crate::base::text::list;
+use crate::containers::lookup::running;
+use crate::containers::name::spelled;
+use crate::host::Host;
+use crate::host::namespaces::{self, Namespace, Opened};
+use crate::kernel::fork;
+use crate::kernel::netns::{NetNs, within};
+use crate::kernel::sock::Netlink;
+use crate::sys::stdio::write_all;
+use rustix::io::Errno;
+use std::net::IpAddr;
+
+/// As many holders of an address are listed.
+const MOST_LISTED: usize = 10;
+
+/// Finds the one namespace that has this address on an interface.
+///
+/// # Errors
+/// Where none has it, or several.
+pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
+    let (home, netlink) = (NetNs::own()?, Netlink::default());
+    let all = namespaces::all(host)?;
+    let mut first: Option<Opened> = None;
+    let mut holders: Vec<&Namespace> = Vec::new();
+    for namespace in &all {
+        let Some(opened) = namespace.open_with_holder(host)? else { continue };
+        match has_address(&netlink, &opened.0, &home, ip)? {
+            Some(true) => {
+                first = first.or(Some(opened));
+                holders.push(namespace);
+            }
+            Some(false) => {}
+            None => {
+                let name = format!("network namespace {}", namespace.id.ino);
+                host.remember_unread(name.as_bytes(), Errno::PERM)?;
+            }
+        }
+    }
+    if holders.len() > 1 {
+        return Err(several(host, ip, &holders)?);
+    }
+    let Some((netns, process)) = first else {
+        let unread = host.but_unread();
+        return Err(Error::new(format!("no network namespace has address {ip}{unread}"))
+            .with_remedy("netns-enter --list shows all addresses"));
+    };
+    if let Some(unread) = host.unread() {
+        host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
+    }
+    Ok(Target::new(netns, format!("the holder of {ip}"), process))
+}
+
+/// Tells whether a namespace has this address; None where it may not be looked into.
+fn has_address(netlink: &Netlink, netns: &NetNs, home: &NetNs, ip: IpAddr) -> Result<Option<bool>> {
+    match within(netns, home, || is_here(netlink, ip))? {
+        None if netns.userns_to_join("").is_ok() => is_there(netlink, netns, ip).map(Some),
+        answer => Ok(answer),
+    }
+}
+
+/// Tells whether the namespace we are in has this address.
+fn is_here(netlink: &Netlink, ip: IpAddr) -> Result<bool> {
+    let interfaces = netlink.interfaces()?;
+    let mut addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
+    Ok(addresses.any(|address| address.ip == ip))
+}
+
+/// Tells whether a namespace has this address into which a user namespace of ours leads. From that
+/// there is no way back, so a child goes.
+fn is_there(netlink: &Netlink, netns: &NetNs, ip: IpAddr) -> Result<bool> {
+    let whose = format!("inode {}", netns.id.ino);
+    let answer = fork::query(&|pipe| {
+        match netns.enter(&whose).and_then(|()| is_here(netlink, ip)) {
+            // Without an answer the parent fails.
+            Ok(has) => _ = write_all(pipe, &[u8::from(has)]),
+            Err(error) => console::report(&error),
+        }
+    })?;
+    match answer[..] {
+        [has] => Ok(has == 1),
+        _ => Err(Error::new(format!("the network namespace of {whose} could not be searched"))),
+    }
+}
+
+/// Makes the refusal of an address that several namespaces have.
+///
+/// # Errors
+/// Where the containers in them cannot be found.
+fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Result<Error> {
+    // Names are a help here: what cannot be proven has none.
+    let containers = running(host)?;
+    let hosts = host.netns_id();
+    let mut items = Vec::new();
+    for holder in holders.iter().take(MOST_LISTED) {
+        let mut item = holder.id.ino.to_string();
+        if hosts == Some(holder.id) {
+            item += " (host)";
+        }
+        for running in containers.iter().filter(|running| running.netns == holder.id) {
+            item += &format!(" {}", shown(&spelled(&running.container)));
+        }
+        if let Some(pid) = holder.pid.or(holder.thread) {
+            item += &format!(" pid {pid}");
+        }
+        items.push(item);
+    }
+    if holders.len() > MOST_LISTED {
+        items.push(format!("and {} more", holders.len() - MOST_LISTED));
+    }
+    let (count, items) = (holders.len(), list(items, ", "));
+    Ok(Error::new(format!("{count} network namespaces have address {ip}: {items}"))
+        .with_remedy(format!("say --inode {}, or another of these", holders[0].id.ino)))
+}

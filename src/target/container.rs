@@ -1,0 +1,28 @@
+//! `--container`: a container by its name or ID.
+
+#![forbid(unsafe_code)]
+
+use super::Target;
+use super::suggest::unknown;
+use crate::base::error::Result;
+use crate::containers::evidence::Running;
+use crate::containers::lookup::{self, Lookup};
+use crate::containers::name::label;
+use crate::host::Host;
+
+/// Finds the namespace of the container that `name` means.
+///
+/// # Errors
+/// Where there is none, it does not run, or there is any doubt which one it is.
+pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
+    match lookup::find(host, name)? {
+        Lookup::Running(running) => Ok(of_running(running)),
+        Lookup::Stopped(error) => Err(error),
+        Lookup::Unknown => Err(unknown(host, "container", name, &lookup::all(host, None)?, &[])),
+    }
+}
+
+/// Makes a target of a container that runs.
+pub(super) fn of_running(running: Running) -> Target {
+    Target::new(running.netns, label(&running.container), Some(running.process))
+}

@@ -1,0 +1,103 @@
+//! From what the user named to one open namespace: one file for each kind of target.
+
+#![forbid(unsafe_code)]
+
+mod addr;
+mod cgroup;
+mod container;
+mod file;
+mod inode;
+mod name;
+mod pid;
+mod pin;
+mod state;
+pub(crate) mod suggest;
+mod veth;
+
+use crate::base::error::Result;
+use crate::containers::evidence::check_claim;
+use crate::host::Host;
+use crate::host::cgroup::Member;
+use crate::host::process::Process;
+use crate::kernel::netns::NetNs;
+use std::net::IpAddr;
+
+/// What the user named, as the command line says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetSpec {
+    /// A bare word: container, pod or pin.
+    Name(Vec<u8>),
+    /// `--pid`
+    Pid(u32),
+    /// `--container`
+    Container(Vec<u8>),
+    /// `--netns`
+    Netns(Vec<u8>),
+    /// `--file`
+    File(Vec<u8>),
+    /// `--state`
+    State(Vec<u8>),
+    /// `--cgroup`
+    Cgroup(Vec<u8>),
+    /// `--inode`
+    Inode(u64),
+    /// `--addr`
+    Addr(IpAddr),
+    /// `--veth`
+    Veth(Vec<u8>),
+}
+
+/// What a [`TargetSpec`] resolves to: all that entering, pinning and looking need.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// The namespace, verified and open.
+    pub(crate) netns: NetNs,
+    /// How messages call what was named, as in `process 3456`; escaped.
+    pub(crate) label: String,
+    /// The process by which it was found, held.
+    pub(crate) process: Option<Process>,
+    /// The process that the user named, which is not held.
+    pub(crate) pid: Option<u32>,
+    /// The pin by which it was found, a name in /run/netns.
+    pub(crate) pin: Option<Vec<u8>>,
+}
+
+impl Target {
+    /// Makes a target that is neither a pin nor a pid the user named.
+    pub(crate) fn new(netns: NetNs, label: String, process: Option<Process>) -> Target {
+        Target { netns, label, process, pid: None, pin: None }
+    }
+}
+
+/// Finds the one namespace that `spec` means on `host`.
+///
+/// # Errors
+/// Where there is none, more than one, or any doubt.
+pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
+    let target = match spec {
+        TargetSpec::Pid(pid) => pid::resolve(host, *pid),
+        TargetSpec::Name(name) => name::resolve(host, name),
+        TargetSpec::Container(name) => container::resolve(host, name),
+        TargetSpec::Netns(name) => pin::resolve(host, name),
+        TargetSpec::File(path) => file::resolve(host, path),
+        TargetSpec::State(path) => state::resolve(host, path),
+        TargetSpec::Cgroup(text) => cgroup::resolve(host, text),
+        TargetSpec::Inode(inode) => inode::resolve(host, *inode),
+        TargetSpec::Addr(ip) => addr::resolve(host, *ip),
+        TargetSpec::Veth(word) => veth::resolve(host, word),
+    }?;
+    let by = target.process.as_ref().map(|process| format!(", by process {}", process.pid));
+    let (label, inode, by) = (&target.label, target.netns.id.ino, by.unwrap_or_default());
+    host.console.tell(format_args!("{label} is in network namespace {inode}{by}"));
+    Ok(target)
+}
+
+/// Makes a target of a member of a cgroup, or of a recorded process, unless it is another user's
+/// claim.
+///
+/// # Errors
+/// As [`check_claim`].
+fn of_member(host: &Host, member: Member, label: String) -> Result<Target> {
+    check_claim(host, &member, &label)?;
+    Ok(Target::new(member.netns, label, Some(member.process)))
+}

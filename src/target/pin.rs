@@ -1,0 +1,28 @@
+//! `--netns`: a pin, by its name in /run/netns.
+
+#![forbid(unsafe_code)]
+
+use super::Target;
+use super::suggest::unknown;
+use crate::base::error::Result;
+use crate::base::escape::quoted;
+use crate::host::Host;
+use crate::kernel::netns::NetNs;
+use crate::pin::lookup;
+
+/// Opens the namespace that the pin `name` holds.
+///
+/// # Errors
+/// Where there is no such pin, or it is none of a namespace.
+pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
+    match lookup::open(host, name)? {
+        Some(netns) => Ok(of_pin(netns, name)),
+        None => Err(unknown(host, "pin", name, &[], &lookup::names(host)?)),
+    }
+}
+
+/// Makes a target of a pin.
+pub(super) fn of_pin(netns: NetNs, name: &[u8]) -> Target {
+    let label = format!("pin {}", quoted(name));
+    Target { pin: Some(name.to_vec()), ..Target::new(netns, label, None) }
+}

@@ -1,0 +1,110 @@
+//! What a word that names nothing may have been meant to be.
+
+#![forbid(unsafe_code)]
+
+use crate::base::error::Error;
+use crate::base::escape::{quoted, shown};
+use crate::base::text::{last, list};
+use crate::containers::engine::Container;
+use crate::containers::name::spelled;
+use crate::host::Host;
+
+/// As many names are offered.
+const MOST: usize = 5;
+/// Longer words are close to none: that would be slow to find out, and of no use.
+const LONG: usize = 128;
+
+/// Makes the failure of a word that is the name of none of these; `what` as in "container or pin".
+pub(crate) fn unknown(
+    host: &Host,
+    what: &str,
+    word: &[u8],
+    containers: &[Container],
+    pins: &[Vec<u8>],
+) -> Error {
+    let name = quoted(word);
+    if let Some(unread) = host.unread() {
+        let missing = format!("not all of the host could be read: {unread}");
+        return Error::new(format!("{what} {name} not found; {missing}")).with_remedy("needs root");
+    }
+    let names = near(word, containers, pins);
+    let question = match names.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", list(names, ", ")),
+    };
+    let error = Error::new(format!("no {what} {name}{question}"));
+    match what != "pin" && word.iter().all(u8::is_ascii_digit) {
+        true => error.with_remedy(format!("for a process say --pid {}", shown(word))),
+        false => error,
+    }
+}
+
+/// Returns the names that the word may have been meant to be, as they are shown.
+fn near(word: &[u8], containers: &[Container], pins: &[Vec<u8>]) -> Vec<String> {
+    // What stands before the name proper, as in `docker:/web`.
+    let text = word.rsplit(|byte| *byte == b':').next().unwrap_or(word);
+    let containers = containers.iter().filter(|container| is_near(&container.name, text));
+    let containers = containers.map(|container| shown(&spelled(container)).to_string());
+    let pins = pins.iter().filter(|pin| is_near(pin, word));
+    let pins = pins.map(|pin| format!("pin {}", shown(pin)));
+    let mut names: Vec<String> = Vec::new();
+    for name in containers.chain(pins) {
+        // Several of one name stand side by side.
+        if names.len() < MOST && names.last() != Some(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// Tells whether a name may have been meant: two edits away or less, or one contains the other.
+fn is_near(name: &[u8], word: &[u8]) -> bool {
+    contains(name, word)
+        || contains(word, name)
+        || is_close(name, word)
+        || is_close(last(name), word)
+}
+
+/// Tells whether `part`, if it is no mere letter or two, is in `text`.
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    const LEAST: usize = 3;
+    part.len() >= LEAST && text.windows(part.len()).any(|window| window == part)
+}
+
+fn is_close(a: &[u8], b: &[u8]) -> bool {
+    let (shorter, longer) = (a.len().min(b.len()), a.len().max(b.len()));
+    (2..=LONG).contains(&shorter) && longer - shorter <= 2 && distance(a, b) <= 2.min(shorter - 1)
+}
+
+/// Returns the Levenshtein distance of words of about [`LONG`] bytes at most.
+fn distance(a: &[u8], b: &[u8]) -> usize {
+    let mut row: [usize; LONG + 3] = std::array::from_fn(|at| at);
+    for x in a {
+        let mut diagonal = row[0];
+        row[0] += 1;
+        let mut left = row[0];
+        for (y, cell) in b.iter().zip(&mut row[1..]) {
+            left = (diagonal + usize::from(x != y)).min(left.min(*cell) + 1);
+            diagonal = std::mem::replace(cell, left);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names() {
+        for (name, word, near) in [
+            ("web", "wbe", true),
+            ("web-1", "web", true),
+            ("shop/cart", "crat", true),
+            ("db", "web", false),
+            ("a", "b", false),
+        ] {
+            assert_eq!(is_near(name.as_bytes(), word.as_bytes()), near, "{name} {word}");
+        }
+    }
+}
