@@ -17,6 +17,8 @@ pub const FAILED: u8 = 125;
 pub const NOT_EXECUTABLE: u8 = 126;
 /// The exit status where COMMAND was not found.
 pub const NOT_FOUND: u8 = 127;
+/// What to do where rights are missing.
+pub const MORE_RIGHTS: &str = "run it with sudo (in a container: it needs CAP_SYS_ADMIN)";
 
 /// A failure, ready to be printed. In a box, since every result of the program may hold one.
 #[derive(Debug)]

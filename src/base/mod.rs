@@ -8,4 +8,6 @@ pub mod error;
 pub mod escape;
 pub mod json;
 pub mod read;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod text;

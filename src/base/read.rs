@@ -67,6 +67,11 @@ impl Buffer {
         Content { memory, length: 0, home: self }
     }
 
+    /// Takes bytes that were read elsewhere.
+    pub fn hold(&self, bytes: Vec<u8>) -> Content<'_> {
+        Content { length: bytes.len(), memory: bytes, home: self }
+    }
+
     /// A regular file that gives its size and no more to a read that asks for more has come to its
     /// end; the kernel's own files may go on.
     fn read(
@@ -97,6 +102,11 @@ impl Buffer {
 }
 
 impl Content<'_> {
+    /// Makes the memory twice as large.
+    pub fn grow(&mut self) {
+        self.memory.resize(2 * self.memory.len(), 0);
+    }
+
     /// Returns the whole memory, to be written to.
     pub fn room(&mut self) -> &mut [u8] {
         &mut self.memory

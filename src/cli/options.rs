@@ -289,6 +289,27 @@ pub(super) fn find(arg: &Arg<'_>) -> Option<&'static Opt> {
     })
 }
 
+/// Returns the option that a long spelling is one letter off, or the beginning of.
+pub(super) fn near(long: &str) -> Option<&'static Opt> {
+    const LEAST: usize = 3;
+    let is_near = |opt: &&Opt| {
+        let is_start = long.len() >= LEAST && opt.long.starts_with(long);
+        is_start || is_letter_off(opt.long.as_bytes(), long.as_bytes())
+    };
+    OPTIONS.iter().find(is_near)
+}
+
+/// Tells whether one letter was left out, put in, put in another's place or in its neighbour's.
+fn is_letter_off(a: &[u8], b: &[u8]) -> bool {
+    let before = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[before..], &b[before..]);
+    let after = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&a[..a.len() - after], &b[..b.len() - after]) {
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        (a, b) => a.len() < 2 && b.len() < 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,6 +336,25 @@ mod tests {
             let others = [Kind::Pin, Kind::Unpin, Kind::HostRoot];
             let has_value = opt.section == Section::Target || others.contains(&opt.kind);
             assert_eq!(opt.value.is_some(), has_value, "{opt:?}");
+        }
+    }
+
+    #[test]
+    fn a_letter_off_is_near() {
+        let near = |long| near(long).map(|opt| opt.long);
+        for (long, meant) in [
+            ("conatiner", "container"),
+            ("containers", "container"),
+            ("lis", "list"),
+            ("lsit", "list"),
+            ("pjd", "pid"),
+            ("verb", "verbose"),
+            ("pinall", "pin-all"),
+        ] {
+            assert_eq!(near(long), Some(meant), "{long}");
+        }
+        for long in ["", "x", "mount", "contrainers", "pidfile"] {
+            assert_eq!(near(long), None, "{long}");
         }
     }
 

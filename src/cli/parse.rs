@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::options::{Kind, OPTIONS, Opt, TargetKind, find};
-use super::value::target_spec;
+use super::options::{self, Kind, OPTIONS, Opt, TargetKind, find};
+use super::value::{habit, target_spec};
 use super::{Command, Exec, Format, Invocation};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
@@ -307,7 +307,16 @@ fn invalid_option(arg: &Arg<'_>) -> Error {
         Arg::Short(short) => format!("-{short}"),
         Arg::Value(word) => word.to_string_lossy().into_owned(),
     };
-    usage(format!("invalid option '{}'", shown(spelling.as_bytes())))
+    let error = usage(format!("invalid option '{}'", shown(spelling.as_bytes())));
+    match arg {
+        Arg::Long("net" | "network") => error
+            .with_remedy("the network namespace is always meant; for a file of it say --file PATH"),
+        Arg::Long(long) => match options::near(long) {
+            Some(opt) => error.with_remedy(format!("did you mean {opt}?")),
+            None => error,
+        },
+        _ => error,
+    }
 }
 
 /// Words the only thing that lexopt itself minds.
@@ -331,6 +340,7 @@ fn second_target(first: &NamedTarget, opt: &Opt, value: &[u8]) -> Error {
     let (second, remedy) = match opt.kind {
         // More likely than a second target is the habit of nsenter.
         Kind::Target(TargetKind::Netns) => ("-n".to_owned(), NOT_NSENTERS),
+        Kind::Target(kind) => (opt.to_string(), habit(kind, value).unwrap_or(RULE)),
         _ => (opt.to_string(), RULE),
     };
     let message = format!("two targets: {} and {second} {}", first.spelling, shown(value));
@@ -398,7 +408,9 @@ mod tests {
             ("10.244.3.7/24", "10.244.3.7"),
             ("fd00:0::1", "fd00::1"),
             ("[FD00::1]/64", "fd00::1"),
-            ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("[::ffff:a00:1]/128", "10.0.0.1"),
+            ("::10.0.0.1", "::10.0.0.1"),
         ] {
             good(&["-a", text], TargetSpec::Addr(ip.parse().unwrap()), &[]);
             good(&[&format!("--addr={text}")], TargetSpec::Addr(ip.parse().unwrap()), &[]);
@@ -438,6 +450,12 @@ mod tests {
         }
         assert!(bad(&["-i", "net:[x]"]).contains("invalid inode"));
         assert!(bad(&["--nope", "x"]).contains("--nope"));
+        assert!(bad(&["--pid", "0"]).contains("docker inspect prints 0"));
+        for words in [&["-it", "web", "sh"][..], &["web", "-it", "sh"], &["exec", "-ti", "web"]] {
+            assert!(bad(words).contains("COMMAND has your terminal"), "{words:?}");
+        }
+        assert!(bad(&["--net", "web"]).contains("always meant"));
+        assert!(bad(&["--lits"]).contains("did you mean --list?"));
         assert!(bad(&["--quiet=x", "web"]).contains("--quiet"));
         assert!(bad(&["-q", "-q", "web"]).contains("twice"));
         assert!(bad(&["-qv", "web"]).contains("contradict"));

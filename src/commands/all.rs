@@ -4,11 +4,13 @@
 
 use super::enter::become_command;
 use super::list::group::{self, Group};
+use super::note_left_out;
 use crate::base::console::{print, report};
 use crate::base::error::{Error, FAILED, Result};
 use crate::base::escape::shown;
-use crate::base::text;
+use crate::base::text::list;
 use crate::cli::Exec;
+use crate::containers::running::running;
 use crate::host::Host;
 use crate::pin::lookup;
 use crate::sys::libc::{Argv, exit, fork};
@@ -19,16 +21,23 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Resource, Rlimit, Signal, WaitOptions, setrlimit, waitpid};
 use std::convert::Infallible;
 
-/// Runs COMMAND in each namespace that has a container or a pin, but never in the host's. Returns
-/// the first exit status that is not 0. Where COMMAND dies of a signal, so does the program.
+/// How COMMAND ended.
+enum Ended {
+    Status(u8),
+    Signal(i32),
+}
+
+/// Runs COMMAND in each namespace that has a container or a pin, but never in the host's, and notes
+/// at the end where it failed. Returns the first exit status that is not 0. Where COMMAND dies of a
+/// signal, so does the program.
 ///
 /// # Errors
 /// Where the namespaces cannot be listed, a heading cannot be printed, or no process can be made.
 pub(super) fn all(host: &Host, views: Views, argv: Argv, command: usize) -> Result<u8> {
-    let mut status = 0;
     let directory = lookup::directory(host);
-    let groups = group::all(host)?;
+    let groups = group::all(host, running(host)?)?;
     host.note_unread();
+    let mut failed: Vec<(String, u8)> = Vec::new();
     for mut group in groups {
         let (title, inode) = (title(&group, directory), group.namespace.id.ino);
         if group.is_host {
@@ -41,22 +50,35 @@ pub(super) fn all(host: &Host, views: Views, argv: Argv, command: usize) -> Resu
         if title.is_empty() {
             continue;
         }
-        let ended = match open(host, &mut group, directory)? {
-            Some(target) => {
-                if !host.console.quiet {
-                    print(format!("==> {} {inode} <==\n", target.label).as_bytes())?;
-                }
-                let exec = Exec::Argument(command);
-                run(|| become_command(host, &target, None, views, argv, exec))?
-            }
-            None => {
-                host.console.note(format!("{title}: network namespace {inode} has vanished"));
-                FAILED
-            }
+        let Some(target) = open(host, &mut group, directory)? else {
+            host.console.note(format!("{title}: network namespace {inode} has vanished"));
+            failed.push((title, FAILED));
+            continue;
         };
-        status = if status == 0 { ended } else { status };
+        if !host.console.quiet {
+            print(format!("==> {} {inode} <==\n", target.label).as_bytes())?;
+        }
+        let exec = Exec::Argument(command);
+        match run(|| become_command(host, &target, None, views, argv, exec))? {
+            Ended::Status(0) => {}
+            Ended::Status(status) => failed.push((target.label, status)),
+            Ended::Signal(signal) => {
+                note_failed(host, &failed);
+                die(signal);
+            }
+        }
     }
-    Ok(status)
+    note_failed(host, &failed);
+    note_left_out(host);
+    Ok(failed.first().map_or(0, |(_, status)| *status))
+}
+
+/// Notes where COMMAND failed.
+fn note_failed(host: &Host, failed: &[(String, u8)]) {
+    if !failed.is_empty() {
+        let items = failed.iter().map(|(label, status)| format!("{label} ({status})"));
+        host.console.note(format!("COMMAND failed in: {}", list(items, ", ")));
+    }
 }
 
 /// Returns what COMMAND's heading says of a namespace: the names of its containers, else its pins.
@@ -64,9 +86,9 @@ pub(super) fn all(host: &Host, views: Views, argv: Argv, command: usize) -> Resu
 fn title(group: &Group, directory: &[u8]) -> String {
     let names = group.names();
     if names.is_empty() {
-        return text::list(group.pins(directory).into_iter().map(shown), " ");
+        return list(group.pins(directory).into_iter().map(shown), " ");
     }
-    text::list(names.iter().map(|name| shown(name)), " ")
+    list(names.iter().map(|name| shown(name)), " ")
 }
 
 /// Opens a namespace that is to be visited; returns None where it, or all that it was to be visited
@@ -85,8 +107,8 @@ fn open(host: &Host, group: &mut Group, directory: &[u8]) -> Result<Option<Targe
     Ok(Some(target))
 }
 
-/// Runs COMMAND in a child, which `become_command` makes it; returns its exit status.
-fn run(become_command: impl FnOnce() -> Result<Infallible>) -> Result<u8> {
+/// Runs COMMAND in a child, which `become_command` makes it, and waits for its end.
+fn run(become_command: impl FnOnce() -> Result<Infallible>) -> Result<Ended> {
     let cannot = |e| Error::cannot("run COMMAND in a process of its own", e);
     // Where it is ignored, children leave no status.
     let children = Disposition::ignore(Signal::CHILD, false);
@@ -106,11 +128,16 @@ fn run(become_command: impl FnOnce() -> Result<Infallible>) -> Result<u8> {
     for disposition in others.iter().chain([&children]) {
         disposition.restore();
     }
-    let Some((_, ended)) = ended.map_err(cannot)? else { return Ok(FAILED) };
-    if let Some(signal) = ended.terminating_signal() {
-        // COMMAND has left a core file if one was wanted.
-        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None });
-        die_of(signal);
-    }
-    Ok(ended.exit_status().map_or(FAILED, |status| status as u8))
+    let Some((_, ended)) = ended.map_err(cannot)? else { return Ok(Ended::Status(FAILED)) };
+    Ok(match ended.terminating_signal() {
+        Some(signal) => Ended::Signal(signal),
+        None => Ended::Status(ended.exit_status().map_or(FAILED, |status| status as u8)),
+    })
+}
+
+/// Dies of the signal that COMMAND died of.
+fn die(signal: i32) -> ! {
+    // COMMAND has left a core file if one was wanted.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None });
+    die_of(signal)
 }

@@ -11,6 +11,7 @@ mod unpin;
 use crate::base::console::{Console, print, report};
 use crate::base::error::{Error, Result};
 use crate::cli::{Command, Invocation, help, parse};
+use crate::containers::claims;
 use crate::host::Host;
 use crate::sys::libc::{Argv, is_secure_exec};
 use crate::target::resolve;
@@ -48,6 +49,23 @@ fn run(argv: Argv) -> Result<u8> {
         Command::All { views, command } => return all::all(&host, views, argv, command),
     }
     Ok(0)
+}
+
+/// Notes how many containers that run are only what users say, and were left out by what root does
+/// with all. Afterwards, as they may keep us waiting.
+fn note_left_out(host: &Host) {
+    if host.console.quiet {
+        return;
+    }
+    match claims::list(host).map(|claims| claims.len()) {
+        Ok(0) => {}
+        Ok(1) => host.console.note("1 container of a user was left out; --list shows it"),
+        Ok(count) => {
+            let text = "containers of users were left out; --list shows them";
+            host.console.note(format_args!("{count} {text}"));
+        }
+        Err(error) => host.console.note(error.message()),
+    }
 }
 
 /// Refuses rights that the caller does not have: COMMAND would get them, too.

@@ -13,7 +13,7 @@ use crate::base::read::{Buffer, Content};
 use crate::base::text::join;
 use crate::sys::fd::{file_type, open_directory, reopen, type_name};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, OFlags, RawDir, fstat};
+use rustix::fs::{FileType, OFlags, RawDir, Stat, fstat};
 use rustix::io::{self, Errno};
 use std::fmt::Display;
 use std::mem::MaybeUninit;
@@ -37,6 +37,13 @@ pub(crate) enum Unreadable {
     Odd(String),
 }
 
+impl<'h> File<'h> {
+    /// Makes a file of root's of what a reader read.
+    pub(crate) fn of_roots(bytes: Content<'h>) -> File<'h> {
+        File { bytes, owner: 0 }
+    }
+}
+
 impl Unreadable {
     /// Makes the failure to read `what`, as a message calls it.
     pub(crate) fn into_error(self, what: impl Display) -> Error {
@@ -54,29 +61,6 @@ impl From<Errno> for Unreadable {
 }
 
 impl Host {
-    /// Reads a file that may be there: None where it is absent, may not be read (remembered) or is
-    /// no file of an engine's (noted).
-    ///
-    /// # Errors
-    /// As [`Host::remember_unread`].
-    pub(crate) fn file(&self, path: &[u8]) -> Result<Option<File<'_>>> {
-        self.unless_odd(path, self.read_regular(path))
-    }
-
-    /// Reads a file as [`Host::file`] does, without resolving it first, which is a third less work
-    /// where there are thousands. Not for a file that another than root may have put there.
-    ///
-    /// # Errors
-    /// As [`Host::file`].
-    pub(crate) fn file_of_roots(&self, path: &[u8]) -> Result<Option<File<'_>>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-        match self.root().open(path, flags) {
-            Ok(file) => self.unless_odd(path, read_open(&self.buffer, file, MAX_FILE)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(_) => self.file(path),
-        }
-    }
-
     /// Reads a file that the user named.
     ///
     /// # Errors
@@ -126,19 +110,6 @@ impl Host {
     fn read_regular(&self, path: &[u8]) -> std::result::Result<File<'_>, Unreadable> {
         read_resolved(&self.buffer, self.resolve(path, Symlink::NoFollow)?, MAX_FILE)
     }
-
-    fn unless_odd<'h>(
-        &self,
-        path: &[u8],
-        read: std::result::Result<File<'h>, Unreadable>,
-    ) -> Result<Option<File<'h>>> {
-        match read {
-            Ok(file) => return Ok(Some(file)),
-            Err(Unreadable::Errno(e)) => self.remember_unread(path, e)?,
-            Err(Unreadable::Odd(fault)) => self.console.note_of(path, fault),
-        }
-        Ok(None)
-    }
 }
 
 /// Reads what an O_PATH descriptor holds if it is regular and has at most `most` bytes, whole MiB.
@@ -150,25 +121,26 @@ pub(crate) fn read_resolved(
     resolved: OwnedFd,
     most: usize,
 ) -> std::result::Result<File<'_>, Unreadable> {
-    read_if_regular(buffer, resolved, most, true)
+    let stat = fstat(&resolved)?;
+    read_if_regular(buffer, resolved, &stat, most, true)
 }
 
-/// Reads an open file as [`read_resolved`] does.
-fn read_open(
-    buffer: &Buffer,
+/// Reads an open file, of which `stat` was asked, as [`read_resolved`] does.
+pub(crate) fn read_open<'b>(
+    buffer: &'b Buffer,
     file: OwnedFd,
-    most: usize,
-) -> std::result::Result<File<'_>, Unreadable> {
-    read_if_regular(buffer, file, most, false)
+    stat: &Stat,
+) -> std::result::Result<File<'b>, Unreadable> {
+    read_if_regular(buffer, file, stat, MAX_FILE, false)
 }
 
-fn read_if_regular(
-    buffer: &Buffer,
+fn read_if_regular<'b>(
+    buffer: &'b Buffer,
     file: OwnedFd,
+    stat: &Stat,
     most: usize,
     is_path: bool,
-) -> std::result::Result<File<'_>, Unreadable> {
-    let stat = fstat(&file)?;
+) -> std::result::Result<File<'b>, Unreadable> {
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind != FileType::RegularFile {
         return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind))));
@@ -231,13 +203,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("netns-enter-files-{}", std::process::id()));
         std::fs::write(&path, "text").unwrap();
         let bytes = path.as_os_str().as_encoded_bytes();
-        for file in [host.file(bytes), host.file_of_roots(bytes)] {
-            assert_eq!(*file.unwrap().unwrap().bytes, *b"text");
-        }
+        assert_eq!(*host.named_file(bytes).unwrap().bytes, *b"text");
         std::fs::remove_file(&path).unwrap();
-        assert!(host.file(bytes).unwrap().is_none());
-        assert!(host.file_of_roots(bytes).unwrap().is_none());
-        assert!(host.file(b"/dev/null").unwrap().is_none());
+        assert_eq!(host.named_file(bytes).err().unwrap().errno(), Some(Errno::NOENT));
         let refusal = host.named_file(b"/dev/null").err().unwrap();
         assert_eq!(refusal.message(), "\"/dev/null\" is a device, not a regular file");
         assert_eq!(host.unread(), None);

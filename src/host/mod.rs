@@ -14,7 +14,7 @@ pub(crate) mod namespaces;
 pub mod process;
 pub(crate) mod root;
 
-pub(crate) use files::{names_in, read_resolved, visit_names};
+pub(crate) use files::{File, Unreadable, names_in, read_open, read_resolved, visit_names};
 
 use crate::base::console::Console;
 use crate::base::error::{Error, Result, describe, is_absent, is_denied};
@@ -23,12 +23,14 @@ use crate::base::read::Buffer;
 use crate::base::text::join;
 use crate::kernel::netns::{NetNs, NsId, id_at, own_id};
 use crate::sys::fd::{name_of, open_at, read_link};
+use process::{Process, is_dead};
 use root::{Root, Symlink};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, OFlags, PROC_SUPER_MAGIC, fstatfs};
 use rustix::io::{self, Errno};
 use rustix::path::DecInt;
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 
 /// A machine.
 pub(crate) struct Host {
@@ -133,9 +135,21 @@ impl Host {
         }
     }
 
-    /// Returns the network namespace of the machine's pid 1; our own where that may not be read.
+    /// Returns the network namespace of the machine's pid 1. Where that may not be read, it is that
+    /// of kthreadd, which never leaves it; in a pid namespace that has no kthreadd, our own.
     pub(crate) fn netns_id(&self) -> Option<NsId> {
-        self.stat_proc("1/ns/net").or_else(|_| own_id()).ok()
+        let first = self.stat_proc("1/ns/net");
+        first.or_else(|e| self.kthreadds_netns().ok_or(e)).or_else(|_| own_id()).ok()
+    }
+
+    fn kthreadds_netns(&self) -> Option<NsId> {
+        const KTHREADD: u32 = 2;
+        let second = Process::open(self, KTHREADD).ok()?;
+        let stat = second.stat().ok()?;
+        // A thread of the kernel's has no parent and runs no file.
+        let runs_nothing = second.open_file("exe", OFlags::PATH).err() == Some(Errno::NOENT);
+        let is_kernels = stat.parent == 0 && !is_dead(stat.state) && runs_nothing;
+        is_kernels.then(|| second.netns().ok()).flatten().map(|netns| netns.id)
     }
 
     /// Tells whether a namespace is that of [`Host::netns_id`].
@@ -183,12 +197,37 @@ impl Host {
         if !is_denied(errno) {
             return Err(Error::cannot_at("read", path, errno));
         }
-        let denied = format!("{}: {}", quoted(path), describe(errno));
-        let mut unread = self.unread.borrow_mut();
-        if !unread.contains(&denied) {
-            unread.push(denied);
-        }
+        self.remember(path, describe(errno));
         Ok(())
+    }
+
+    /// Remembers why `path` was not read, for a note and for what is not found.
+    pub(crate) fn remember(&self, path: &[u8], reason: impl Display) {
+        self.add_unread(format!("{}: {reason}", quoted(path)));
+    }
+
+    /// Takes out what was remembered, for a process that reports to another.
+    pub(crate) fn take_unread(&self) -> Vec<String> {
+        self.unread.take()
+    }
+
+    /// Remembers what another process did.
+    pub(crate) fn add_unread(&self, unread: String) {
+        // Of thousands no more are compared: their number is all that is ever told.
+        const COMPARED: usize = 256;
+        let mut all = self.unread.borrow_mut();
+        if all.iter().take(COMPARED).all(|known| *known != unread) {
+            all.push(unread);
+        }
+    }
+
+    /// Returns the descriptors without which a child of ours cannot look at the machine.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let root = match &self.root {
+            Root::Own => None,
+            Root::Directory(root) => Some(root.as_fd()),
+        };
+        root.into_iter().chain(self.proc.as_ref().map(AsFd::as_fd)).collect()
     }
 
     /// Returns what a message that something was not found ends with: nothing, or what was denied.
@@ -237,8 +276,6 @@ mod tests {
     fn a_path_that_no_file_can_have_is_absent() {
         let host = Host::own(Console::default());
         assert_eq!(host.resolve(b"/etc\0", Symlink::Follow).unwrap_err(), Errno::NOENT);
-        assert!(host.file(b"/etc\0").unwrap().is_none());
-        assert!(host.file_of_roots(b"/etc\0").unwrap().is_none());
         assert!(host.entries(b"/etc\0").unwrap().is_empty());
     }
 }

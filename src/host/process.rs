@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Host, visit_names};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, MORE_RIGHTS, Result};
 use crate::base::read::Content;
 use crate::base::text::{join, line_after, lines, number};
 use crate::kernel::netns::NetNs;
@@ -150,7 +150,8 @@ pub(crate) fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
         || Error::cannot(format_args!("open the network namespace of process {pid}"), errno);
     match errno {
         Errno::ACCESS | Errno::PERM => {
-            return cannot().with_remedy("needs root, or the same user as the process");
+            let who = "needs root, or the same user as the process";
+            return cannot().with_remedy(format!("{who}: {MORE_RIGHTS}"));
         }
         errno if !is_gone(errno) => return cannot(),
         _ => {}
@@ -170,7 +171,7 @@ pub(crate) fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
         Err(_) if host.is_own() && exists(pid) => {
             let message =
                 format!("process {pid} is hidden from you (/proc is mounted with hidepid)");
-            Error::new(message).with_remedy("needs root")
+            Error::new(message).with_remedy("needs root: run it with sudo")
         }
         Err(_) => Error::new(format!("no process {pid}")),
     }

@@ -157,7 +157,12 @@ impl NetNs {
     pub(crate) fn userns_to_join(&self, whose: &str) -> Result<OwnedFd> {
         let cannot = |e| cannot_enter(whose, e);
         let refused = |lack: &str| {
-            let remedy = format!("needs root, or the same user as the container ({lack})");
+            let who = format!("needs root, or the same user as the container ({lack})");
+            let how = match geteuid().is_root() {
+                true => "a container gets that by --privileged or --cap-add SYS_ADMIN",
+                false => "run it with sudo",
+            };
+            let remedy = format!("{who}: {how}");
             cannot(Errno::PERM).with_remedy(remedy)
         };
         let own = id_at(CWD, b"/proc/self/ns/user").map_err(cannot)?.ino;
@@ -174,8 +179,8 @@ impl NetNs {
         match userns_owner(&userns) {
             Ok(uid) if uid == euid.as_raw() => Ok(userns),
             Ok(uid) => {
-                let remedy =
-                    format!("needs root: user namespace {owning} belongs to uid {uid}, not to you");
+                let whose = format!("user namespace {owning} belongs to uid {uid}, not to you");
+                let remedy = format!("needs root: {whose}; run it with sudo");
                 Err(cannot(Errno::PERM).with_remedy(remedy))
             }
             Err(_) => Err(refused("without root this needs Linux 4.11")),
@@ -198,6 +203,14 @@ impl NetNs {
             })?;
         }
         Ok(())
+    }
+
+    /// Returns the identity of the user namespace that owns it: NS_GET_USERNS, Linux 4.9.
+    ///
+    /// # Errors
+    /// EPERM where that is outside our own; ENOTTY before Linux 4.9.
+    pub(crate) fn owner(&self) -> io::Result<NsId> {
+        owning_userns(&self.fd).and_then(id_of)
     }
 
     /// Tells whether the user namespace that owns this one was made by `uid`, or lies inside one

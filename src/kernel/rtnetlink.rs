@@ -40,6 +40,7 @@ pub(super) const RTGENMSG: usize = 4;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_EXT_MASK: u16 = 29;
@@ -80,6 +81,8 @@ pub struct Interface {
     pub mac: String,
     /// Whether it is `lo`, by whatever name.
     pub loopback: bool,
+    /// The number of the bridge or bond that it is a port of, if it is one.
+    pub master: Option<u32>,
     /// Its IPv4 and IPv6 addresses.
     pub addresses: Vec<Address>,
     /// Its other end, if it is one of a pair.
@@ -218,6 +221,7 @@ fn interface(body: &[u8]) -> Option<Interface> {
         state: state.unwrap_or(&STATES[0]),
         mac: hardware_address(hardware, find(attributes, IFLA_ADDRESS).unwrap_or_default()),
         loopback: flags & IFF_LOOPBACK != 0,
+        master: find(attributes, IFLA_MASTER).and_then(|index| u32_at(index, 0)),
         addresses: Vec::new(),
         peer: peer(attributes),
     })
@@ -416,7 +420,8 @@ pub(super) mod tests {
         let end = [number(IFLA_LINK, 9), number(IFLA_LINK_NETNSID, 3), pair(b"veth\0")];
         let state = attribute(IFLA_OPERSTATE, &[6]);
         let mac = attribute(IFLA_ADDRESS, &[2, 0, 0xab, 0, 0, 1]);
-        let veth = [&[name(b"\x1b[\xff"), state, mac][..], &end].concat();
+        let master = number(IFLA_MASTER, 4);
+        let veth = [&[name(b"\x1b[\xff"), state, mac, master][..], &end].concat();
         let local = [attribute(IFA_ADDRESS, &[10, 0, 0, 2]), attribute(IFA_LOCAL, &[10, 0, 0, 1])];
         let wide = "fd00::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
         let answer = taken(&[
@@ -435,7 +440,7 @@ pub(super) mod tests {
         assert!(!answer.interrupted);
         let [lo, veth] = &answer.interfaces[..] else { panic!("{answer:?}") };
         assert_eq!((&lo.name[..], lo.loopback, lo.state), (&b"lo"[..], true, "UNKNOWN"));
-        assert_eq!(lo.mac, "");
+        assert_eq!((&*lo.mac, lo.master, veth.master), ("", None, Some(4)));
         assert_eq!((&veth.name[..], veth.index), (&b"\x1b[\xff"[..], 7));
         assert_eq!((veth.loopback, veth.state), (false, "UP"));
         assert_eq!(veth.mac, "02:00:ab:00:00:01");

@@ -5,13 +5,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::Target;
+use super::{Target, not_found};
 use crate::base::console;
 use crate::base::error::{Error, Result};
 use crate::base::escape::shown;
 use crate::base::text::list;
-use crate::containers::lookup::running;
 use crate::containers::name::spelled;
+use crate::containers::running::running;
 use crate::host::Host;
 use crate::host::namespaces::{self, Namespace, Opened};
 use crate::kernel::fork;
@@ -23,22 +23,70 @@ use std::net::IpAddr;
 
 /// As many holders of an address are listed.
 const MOST_LISTED: usize = 10;
+/// The inode of the initial user namespace, by which that is told where pid 1 may not be read:
+/// PROC_USER_INIT_INO, linux/proc_ns.h.
+const INITIAL: u64 = 0xefff_fffd;
 
-/// Finds the one namespace that has this address on an interface.
+/// Finds the one namespace that has this address on an interface. Those that the machine's own user
+/// namespace owns come first, and users' count only where none of these has it.
 ///
 /// # Errors
 /// Where none has it, or several.
 pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
-    let (home, netlink) = (NetNs::own()?, Netlink::default());
     let all = namespaces::all(host)?;
-    let mut first: Option<Opened> = None;
-    let mut holders: Vec<&Namespace> = Vec::new();
-    for namespace in &all {
+    let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
+    let mut users: Vec<&Namespace> = Vec::new();
+    let mut holders = holders(host, ip, &mut all.iter(), &mut |namespace, netns| {
+        // Where it is owned from above our own user namespace, or the kernel does not tell, it is
+        // no user's.
+        let is_machines = netns.owner().map_or(true, |owner| owner.ino == machines);
+        if !is_machines {
+            users.push(namespace);
+        }
+        is_machines
+    })?;
+    if holders.first.is_none() {
+        holders = self::holders(host, ip, &mut users.into_iter(), &mut |_, _| true)?;
+    }
+    if holders.all.len() > 1 {
+        return Err(several(host, ip, &holders.all)?);
+    }
+    let Some((netns, process)) = holders.first else {
+        let (what, absent) =
+            (format!("address {ip}"), format!("no network namespace has address {ip}"));
+        return Err(not_found(host, &what, absent, "netns-enter --list shows all addresses"));
+    };
+    if let Some(unread) = host.unread() {
+        host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
+    }
+    Ok(Target::new(netns, format!("the holder of {ip}"), process))
+}
+
+/// The namespaces that have an address.
+struct Holders<'n> {
+    /// The first of them, held.
+    first: Option<Opened>,
+    all: Vec<&'n Namespace>,
+}
+
+/// Returns those of the namespaces that have this address and are to be asked.
+fn holders<'n>(
+    host: &Host,
+    ip: IpAddr,
+    namespaces: &mut dyn Iterator<Item = &'n Namespace>,
+    is_asked: &mut dyn FnMut(&'n Namespace, &NetNs) -> bool,
+) -> Result<Holders<'n>> {
+    let (home, netlink) = (NetNs::own()?, Netlink::default());
+    let mut found = Holders { first: None, all: Vec::new() };
+    for namespace in namespaces {
         let Some(opened) = namespace.open_with_holder(host)? else { continue };
+        if !is_asked(namespace, &opened.0) {
+            continue;
+        }
         match has_address(&netlink, &opened.0, &home, ip)? {
             Some(true) => {
-                first = first.or(Some(opened));
-                holders.push(namespace);
+                found.first = found.first.or(Some(opened));
+                found.all.push(namespace);
             }
             Some(false) => {}
             None => {
@@ -47,18 +95,7 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
             }
         }
     }
-    if holders.len() > 1 {
-        return Err(several(host, ip, &holders)?);
-    }
-    let Some((netns, process)) = first else {
-        let unread = host.but_unread();
-        return Err(Error::new(format!("no network namespace has address {ip}{unread}"))
-            .with_remedy("netns-enter --list shows all addresses"));
-    };
-    if let Some(unread) = host.unread() {
-        host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
-    }
-    Ok(Target::new(netns, format!("the holder of {ip}"), process))
+    Ok(found)
 }
 
 /// Tells whether a namespace has this address; None where it may not be looked into.

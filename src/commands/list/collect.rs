@@ -7,6 +7,8 @@ use super::group::{self, Group};
 use super::userns;
 use super::visitor::Visitor;
 use crate::base::error::Result;
+use crate::containers::claims;
+use crate::containers::running::running;
 use crate::host::Host;
 use crate::host::namespaces::Namespace;
 use crate::kernel::netns::within;
@@ -20,7 +22,10 @@ use crate::target::Target;
 pub(super) fn listing(host: &Host, target: Option<&Target>, detail: Detail) -> Result<Listing> {
     let wanted = target.map(|target| target.netns.id);
     let mut entries = Vec::new();
-    for group in group::all(host)? {
+    // Root's, or the caller's; for root then what users say.
+    let mut containers = running(host)?;
+    containers.extend(claims::list(host)?);
+    for group in group::all(host, containers)? {
         let is_listed = wanted.is_none_or(|id| id == group.namespace.id);
         entries.push(Entry::new(group, is_listed));
     }

@@ -48,6 +48,7 @@ impl Writer {
         self.number(link.index.into());
         self.bytes(link.state.as_bytes());
         self.bytes(link.mac.as_bytes());
+        self.number(link.wants_address.into());
         self.number(link.addresses.len() as u64);
         for address in &link.addresses {
             self.address(address);
@@ -117,6 +118,7 @@ impl<'a> Reader<'a> {
             index: self.small()?,
             state: Cow::Owned(self.text()?),
             mac: self.text()?,
+            wants_address: self.flag()?,
             addresses: self.list(Reader::address)?,
             peer: if self.flag()? { Some(self.peer()?) } else { None },
         })
@@ -152,6 +154,7 @@ mod tests {
             index: u32::MAX,
             state: Cow::Borrowed("UP"),
             mac: "02:00:00:00:00:01".to_owned(),
+            wants_address: peer.is_some(),
             addresses: addresses.iter().map(address).collect(),
             peer,
         }

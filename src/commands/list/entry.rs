@@ -53,6 +53,8 @@ pub(super) struct Link {
     pub(super) state: Cow<'static, str>,
     /// The hardware address, as `ip link` prints it.
     pub(super) mac: String,
+    /// Whether it has an address as a rule: it is neither loopback nor a port of a bridge.
+    pub(super) wants_address: bool,
     pub(super) addresses: Vec<Address>,
     pub(super) peer: Option<LinkPeer>,
 }
@@ -110,7 +112,8 @@ impl Entry {
 impl Link {
     /// Makes a link of what the kernel says of an interface, its other end resolved.
     pub(super) fn new(interface: Interface, peer: Option<LinkPeer>) -> Link {
+        let wants_address = !interface.loopback && interface.master.is_none();
         let Interface { name, index, state, mac, addresses, .. } = interface;
-        Link { name, index, state: Cow::Borrowed(state), mac, addresses, peer }
+        Link { name, index, state: Cow::Borrowed(state), mac, wants_address, addresses, peer }
     }
 }

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use crate::base::error::Result;
-use crate::containers::lookup::{self, RunningContainer};
+use crate::containers::name::spelled_pod;
+use crate::containers::running::RunningContainer;
 use crate::host::Host;
 use crate::host::namespaces::{self, Namespace, Opened};
 
@@ -17,14 +18,13 @@ pub(crate) struct Group {
     pub(crate) containers: Vec<RunningContainer>,
 }
 
-/// Returns every network namespace, sorted by inode.
+/// Returns every network namespace, sorted by inode, with those of the containers that are in it.
+/// These were found before: one that runs all the time is then in one of the namespaces.
 ///
 /// # Errors
 /// Where the machine refuses, so that one could be missing. What the caller may not read is left to
 /// [`Host::unread`].
-pub(crate) fn all(host: &Host) -> Result<Vec<Group>> {
-    // Before the namespaces: a container that runs all the time is then in one of them.
-    let containers = lookup::running(host)?;
+pub(crate) fn all(host: &Host, containers: Vec<RunningContainer>) -> Result<Vec<Group>> {
     let hosts = host.netns_id();
     let mut groups: Vec<Group> = Vec::new();
     for namespace in namespaces::all(host)? {
@@ -72,8 +72,7 @@ impl Group {
     pub(crate) fn names(&self) -> Vec<Vec<u8>> {
         let mut names = Vec::new();
         for RunningContainer { container, .. } in &self.containers {
-            let word = lookup::pod_or_name(container);
-            let name = [container.engine.as_bytes(), b":", word].concat();
+            let name = spelled_pod(container);
             if !names.contains(&name) {
                 names.push(name);
             }

@@ -11,6 +11,7 @@
 
 mod source;
 mod staging;
+mod visitor;
 
 pub(super) use staging::show;
 
@@ -25,7 +26,7 @@ use crate::target::Target;
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use source::Source;
+use source::{Copy, Source};
 
 const RESOLV_CONF: &[u8] = b"resolv.conf";
 const HOSTS: &[u8] = b"hosts";
@@ -35,6 +36,8 @@ const NSSWITCH: &[u8] = b"nsswitch.conf";
 pub(super) struct File {
     name: Vec<u8>,
     text: Vec<u8>,
+    /// Whether only COMMAND's own user may read it.
+    is_private: bool,
     /// Whether it is left out where the caller's /etc has none, too.
     is_optional: bool,
 }
@@ -60,9 +63,9 @@ pub(super) fn read(host: &Host, target: &Target) -> Result<Vec<File>> {
     };
     if files.iter().all(|file| file.name != NSSWITCH) {
         let ours = Source { root: &Root::Own, whose: String::new(), buffer: &host.buffer };
-        if let Some(text) = ours.content(b"/etc/nsswitch.conf")? {
+        if let Some(Copy { text, is_private }) = ours.content(b"/etc/nsswitch.conf")? {
             let text = files_and_dns(&text);
-            files.push(File { name: NSSWITCH.to_vec(), text, is_optional: false });
+            files.push(File { name: NSSWITCH.to_vec(), text, is_private, is_optional: false });
         }
     }
     Ok(files)
@@ -83,10 +86,10 @@ fn files_of_pin(host: &Host, pin: &[u8]) -> Result<Option<Vec<File>>> {
         if host.is_directory(&path) {
             continue;
         }
-        if let Some(text) = source.content(&path)? {
+        if let Some(Copy { text, is_private }) = source.content(&path)? {
             // `ip netns exec` goes on without a place to mount on, too.
             let is_optional = ![RESOLV_CONF, HOSTS, NSSWITCH].contains(&&name[..]);
-            files.push(File { name, text: text.to_vec(), is_optional });
+            files.push(File { name, text, is_private, is_optional });
         }
     }
     Ok(Some(files))
@@ -103,21 +106,23 @@ fn files_of_process(host: &Host, target: &Target) -> Result<Vec<File>> {
             &looked_up
         }
     };
+    // Before its user, who may be root only until it has a root directory of its own.
     let root = Root::Directory(root_of(process)?);
+    let user = visitor::user_of(host, process)?;
     let whose = format!(" of {}", target.label);
     let source = Source { root: &root, whose, buffer: &host.buffer };
-    let has_etc = source.resolve(b"/etc")?.is_some();
+    let names = [RESOLV_CONF, HOSTS];
+    let paths = names.map(|name| join(b"/etc", name));
+    let copies = visitor::read(host, &source, user.as_ref(), &paths)?;
     let mut files = Vec::new();
-    for name in [RESOLV_CONF, HOSTS] {
-        let path = join(b"/etc", name);
-        let content = if has_etc { source.content(&path)? } else { None };
-        if content.is_none() {
-            let (label, path) = (&target.label, quoted(&path));
+    for (name, copy) in names.into_iter().zip(copies) {
+        let is_optional = copy.is_none();
+        if is_optional {
+            let (label, path) = (&target.label, quoted(&join(b"/etc", name)).to_string());
             host.console.note(format_args!("{label} has no {path}; COMMAND sees an empty one"));
         }
-        let is_optional = content.is_none();
-        let text = content.map(|content| content.to_vec()).unwrap_or_default();
-        files.push(File { name: name.to_vec(), text, is_optional });
+        let Copy { text, is_private } = copy.unwrap_or_default();
+        files.push(File { name: name.to_vec(), text, is_private, is_optional });
     }
     // With its last process a mount namespace is taken apart, and what was a bind mount shows the
     // empty file below. A process gives up its root before its mounts.
@@ -131,7 +136,7 @@ fn root_of(process: &Process) -> Result<OwnedFd> {
             return Error::new(format!("process {} has exited", process.pid));
         }
         Error::cannot(format_args!("open the root directory of process {}", process.pid), e)
-            .with_remedy("needs root, or the same user as the process")
+            .with_remedy("needs root, or the same user as the process: run it with sudo")
     })
 }
 

@@ -94,7 +94,7 @@ fn cover(own: &Host, etc: &OwnedFd) -> io::Result<OwnedFd> {
 /// Writes the copies into a directory of their own, beside [`EMPTY`]; opens (O_PATH) that
 /// directory.
 fn write_copies(staged: &OwnedFd, files: &[&File]) -> io::Result<OwnedFd> {
-    // COMMAND may run as another user than we do.
+    // COMMAND may become another user.
     let before = umask(Mode::empty());
     let copies = write_readable_copies(staged, files);
     umask(before);
@@ -108,7 +108,8 @@ fn write_readable_copies(staged: &OwnedFd, files: &[&File]) -> io::Result<OwnedF
     let copies = open_entry(staged, COPIES)?;
     for file in files {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let copy = create_at(&copies, &file.name, flags, Mode::from_raw_mode(0o644))?;
+        let mode = if file.is_private { 0o600 } else { 0o644 };
+        let copy = create_at(&copies, &file.name, flags, Mode::from_raw_mode(mode))?;
         write_all(copy, &file.text)?;
     }
     Ok(copies)

@@ -5,7 +5,7 @@
 
 use crate::base::escape::json;
 use crate::commands::list::entry::{Entry, Link, LinkPeer, Listing};
-use crate::containers::lookup::RunningContainer;
+use crate::containers::running::RunningContainer;
 use std::fmt::{self, Display, Formatter};
 
 /// Renders the array.
@@ -36,7 +36,8 @@ fn container(out: &mut Formatter<'_>, running: &RunningContainer) -> fmt::Result
     write!(out, "{{\"engine\":{}", json(container.engine.as_bytes()))?;
     write!(out, ",\"name\":{}", json(&container.name))?;
     write!(out, ",\"id\":{}", json(&container.id))?;
-    write!(out, ",\"pid\":{}}}", running.pid)
+    write!(out, ",\"pid\":{}", running.pid)?;
+    write!(out, ",\"claimed_by\":{}}}", or_null(container.claimed_by))
 }
 
 fn interface(out: &mut Formatter<'_>, link: &Link) -> fmt::Result {

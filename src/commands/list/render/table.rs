@@ -71,8 +71,9 @@ fn name(entry: &Entry) -> String {
     }
 }
 
-/// Returns `eth0@veth2d6e7a2 172.17.0.2/16` and so on: the interfaces that have an address which
-/// means something elsewhere, with the names of those peers that are in namespace `home`.
+/// Returns `eth0@veth2d6e7a2 172.17.0.2/16` and so on: the interfaces with those addresses that
+/// mean something elsewhere, or `-` where there should be one, and with the names of those peers
+/// that are in namespace `home`.
 fn addresses(links: &[Link], home: u64) -> String {
     let means_something = |address: &&Address| {
         let ip = address.ip;
@@ -84,6 +85,8 @@ fn addresses(links: &[Link], home: u64) -> String {
         if addresses.peek().is_some() {
             words.push(named(link, home));
             words.extend(addresses.map(Address::to_string));
+        } else if link.wants_address {
+            words.extend([named(link, home), "-".to_owned()]);
         }
     }
     list(words, " ")
