@@ -3,6 +3,7 @@
 #   make               build the small static binary: target/netns-enter
 #   make demo          enter a throwaway namespace and show its addresses
 #   make test          all tests this machine allows; INSTALL=1 first installs what they need
+#   make soak          answers under churn, and beside what others add, for an hour; SOAK_SECONDS= SOAK_SEED=
 #   make boot-test     boot a kernel in qemu with the binary in its initramfs, and try it there
 #   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
 #   make bench         beside nsenter, ip netns, docker and lsns: Markdown tables; INSTALL=1 first installs those
@@ -80,6 +81,10 @@ demo: all
 test: $(if $(INSTALL),packages) all
 	sh tests/run $(BUILT) $(JOBS)
 
+SOAK_SECONDS ?= 3600
+soak: $(if $(INSTALL),packages) all
+	sh tests/soak $(BUILT) $(SOAK_SECONDS) $(SOAK_SEED)
+
 # Debian's kernel for virtual machines and some of its modules, taken out of the package and not installed.
 KERNEL := target/boot/vmlinuz
 kernel: $(KERNEL)
@@ -92,22 +97,39 @@ $(KERNEL):
 	cd target/boot && find package -name '*.ko*' -exec mv {} . ';' && { [ ! -e veth.ko.xz ] || unxz *.ko.xz; }
 	mv target/boot/package/boot/vmlinuz-* $@ && rm -r target/boot/package
 
-boot-test: all $(KERNEL)
-	sh tests/boot $(KERNEL) target/netns-enter
+# --- real machines (tests/boot and tests/vm) -------------------------------------------------------------------------------------
+# Debian's kernels for virtual machines, 5.10 to the newest, each with the small initramfs; the last line is for aarch64. All of
+# it is emulated and needs neither KVM nor a network but apt's; what was fetched is kept in target/vm.
+BOOT_SUITES := bullseye bookworm trixie sid
+ARM := aarch64-unknown-linux-musl
+boot-test: $(if $(INSTALL),vm-packages) all
+	$(MAKE) --no-print-directory target/small/$(ARM)/release/netns-enter TARGET=$(ARM)
+	sh tests/vm/boots target/netns-enter target/small/$(ARM)/release/netns-enter target/vm $(BOOT_SUITES)
+
+# A Debian with systemd, cgroup v2 and today's engines, in which tests/vm/inside names all that runs. SECTIONS= are parts of it.
+SUITE ?= trixie
+vm-test: $(if $(INSTALL),vm-packages) all
+	sh tests/vm/run $(SUITE) target/netns-enter target/vm
+
+VM_PACKAGES := mmdebstrap qemu-system-x86 qemu-system-arm e2fsprogs busybox-static xz-utils debian-archive-keyring
+vm-packages:
+	@$(MAKE) --no-print-directory install-packages PACKAGES='$(VM_PACKAGES)'
+# --- -----------------------------------------------------------------------------------------------------------------------------
 
 # Debian names; the first install needs root.
 PACKAGES := docker.io containerd runc crun podman lxc bubblewrap busybox-static tcpdump iproute2 iputils-ping jq strace \
 	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal gcc libc6-dev musl-tools g++ \
 	qemu-system-x86 qemu-user-static openssh-server openssh-client zsh fish
-packages:
+packages: install-packages
+	@[ "$$(uname -m)" != x86_64 ] || $(MAKE) --no-print-directory kernel || echo 'no kernel to be booted was found' >&2
+install-packages:
 	@missing=; for package in $(PACKAGES); do \
 		dpkg-query -W -f='$${db:Status-Status}\n' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 		echo "to be installed:$$missing"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove $$missing; \
 	fi
-	@[ "$$(uname -m)" != x86_64 ] || $(MAKE) --no-print-directory kernel || echo 'no kernel to be booted was found' >&2
 
 # An archive is the same bytes whoever makes it, where and when: dates are the commit's, owners and order fixed.
 RELEASE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -172,4 +194,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test boot-test fuzz bench check oldest dist archive install clean packages kernel rustup FORCE
+.PHONY: all demo test soak boot-test fuzz bench check oldest dist archive install clean packages kernel rustup FORCE

@@ -12,11 +12,11 @@
 //! | [`cli`] | what the user may say: types, the table of options, help, the parser | option: a variant of `Kind` and a row of `OPTIONS` in `cli::options`, its arm in `cli::parse`, the manual and the three completions in `src/share` |
 //! | [`view`] | what COMMAND sees of the namespace besides being in it | view: a file, a field of `view::Views`, its steps in `View::prepare` and `View::show`, and its option |
 //! | [`target`] | from what the user named to one open namespace; one file a kind | target: a file, a variant of `TargetSpec`, its option with a `TargetKind`, and its value in `cli::value` |
-//! | [`containers`] | which container a word means, and whether it runs; `engine` knows where each engine keeps what | engine: a file in `containers/engine` and a row of `ENGINES`; a plain OCI runtime: a word there and in `engine::runtimes` |
+//! | [`containers`] | which container a word means, and whether it runs; `engine` knows where each engine keeps what | engine: a file in `containers/engine` and a row of `ENGINES`; a plain OCI runtime: a word in `engine::runtimes` |
 //! | [`pin`] | names in /run/netns: making, removing and looking up | |
 //! | [`host`] | the machine that is looked at: files, processes, cgroups, mounts, namespaces | |
 //! | [`kernel`] | namespaces, netlink and forked children, without knowledge of a host | |
-//! | [`base`] | failures and the voice they are told in, escaping, JSON, reading | |
+//! | [`base`] | failures and the voice they are told in, escaping, JSON, reading, reports between processes | |
 //! | [`sys`] | every unsafe call; descriptors, signals, the allocator | |
 //!
 //! Data flows one way: argv → [`cli::Command`] → `Host` → `target::resolve` → `Target` (namespace,

@@ -20,7 +20,7 @@ impl Console {
     /// Says something the user should know though nothing failed.
     pub fn note(&self, text: impl Display) {
         if !self.quiet {
-            say(&format!("netns-enter: note: {text}\n"));
+            say(&format_args!("note: {text}"));
         }
     }
 
@@ -32,18 +32,18 @@ impl Console {
     /// Tells a step on the way to the namespace, for `--verbose`.
     pub fn tell(&self, text: impl Display) {
         if self.verbose {
-            say(&format!("netns-enter: {text}\n"));
+            say(&text);
         }
     }
 }
 
 /// Prints a failure, and its remedy on a second line.
 pub fn report(error: &Error) {
-    let mut text = format!("netns-enter: {}\n", error.message());
-    if let Some(remedy) = error.remedy() {
-        text += &format!("netns-enter: {remedy}\n");
+    let message = error.message();
+    match error.remedy() {
+        Some(remedy) => say(&format_args!("{message}\nnetns-enter: {remedy}")),
+        None => say(&message),
     }
-    say(&text);
 }
 
 /// Writes to standard output, all or an error.
@@ -55,7 +55,8 @@ pub fn print(text: &[u8]) -> Result<()> {
         .map_err(|e| Error::cannot("write to standard output", e))
 }
 
-fn say(text: &str) {
+fn say(text: &dyn Display) {
+    let line = format!("netns-enter: {text}\n");
     // Nobody is left to be told of a failure.
-    let _ = write_to_callers(rustix::stdio::stderr(), text.as_bytes());
+    let _ = write_to_callers(rustix::stdio::stderr(), line.as_bytes());
 }

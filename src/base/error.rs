@@ -17,6 +17,8 @@ pub const FAILED: u8 = 125;
 pub const NOT_EXECUTABLE: u8 = 126;
 /// The exit status where COMMAND was not found.
 pub const NOT_FOUND: u8 = 127;
+/// What to do where rights are missing.
+pub const MORE_RIGHTS: &str = "run it with sudo (in a container: it needs CAP_SYS_ADMIN)";
 
 /// A failure, ready to be printed. In a box, since every result of the program may hold one.
 #[derive(Debug)]
@@ -41,14 +43,11 @@ impl Error {
         Error(Box::new(Failure { status: FAILED, errno: None, message, remedy: None }))
     }
 
-    /// Makes `cannot ACTION: ERRNO TEXT`, with the hint for that errno if there is one.
+    /// Makes `cannot ACTION: ERRNO TEXT`.
     pub fn cannot(action: impl Display, errno: Errno) -> Error {
         let mut error = Error::new(format!("cannot {action}: {}", describe(errno)));
         error.0.errno = Some(errno);
-        match HINTS.iter().find(|(known, _)| *known == errno) {
-            Some((_, hint)) => error.with_remedy(*hint),
-            None => error,
-        }
+        error
     }
 
     /// Makes `cannot VERB "OBJECT": ERRNO TEXT`.
@@ -88,17 +87,20 @@ impl Error {
         &self.0.message
     }
 
-    /// Returns what to do about it, where that is known.
+    /// Returns what to do about it, where that is known or follows from the errno.
     pub fn remedy(&self) -> Option<&str> {
-        self.0.remedy.as_deref()
+        self.0.remedy.as_deref().or_else(|| hint(self.0.errno?))
     }
 }
 
-/// Remedies that follow from the errno alone, whatever was tried.
-const HINTS: &[(Errno, &str)] = &[
-    (Errno::MFILE, "raise the limit of open files: ulimit -n 1024"),
-    (Errno::NFILE, "the system's table of open files is full: see /proc/sys/fs/file-nr"),
-];
+/// Returns the remedy that follows from the errno alone, whatever was tried.
+fn hint(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::MFILE => Some("raise the limit of open files: ulimit -n 1024"),
+        Errno::NFILE => Some("the system's table of open files is full: see /proc/sys/fs/file-nr"),
+        _ => None,
+    }
+}
 
 /// Returns libc's text for `errno`.
 pub fn describe(errno: Errno) -> String {

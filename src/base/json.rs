@@ -8,9 +8,9 @@
 #![forbid(unsafe_code)]
 
 use super::text::number;
-use hifijson::str::{Error as StringError, LexWrite as _};
+use hifijson::str::{Error as StringError, LexAlloc as _};
 use hifijson::token::Lex as _;
-use hifijson::{Expect, Read as _, SliceLexer, escape, num};
+use hifijson::{Expect, SliceLexer, num};
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
@@ -28,7 +28,7 @@ pub enum Value<'a> {
     /// A number, as it is spelled.
     Number(&'a [u8]),
     /// A string with its escapes resolved.
-    String(Cow<'a, [u8]>),
+    String(Cow<'a, str>),
     /// An array or object, as text for [`select`] or [`elements`].
     Nested(&'a [u8]),
 }
@@ -37,7 +37,7 @@ impl<'a> Value<'a> {
     /// The string, if it is one.
     pub fn string(&self) -> Option<&[u8]> {
         match self {
-            Value::String(s) => Some(s),
+            Value::String(s) => Some(s.as_bytes()),
             _ => None,
         }
     }
@@ -47,7 +47,7 @@ impl<'a> Value<'a> {
     pub fn integer(&self) -> Option<u64> {
         match self {
             Value::Number(digits) => number(digits),
-            Value::String(digits) => number(digits),
+            Value::String(digits) => number(digits.as_bytes()),
             _ => None,
         }
     }
@@ -177,7 +177,7 @@ impl<'a> Search<'a, '_> {
             let key = key(next, lexer)?;
             below.clear();
             for path in live {
-                if key_of(self.paths[*path], depth) == Some(&*key) {
+                if key_of(self.paths[*path], depth) == Some(key.as_bytes()) {
                     if std::mem::replace(&mut seen[*path], true) {
                         return Err(Refused::Duplicate);
                     }
@@ -203,7 +203,7 @@ impl<'a> Search<'a, '_> {
 
 /// Returns the key of a path at a depth, unless the path has ended.
 fn key_of(path: &str, depth: usize) -> Option<&[u8]> {
-    path.split(' ').nth(depth).map(str::as_bytes)
+    path.as_bytes().split(|byte| *byte == b' ').nth(depth)
 }
 
 /// A scalar, or the text of an array or object.
@@ -213,7 +213,7 @@ fn scalar_or_text<'a>(
     depth: usize,
 ) -> Result<Value<'a>, Refused> {
     match next {
-        b'"' => Ok(Value::String(string(lexer)?)),
+        b'"' => Ok(Value::String(lexer.discarded().str_string()?)),
         b'a'..=b'z' => {
             Ok(lexer.null_or_bool().ok_or(Refused::Malformed)?.map_or(Value::Null, Value::Bool))
         }
@@ -229,41 +229,6 @@ fn scalar_or_text<'a>(
 /// What of `start` has been read by now.
 fn before<'a>(start: &'a [u8], lexer: &SliceLexer<'a>) -> &'a [u8] {
     &start[..start.len() - lexer.as_slice().len()]
-}
-
-/// As [`before`], without the last byte.
-fn before_last<'a>(start: &'a [u8], lexer: &SliceLexer<'a>) -> &'a [u8] {
-    before(start, lexer).split_last().map_or(b"", |(_, text)| text)
-}
-
-/// Reads a string and resolves its escapes: part of the document, unless it has some.
-fn string<'a>(lexer: &mut SliceLexer<'a>) -> Result<Cow<'a, [u8]>, Refused> {
-    let start = lexer.discarded().as_slice();
-    let mut resolved = Vec::new();
-    lexer.str_fold(
-        &mut resolved,
-        |bytes, resolved| {
-            if !resolved.is_empty() {
-                resolved.extend_from_slice(bytes);
-            }
-            Ok::<(), Refused>(())
-        },
-        |lexer, resolved| {
-            if resolved.is_empty() {
-                // All up to the backslash.
-                resolved.extend_from_slice(before_last(start, lexer));
-            }
-            let kind = lexer.take_next().ok_or(Refused::Malformed)?;
-            let c = escape::Lex::escape(lexer, kind).map_err(|_| Refused::Malformed)?;
-            resolved.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            Ok(())
-        },
-    )?;
-    Ok(match resolved.is_empty() {
-        // All up to the closing quote.
-        true => Cow::Borrowed(before_last(start, lexer)),
-        false => Cow::Owned(resolved),
-    })
 }
 
 /// Checks and discards a value.
@@ -289,11 +254,11 @@ fn skip(next: u8, lexer: &mut SliceLexer<'_>, depth: usize) -> Result<(), Refuse
 }
 
 /// An object's key, with the colon after it.
-fn key<'a>(next: u8, lexer: &mut SliceLexer<'a>) -> Result<Cow<'a, [u8]>, Refused> {
+fn key<'a>(next: u8, lexer: &mut SliceLexer<'a>) -> Result<Cow<'a, str>, Refused> {
     if next != b'"' {
         return Err(Refused::Malformed);
     }
-    let key = string(lexer)?;
+    let key = lexer.discarded().str_string()?;
     lexer.expect(SliceLexer::ws_peek, b':').ok_or(Expect::Colon)?;
     Ok(key)
 }
@@ -353,7 +318,7 @@ mod tests {
             let text = format!("[{text}, 1]");
             assert_eq!(
                 listed(text.as_bytes()).unwrap(),
-                [Value::String(meaning.as_bytes().into()), Value::Number(b"1")]
+                [Value::String(meaning.into()), Value::Number(b"1")]
             );
         }
     }
@@ -416,7 +381,7 @@ mod tests {
         let doc = br#" {"a" : [ "x", {"k": [1]}, 2 ] , "b": {"c": 1} } "#;
         let [a, b] = selected(doc, ["a", "b"]).unwrap();
         let items = listed(a.nested().unwrap()).unwrap();
-        assert_eq!(items[0], Value::String(b"x"[..].into()));
+        assert_eq!(items[0], Value::String("x".into()));
         assert_eq!(items[1], Value::Nested(br#"{"k": [1]}"#));
         assert_eq!(items[2], Value::Number(b"2"));
         assert_eq!(b, Value::Nested(br#"{"c": 1}"#));

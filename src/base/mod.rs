@@ -6,6 +6,9 @@
 pub mod console;
 pub mod error;
 pub mod escape;
+pub mod fields;
 pub mod json;
 pub mod read;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod text;

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{self, Errno, read, retry_on_intr};
 use std::cell::Cell;
@@ -17,9 +18,7 @@ pub struct Buffer(Cell<Vec<u8>>);
 
 /// The bytes of a file.
 pub struct Content<'b> {
-    /// As long as it has ever been, so that it is zeroed once.
     memory: Vec<u8>,
-    length: usize,
     home: &'b Buffer,
 }
 
@@ -27,16 +26,14 @@ impl Deref for Content<'_> {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.memory[..self.length]
+        &self.memory
     }
 }
 
 impl Drop for Content<'_> {
     fn drop(&mut self) {
-        // Two contents may be looked at at once; the larger memory is kept.
-        let spare = self.home.0.take();
-        let own = std::mem::take(&mut self.memory);
-        self.home.0.set(if spare.len() > own.len() { spare } else { own });
+        // Where two contents were looked at at once, the memory of the first to go is given up.
+        self.home.0.set(std::mem::take(&mut self.memory));
     }
 }
 
@@ -57,14 +54,24 @@ impl Buffer {
         self.read(fd.as_fd(), size, most, true)
     }
 
-    /// Takes the memory with room for `size` bytes or more, to be written to.
+    /// Takes the memory as `size` bytes or more, to be written to.
     pub fn take(&self, size: usize) -> Content<'_> {
+        let mut content = self.reserve(size);
+        content.memory.resize(size, 0);
+        content
+    }
+
+    /// Takes bytes that were read elsewhere.
+    pub fn hold(&self, bytes: Vec<u8>) -> Content<'_> {
+        Content { memory: bytes, home: self }
+    }
+
+    /// Takes the memory, empty, with room for `size` bytes or more.
+    fn reserve(&self, size: usize) -> Content<'_> {
         let mut memory = self.0.take();
-        if memory.len() < size {
-            // A new one: nothing of the old content is to be copied.
-            memory = vec![0; size];
-        }
-        Content { memory, length: 0, home: self }
+        memory.clear();
+        memory.reserve(size);
+        Content { memory, home: self }
     }
 
     /// A regular file that gives its size and no more to a read that asks for more has come to its
@@ -77,26 +84,29 @@ impl Buffer {
         sized: bool,
     ) -> io::Result<Content<'_>> {
         // One byte more than expected lets the read that fills the file find its end, too.
-        let mut content = self.take(expected + 1);
+        let mut content = self.reserve(expected + 1);
+        let memory = &mut content.memory;
         loop {
-            let length = content.length;
-            let count = retry_on_intr(|| read(fd, &mut content.memory[length..]))?;
-            content.length += count;
-            if content.length > most {
+            let count = retry_on_intr(|| read(fd, spare_capacity(memory)))?;
+            if memory.len() > most {
                 return Err(Errno::FBIG);
             }
-            let is_whole = sized && content.length == expected && content.memory.len() > expected;
+            let is_whole = sized && memory.len() == expected && memory.capacity() > expected;
             if count == 0 || is_whole {
                 return Ok(content);
             }
-            if content.length == content.memory.len() {
-                content.memory.resize(2 * content.length, 0);
-            }
+            // Twice as much where it is full.
+            memory.reserve(1);
         }
     }
 }
 
 impl Content<'_> {
+    /// Makes the memory twice as large.
+    pub fn grow(&mut self) {
+        self.memory.resize(2 * self.memory.len(), 0);
+    }
+
     /// Returns the whole memory, to be written to.
     pub fn room(&mut self) -> &mut [u8] {
         &mut self.memory

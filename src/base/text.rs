@@ -6,9 +6,12 @@ use std::fmt::Display;
 
 /// Returns the number that decimal digits, and nothing else, mean; None also where it is too large.
 pub fn number(digits: &[u8]) -> Option<u64> {
-    // parse() takes a sign, too.
-    let is_plain = digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
+    let mut number: u64 = 0;
+    for digit in digits {
+        let digit = char::from(*digit).to_digit(10)?;
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!digits.is_empty()).then_some(number)
 }
 
 /// Returns the lines of a text, without their ends.
@@ -35,10 +38,14 @@ pub fn last(path: &[u8]) -> &[u8] {
 pub fn list(items: impl IntoIterator<Item = impl Display>, separator: &str) -> String {
     let mut text = String::new();
     for item in items {
-        let before = if text.is_empty() { "" } else { separator };
-        text += &format!("{before}{item}");
+        append(&mut text, separator, &item);
     }
     text
+}
+
+fn append(text: &mut String, separator: &str, item: &dyn Display) {
+    let before = if text.is_empty() { "" } else { separator };
+    *text += &format!("{before}{item}");
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::options::{OPTIONS, Opt, Section};
+use super::options::{Kind, OPTIONS, Opt};
 
 /// The text of `--version`.
 pub const VERSION: &str = concat!("netns-enter ", env!("CARGO_PKG_VERSION"), "\n");
@@ -42,12 +42,12 @@ Examples:
 
 /// Returns the text of `--help`.
 pub fn text() -> String {
-    [INTRO, TARGETS, &lines(Section::Target), OTHERS, &lines(Section::Other), OUTRO].concat()
-}
-
-/// Returns the lines of a section's options.
-fn lines(section: Section) -> String {
-    OPTIONS.iter().filter(|opt| opt.section == section).map(line).collect()
+    let (mut targets, mut others) = (String::new(), String::new());
+    for opt in OPTIONS {
+        let section = if let Kind::Target(_) = opt.kind { &mut targets } else { &mut others };
+        *section += &line(opt);
+    }
+    format!("{INTRO}{TARGETS}{targets}{OTHERS}{others}{OUTRO}")
 }
 
 /// Returns the line of one option: how it is spelled, and from column 27 on what it does.

@@ -19,8 +19,6 @@ pub struct Opt {
     pub value: Option<&'static str>,
     /// What it does: one line of `--help`.
     pub help: &'static str,
-    /// Under which heading of `--help` it stands.
-    pub section: Section,
 }
 
 /// What an option is to the parser.
@@ -79,15 +77,6 @@ pub enum TargetKind {
     Veth,
 }
 
-/// The headings of `--help`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Section {
-    /// What names a namespace.
-    Target,
-    /// All else.
-    Other,
-}
-
 /// All options, in the order of `--help`.
 pub static OPTIONS: &[Opt] = &[
     Opt {
@@ -96,7 +85,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "pid",
         value: Some("PID"),
         help: "a process or thread",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::Container),
@@ -104,7 +92,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "container",
         value: Some("NAME|ID"),
         help: "NAME, ID, ENGINE:NAME or NAMESPACE/POD",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::Netns),
@@ -112,7 +99,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "netns",
         value: Some("NAME"),
         help: "an entry of /run/netns",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::File),
@@ -120,7 +106,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "file",
         value: Some("PATH"),
         help: "any network namespace file",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::State),
@@ -128,7 +113,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "state",
         value: Some("FILE"),
         help: "an OCI runtime's state.json or status",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::Cgroup),
@@ -136,7 +120,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "cgroup",
         value: Some("PATH"),
         help: "a cgroup's processes, or a systemd unit's",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::Inode),
@@ -144,7 +127,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "inode",
         value: Some("N"),
         help: "its inode: 4026532253 or net:[4026532253]",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::Addr),
@@ -152,7 +134,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "addr",
         value: Some("IP"),
         help: "whoever has this IPv4 or IPv6 address",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Target(TargetKind::Veth),
@@ -160,7 +141,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "veth",
         value: Some("IFACE"),
         help: "the other end of this veth or netkit",
-        section: Section::Target,
     },
     Opt {
         kind: Kind::Pin,
@@ -168,7 +148,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "pin",
         value: Some("NAME"),
         help: "keep the namespace as /run/netns/NAME first",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::PinAll,
@@ -176,7 +155,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "pin-all",
         value: None,
         help: "pin all running containers as ENGINE-NAME",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::Unpin,
@@ -184,7 +162,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "unpin",
         value: Some("NAME..."),
         help: "remove these pins; takes no TARGET",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::List,
@@ -192,23 +169,14 @@ pub static OPTIONS: &[Opt] = &[
         long: "list",
         value: None,
         help: "list all network namespaces, or TARGET's",
-        section: Section::Other,
     },
-    Opt {
-        kind: Kind::Json,
-        short: None,
-        long: "json",
-        value: None,
-        help: "list them as JSON",
-        section: Section::Other,
-    },
+    Opt { kind: Kind::Json, short: None, long: "json", value: None, help: "list them as JSON" },
     Opt {
         kind: Kind::All,
         short: None,
         long: "all",
         value: None,
         help: "run COMMAND in all containers and pins in turn",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::Sys,
@@ -216,7 +184,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "sys",
         value: None,
         help: "COMMAND sees the namespace's /sys/class/net",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::Dns,
@@ -224,7 +191,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "dns",
         value: None,
         help: "COMMAND resolves names as TARGET does",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::HostRoot,
@@ -232,23 +198,14 @@ pub static OPTIONS: &[Opt] = &[
         long: "host-root",
         value: Some("DIR"),
         help: "the host is the one mounted at DIR",
-        section: Section::Other,
     },
-    Opt {
-        kind: Kind::Quiet,
-        short: Some('q'),
-        long: "quiet",
-        value: None,
-        help: "no notes",
-        section: Section::Other,
-    },
+    Opt { kind: Kind::Quiet, short: Some('q'), long: "quiet", value: None, help: "no notes" },
     Opt {
         kind: Kind::Verbose,
         short: Some('v'),
         long: "verbose",
         value: None,
         help: "tell on stderr how TARGET was found",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::Help,
@@ -256,7 +213,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "help",
         value: None,
         help: "print this and exit",
-        section: Section::Other,
     },
     Opt {
         kind: Kind::Version,
@@ -264,7 +220,6 @@ pub static OPTIONS: &[Opt] = &[
         long: "version",
         value: None,
         help: "print the version and exit",
-        section: Section::Other,
     },
 ];
 
@@ -289,6 +244,27 @@ pub(super) fn find(arg: &Arg<'_>) -> Option<&'static Opt> {
     })
 }
 
+/// Returns the option that a long spelling is one letter off, or the beginning of.
+pub(super) fn near(long: &str) -> Option<&'static Opt> {
+    const LEAST: usize = 3;
+    let is_near = |opt: &&Opt| {
+        let is_start = long.len() >= LEAST && opt.long.starts_with(long);
+        is_start || is_letter_off(opt.long.as_bytes(), long.as_bytes())
+    };
+    OPTIONS.iter().find(is_near)
+}
+
+/// Tells whether one letter was left out, put in, put in another's place or in its neighbour's.
+fn is_letter_off(a: &[u8], b: &[u8]) -> bool {
+    let before = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a[before..], &b[before..]);
+    let after = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&a[..a.len() - after], &b[..b.len() - after]) {
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        (a, b) => a.len() < 2 && b.len() < 2,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,12 +272,11 @@ mod tests {
     #[test]
     fn every_option_is_called_what_it_is() {
         for opt in OPTIONS {
-            let (kind, section) = match opt.kind {
-                Kind::Target(kind) => (format!("{kind:?}"), Section::Target),
-                kind => (format!("{kind:?}"), Section::Other),
+            let kind = match opt.kind {
+                Kind::Target(kind) => format!("{kind:?}"),
+                kind => format!("{kind:?}"),
             };
             assert_eq!(opt.long.replace('-', ""), kind.to_lowercase());
-            assert_eq!(opt.section, section, "{opt:?}");
             assert!(opt.short.is_none_or(|short| short.is_ascii_alphabetic()), "{opt:?}");
             let is_in_capitals =
                 |value: &str| value.chars().all(|c| c.is_ascii_uppercase() || "|.".contains(c));
@@ -313,8 +288,27 @@ mod tests {
     fn targets_and_few_others_have_values() {
         for opt in OPTIONS {
             let others = [Kind::Pin, Kind::Unpin, Kind::HostRoot];
-            let has_value = opt.section == Section::Target || others.contains(&opt.kind);
+            let has_value = matches!(opt.kind, Kind::Target(_)) || others.contains(&opt.kind);
             assert_eq!(opt.value.is_some(), has_value, "{opt:?}");
+        }
+    }
+
+    #[test]
+    fn a_letter_off_is_near() {
+        let near = |long| near(long).map(|opt| opt.long);
+        for (long, meant) in [
+            ("conatiner", "container"),
+            ("containers", "container"),
+            ("lis", "list"),
+            ("lsit", "list"),
+            ("pjd", "pid"),
+            ("verb", "verbose"),
+            ("pinall", "pin-all"),
+        ] {
+            assert_eq!(near(long), Some(meant), "{long}");
+        }
+        for long in ["", "x", "mount", "contrainers", "pidfile"] {
+            assert_eq!(near(long), None, "{long}");
         }
     }
 

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::options::{Kind, OPTIONS, Opt, TargetKind, find};
-use super::value::target_spec;
+use super::options::{self, Kind, OPTIONS, Opt, TargetKind, find};
+use super::value::{habit, target_spec};
 use super::{Command, Exec, Format, Invocation};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
@@ -77,10 +77,17 @@ impl Reading {
     fn read(mut self) -> Result<Invocation> {
         loop {
             // lexopt swallows `--` without a word, but what follows it is COMMAND and never TARGET.
-            let next = self.parser.try_raw_args();
-            if next.is_some_and(|raw| raw.peek() == Some(OsStr::new("--"))) {
-                self.read_rest();
-                break;
+            if let Some(mut raw) = self.parser.try_raw_args() {
+                if raw.peek() == Some(OsStr::new("--")) {
+                    raw.next();
+                    let length = raw.as_slice().len();
+                    if self.given.contains(&Kind::Unpin) {
+                        self.names.extend(raw.map(OsString::into_vec));
+                    } else if length > 0 {
+                        self.command = Some(self.count + 1 - length);
+                    }
+                    break;
+                }
             }
             let Some(arg) = self.parser.next().map_err(unwanted_value)? else { break };
             if let Arg::Value(word) = arg {
@@ -112,18 +119,6 @@ impl Reading {
 
     fn has(&self, kind: Kind) -> bool {
         self.given.contains(&kind)
-    }
-
-    /// Reads what begins with `--`: COMMAND, or names to unpin.
-    fn read_rest(&mut self) {
-        let Some(mut raw) = self.parser.try_raw_args() else { return };
-        raw.next();
-        let length = raw.as_slice().len();
-        if self.given.contains(&Kind::Unpin) {
-            self.names.extend(raw.map(OsString::into_vec));
-        } else if length > 0 {
-            self.command = Some(self.count + 1 - length);
-        }
     }
 
     /// Reads an option, with its value if it has one.
@@ -171,12 +166,30 @@ impl Reading {
     }
 
     /// Puts together what was read, if it goes together.
-    fn finish(mut self) -> Result<Invocation> {
+    fn finish(self) -> Result<Invocation> {
         self.one_of(&[Kind::Quiet, Kind::Verbose])?;
         let action = self.one_of(ACTIONS)?;
-        let (quiet, verbose) = (self.has(Kind::Quiet), self.has(Kind::Verbose));
-        let host_root = self.host_root.take();
-        Ok(Invocation { command: self.command(action)?, host_root, quiet, verbose })
+        self.check(action)?;
+        let (quiet, verbose, views) =
+            (self.has(Kind::Quiet), self.has(Kind::Verbose), self.views());
+        let format = if self.has(Kind::Json) { Format::Json } else { Format::Table };
+        let target = self.target.map(|target| target.spec);
+        let command = match (action.map(|action| action.kind), target, self.command) {
+            (Some(Kind::PinAll), ..) => Command::PinAll,
+            (Some(Kind::Unpin), ..) => Command::Unpin { names: self.names },
+            (Some(Kind::List), target, _) => Command::List { target, format },
+            (Some(Kind::All), _, Some(command)) => Command::All { views, command },
+            (Some(Kind::All), ..) => return Err(usage("--all needs a COMMAND")),
+            (_, None, command) => return Err(no_target(command.is_some())),
+            (_, Some(target), command) => match (self.pin, command) {
+                (Some(name), None) => Command::Pin { target, name },
+                (pin, command) => {
+                    let exec = command.map_or(Exec::Shell, Exec::Argument);
+                    Command::Enter { target, pin, views, exec }
+                }
+            },
+        };
+        Ok(Invocation { command, host_root: self.host_root, quiet, verbose })
     }
 
     /// Returns which of these options was given.
@@ -194,90 +207,37 @@ impl Reading {
         }
     }
 
-    /// Returns what to do, where the option that says so goes together with all others.
-    fn command(self, action: Option<&Opt>) -> Result<Command> {
-        let Some(action) = action else { return self.enter() };
-        match action.kind {
-            Kind::PinAll => {
-                self.refuse_json()?;
-                self.refuse_target(action)?;
-                self.refuse_command(action)?;
-                self.refuse_views()?;
-                Ok(Command::PinAll)
-            }
-            Kind::Unpin => {
-                self.refuse_json()?;
-                self.refuse_target(action)?;
-                self.refuse_views()?;
-                if self.names.is_empty() {
-                    return Err(usage("--unpin needs a name"));
-                }
-                Ok(Command::Unpin { names: self.names })
-            }
-            Kind::List => {
-                self.refuse_command(action)?;
-                self.refuse_views()?;
-                let format = if self.has(Kind::Json) { Format::Json } else { Format::Table };
-                Ok(Command::List { target: self.target.map(|target| target.spec), format })
-            }
-            Kind::All => {
-                self.refuse_json()?;
-                self.refuse_target(action)?;
-                let command = self.command.ok_or_else(|| usage("--all needs a COMMAND"))?;
-                Ok(Command::All { views: self.views(), command })
-            }
-            _ => self.enter(),
-        }
-    }
-
-    fn enter(self) -> Result<Command> {
-        self.refuse_json()?;
-        let views = self.views();
-        if self.pin.is_some() && self.command.is_none() {
-            self.refuse_views()?;
-        }
-        let Some(NamedTarget { spec: target, .. }) = self.target else {
-            return Err(no_target(self.command.is_some()));
+    /// Checks that the option that says what to do goes together with all else.
+    fn check(&self, action: Option<&Opt>) -> Result<()> {
+        let kind = action.map(|action| action.kind);
+        let may_run = match kind {
+            Some(Kind::PinAll | Kind::Unpin | Kind::List) => false,
+            Some(Kind::Pin) => self.command.is_some(),
+            _ => true,
         };
-        Ok(match (self.pin, self.command) {
-            (Some(name), None) => Command::Pin { target, name },
-            (pin, command) => {
-                let exec = command.map_or(Exec::Shell, Exec::Argument);
-                Command::Enter { target, pin, views, exec }
+        let fault = match (action, &self.target) {
+            _ if self.has(Kind::Json) && kind != Some(Kind::List) => {
+                "--json is for --list".to_owned()
             }
-        })
+            (Some(action), Some(target)) if !matches!(action.kind, Kind::Pin | Kind::List) => {
+                format!("{action} takes no target: {}", target.spelling)
+            }
+            (Some(action), _) if self.command.is_some() && !may_run => {
+                format!("{action} runs no COMMAND")
+            }
+            _ if !may_run && self.views() != Views::default() => {
+                "--sys and --dns are for a COMMAND, and none is run".to_owned()
+            }
+            _ if kind == Some(Kind::Unpin) && self.names.is_empty() => {
+                "--unpin needs a name".to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(usage(fault))
     }
 
     fn views(&self) -> Views {
         Views { sys: self.has(Kind::Sys), dns: self.has(Kind::Dns) }
-    }
-
-    fn refuse_json(&self) -> Result<()> {
-        if self.has(Kind::Json) {
-            return Err(usage("--json is for --list"));
-        }
-        Ok(())
-    }
-
-    fn refuse_target(&self, action: &Opt) -> Result<()> {
-        match &self.target {
-            Some(target) => Err(usage(format!("{action} takes no target: {}", target.spelling))),
-            None => Ok(()),
-        }
-    }
-
-    fn refuse_command(&self, action: &Opt) -> Result<()> {
-        match self.command {
-            Some(_) => Err(usage(format!("{action} runs no COMMAND"))),
-            None => Ok(()),
-        }
-    }
-
-    fn refuse_views(&self) -> Result<()> {
-        if self.views() == Views::default() {
-            return Ok(());
-        }
-        Err(usage("--sys and --dns are for a COMMAND, and none is run"))
     }
 }
 
@@ -307,7 +267,16 @@ fn invalid_option(arg: &Arg<'_>) -> Error {
         Arg::Short(short) => format!("-{short}"),
         Arg::Value(word) => word.to_string_lossy().into_owned(),
     };
-    usage(format!("invalid option '{}'", shown(spelling.as_bytes())))
+    let error = usage(format!("invalid option '{}'", shown(spelling.as_bytes())));
+    match arg {
+        Arg::Long("net" | "network") => error
+            .with_remedy("the network namespace is always meant; for a file of it say --file PATH"),
+        Arg::Long(long) => match options::near(long) {
+            Some(opt) => error.with_remedy(format!("did you mean {opt}?")),
+            None => error,
+        },
+        _ => error,
+    }
 }
 
 /// Words the only thing that lexopt itself minds.
@@ -331,6 +300,7 @@ fn second_target(first: &NamedTarget, opt: &Opt, value: &[u8]) -> Error {
     let (second, remedy) = match opt.kind {
         // More likely than a second target is the habit of nsenter.
         Kind::Target(TargetKind::Netns) => ("-n".to_owned(), NOT_NSENTERS),
+        Kind::Target(kind) => (opt.to_string(), habit(kind, value).unwrap_or(RULE)),
         _ => (opt.to_string(), RULE),
     };
     let message = format!("two targets: {} and {second} {}", first.spelling, shown(value));
@@ -398,7 +368,9 @@ mod tests {
             ("10.244.3.7/24", "10.244.3.7"),
             ("fd00:0::1", "fd00::1"),
             ("[FD00::1]/64", "fd00::1"),
-            ("::ffff:10.0.0.1", "::ffff:10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("[::ffff:a00:1]/128", "10.0.0.1"),
+            ("::10.0.0.1", "::10.0.0.1"),
         ] {
             good(&["-a", text], TargetSpec::Addr(ip.parse().unwrap()), &[]);
             good(&[&format!("--addr={text}")], TargetSpec::Addr(ip.parse().unwrap()), &[]);
@@ -438,6 +410,12 @@ mod tests {
         }
         assert!(bad(&["-i", "net:[x]"]).contains("invalid inode"));
         assert!(bad(&["--nope", "x"]).contains("--nope"));
+        assert!(bad(&["--pid", "0"]).contains("docker inspect prints 0"));
+        for words in [&["-it", "web", "sh"][..], &["web", "-it", "sh"], &["exec", "-ti", "web"]] {
+            assert!(bad(words).contains("COMMAND has your terminal"), "{words:?}");
+        }
+        assert!(bad(&["--net", "web"]).contains("always meant"));
+        assert!(bad(&["--lits"]).contains("did you mean --list?"));
         assert!(bad(&["--quiet=x", "web"]).contains("--quiet"));
         assert!(bad(&["-q", "-q", "web"]).contains("twice"));
         assert!(bad(&["-qv", "web"]).contains("contradict"));

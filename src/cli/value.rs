@@ -50,22 +50,35 @@ fn parse_addr(text: &[u8]) -> Option<IpAddr> {
         IpAddr::V6(_) => 128,
     };
     let prefix = parts.next().map_or(Some(0), number)?;
-    (prefix <= longest).then_some(ip)
+    // As servers that listen for both kinds write an IPv4 address: ::ffff:10.244.3.7.
+    (prefix <= longest).then_some(ip.to_canonical())
 }
 
 fn bad_pid(value: &[u8]) -> Error {
-    let remedy = "a pid is a number from 1 to 4194304; for a container say -c NAME";
+    let remedy = match habit(TargetKind::Pid, value) {
+        Some(remedy) => remedy,
+        None if number(value) == Some(0) => {
+            "docker inspect prints 0 for a container that does not run; --list shows what runs"
+        }
+        None => "a pid is a number from 1 to 4194304; for a container say -c NAME",
+    };
     invalid("pid", value, remedy)
+}
+
+/// Returns the answer to the fingers of those who type `docker exec -it`.
+pub(super) fn habit(kind: TargetKind, value: &[u8]) -> Option<&'static str> {
+    let is_habit = matches!((kind, value), (TargetKind::Inode, b"t") | (TargetKind::Pid, b"i"));
+    is_habit.then_some("no -it is needed, COMMAND has your terminal: netns-enter NAME COMMAND")
 }
 
 fn bad_inode(value: &[u8]) -> Error {
     let remedy = "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it";
-    invalid("inode", value, remedy)
+    invalid("inode", value, habit(TargetKind::Inode, value).unwrap_or(remedy))
 }
 
 fn bad_addr(value: &[u8]) -> Error {
     let remedy =
-        "an address is one as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
+        "write an address such as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
     invalid("address", value, remedy)
 }
 

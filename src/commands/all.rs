@@ -4,11 +4,11 @@
 
 use super::enter::become_command;
 use super::list::group::{self, Group};
+use super::note_left_out;
 use crate::base::console::{print, report};
 use crate::base::error::{Error, FAILED, Result};
-use crate::base::escape::shown;
-use crate::base::text;
 use crate::cli::Exec;
+use crate::containers::running::running;
 use crate::host::Host;
 use crate::pin::lookup;
 use crate::sys::libc::{Argv, exit, fork};
@@ -19,54 +19,100 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Resource, Rlimit, Signal, WaitOptions, setrlimit, waitpid};
 use std::convert::Infallible;
 
-/// Runs COMMAND in each namespace that has a container or a pin, but never in the host's. Returns
-/// the first exit status that is not 0. Where COMMAND dies of a signal, so does the program.
+/// How COMMAND ended.
+enum Ended {
+    Status(u8),
+    Signal(i32),
+}
+
+/// Runs COMMAND in each namespace that has a container or a pin, but never in the host's, and notes
+/// at the end where it failed. Returns the first exit status that is not 0. Where COMMAND dies of a
+/// signal, so does the program.
 ///
 /// # Errors
 /// Where the namespaces cannot be listed, a heading cannot be printed, or no process can be made.
 pub(super) fn all(host: &Host, views: Views, argv: Argv, command: usize) -> Result<u8> {
-    let mut status = 0;
-    let directory = lookup::directory(host);
-    let groups = group::all(host)?;
+    let mut groups = group::all(host, running(host)?)?;
     host.note_unread();
-    for mut group in groups {
-        let (title, inode) = (title(&group, directory), group.namespace.id.ino);
-        if group.is_host {
-            if !group.containers.is_empty() {
-                let text = format!("left out, in the host's network namespace: {title}");
-                host.console.note(text);
-            }
-            continue;
-        }
-        if title.is_empty() {
-            continue;
-        }
-        let ended = match open(host, &mut group, directory)? {
-            Some(target) => {
-                if !host.console.quiet {
-                    print(format!("==> {} {inode} <==\n", target.label).as_bytes())?;
-                }
-                let exec = Exec::Argument(command);
-                run(|| become_command(host, &target, None, views, argv, exec))?
-            }
-            None => {
-                host.console.note(format!("{title}: network namespace {inode} has vanished"));
-                FAILED
-            }
-        };
-        status = if status == 0 { ended } else { status };
+    let mut failed = Failed::default();
+    let exec = Exec::Argument(command);
+    let become_command = |target: &Target| become_command(host, target, None, views, argv, exec);
+    for group in &mut groups {
+        visit(host, group, &become_command, &mut failed)?;
     }
-    Ok(status)
+    failed.note(host);
+    note_left_out(host);
+    Ok(failed.status)
+}
+
+/// Runs COMMAND in one namespace.
+fn visit(
+    host: &Host,
+    group: &mut Group,
+    become_command: &dyn Fn(&Target) -> Result<Infallible>,
+    failed: &mut Failed,
+) -> Result<()> {
+    let directory = lookup::directory(host);
+    let (title, inode) = (title(group, directory), group.namespace.id.ino);
+    if group.is_host {
+        if !group.containers.is_empty() {
+            let text = format!("left out, in the host's network namespace: {title}");
+            host.console.note(text);
+        }
+        return Ok(());
+    }
+    if title.is_empty() {
+        return Ok(());
+    }
+    let Some(target) = open(host, group, directory)? else {
+        host.console.note(format!("{title}: network namespace {inode} has vanished"));
+        failed.add(&title, FAILED);
+        return Ok(());
+    };
+    if !host.console.quiet {
+        print(format!("==> {} {inode} <==\n", target.label).as_bytes())?;
+    }
+    match run(&|| become_command(&target))? {
+        Ended::Status(status) => failed.add(&target.label, status),
+        Ended::Signal(signal) => {
+            failed.note(host);
+            die(signal);
+        }
+    }
+    Ok(())
+}
+
+/// Where COMMAND failed.
+#[derive(Default)]
+struct Failed {
+    /// The first status that is not 0.
+    status: u8,
+    places: Vec<String>,
+}
+
+impl Failed {
+    fn add(&mut self, label: &str, status: u8) {
+        if status == 0 {
+            return;
+        }
+        if self.status == 0 {
+            self.status = status;
+        }
+        self.places.push(format!("{label} ({status})"));
+    }
+
+    fn note(&self, host: &Host) {
+        if self.status != 0 {
+            host.console.note(format!("COMMAND failed in: {}", self.places.join(", ")));
+        }
+    }
 }
 
 /// Returns what COMMAND's heading says of a namespace: the names of its containers, else its pins.
 /// Empty where it has neither, and is not to be visited.
 fn title(group: &Group, directory: &[u8]) -> String {
     let names = group.names();
-    if names.is_empty() {
-        return text::list(group.pins(directory).into_iter().map(shown), " ");
-    }
-    text::list(names.iter().map(|name| shown(name)), " ")
+    if names.is_empty() { group.pins(directory).join(" ") } else { names.join(" ") }
 }
 
 /// Opens a namespace that is to be visited; returns None where it, or all that it was to be visited
@@ -85,8 +131,8 @@ fn open(host: &Host, group: &mut Group, directory: &[u8]) -> Result<Option<Targe
     Ok(Some(target))
 }
 
-/// Runs COMMAND in a child, which `become_command` makes it; returns its exit status.
-fn run(become_command: impl FnOnce() -> Result<Infallible>) -> Result<u8> {
+/// Runs COMMAND in a child, which `become_command` makes it, and waits for its end.
+fn run(become_command: &dyn Fn() -> Result<Infallible>) -> Result<Ended> {
     let cannot = |e| Error::cannot("run COMMAND in a process of its own", e);
     // Where it is ignored, children leave no status.
     let children = Disposition::ignore(Signal::CHILD, false);
@@ -106,11 +152,16 @@ fn run(become_command: impl FnOnce() -> Result<Infallible>) -> Result<u8> {
     for disposition in others.iter().chain([&children]) {
         disposition.restore();
     }
-    let Some((_, ended)) = ended.map_err(cannot)? else { return Ok(FAILED) };
-    if let Some(signal) = ended.terminating_signal() {
-        // COMMAND has left a core file if one was wanted.
-        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None });
-        die_of(signal);
-    }
-    Ok(ended.exit_status().map_or(FAILED, |status| status as u8))
+    let Some((_, ended)) = ended.map_err(cannot)? else { return Ok(Ended::Status(FAILED)) };
+    Ok(match ended.terminating_signal() {
+        Some(signal) => Ended::Signal(signal),
+        None => Ended::Status(ended.exit_status().map_or(FAILED, |status| status as u8)),
+    })
+}
+
+/// Dies of the signal that COMMAND died of.
+fn die(signal: i32) -> ! {
+    // COMMAND has left a core file if one was wanted.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None });
+    die_of(signal)
 }

@@ -2,49 +2,30 @@
 
 #![forbid(unsafe_code)]
 
+use crate::base::console::Console;
 use crate::base::error::{Error, NOT_EXECUTABLE, NOT_FOUND, Result, describe};
 use crate::base::escape::quoted;
 use crate::cli::Exec;
 use crate::host::Host;
-use crate::pin::create;
+use crate::pin::create::{Made, Pins};
 use crate::sys::libc::{self, Argv};
 use crate::target::{Target, TargetSpec, resolve};
+use crate::view::origin::Origin;
 use crate::view::{View, Views};
 use rustix::io::Errno;
+use rustix::stdio::stdin;
 use std::convert::Infallible;
 use std::ffi::{CStr, CString};
+use std::io::IsTerminal;
 use std::os::unix::ffi::OsStringExt;
 
-/// Enters what `spec` means, pinned first if there is a name for it, and becomes COMMAND there.
-/// Returns only on failure.
+/// Finds what `spec` means, and notes where that is the host's own.
 ///
 /// # Errors
-/// Where anything fails. Nothing was run then.
-pub(super) fn enter(
-    host: &Host,
-    spec: &TargetSpec,
-    pin: Option<&[u8]>,
-    views: Views,
-    argv: Argv,
-    exec: Exec,
-) -> Result<Infallible> {
-    let target = find(host, spec)?;
-    become_command(host, &target, pin, views, argv, exec)
-}
-
-/// Pins what `spec` means.
-///
-/// # Errors
-/// Where it is not found, or cannot be pinned under that name.
-pub(super) fn pin(host: &Host, spec: &TargetSpec, name: &[u8]) -> Result<()> {
-    let target = find(host, spec)?;
-    create::pin(host, &target.netns, name)?;
-    Ok(())
-}
-
-fn find(host: &Host, spec: &TargetSpec) -> Result<Target> {
+/// As [`resolve`].
+pub(super) fn find(host: &Host, spec: &TargetSpec) -> Result<Target> {
     let target = resolve(host, spec)?;
-    if host.is_hosts(&target.netns) {
+    if host.likely_netns_id() == Some(target.netns.id) {
         host.console.note(format_args!("{} uses the host's network namespace", target.label));
     }
     Ok(target)
@@ -54,7 +35,7 @@ fn find(host: &Host, spec: &TargetSpec) -> Result<Target> {
 /// changed comes first. Returns only on failure.
 ///
 /// # Errors
-/// Where anything fails. The pin stays where it was made.
+/// Where anything fails. A pin stays where COMMAND alone was not to be run.
 pub(super) fn become_command(
     host: &Host,
     target: &Target,
@@ -64,24 +45,76 @@ pub(super) fn become_command(
     exec: Exec,
 ) -> Result<Infallible> {
     let view = View::prepare(host, target, views)?;
-    if let Some(name) = pin {
-        create::pin(host, &target.netns, name)?;
+    let pin = match pin {
+        Some(name) => Some(Kept::make(host, target, name, &view)?),
+        None => None,
+    };
+    let entered = target.netns.enter(&target.label).and_then(|()| view.show(host.console));
+    if let Err(error) = entered {
+        if let Some(pin) = &pin {
+            pin.take_back();
+        }
+        return Err(error);
     }
-    target.netns.enter(&target.label)?;
-    view.show(host.console)?;
     Err(match exec {
         Exec::Argument(index) => cannot_run(argv.get(index), argv.exec(index)),
         Exec::Shell => {
+            note_where(host.console, target);
             let shell = shell();
             cannot_run(&shell, libc::exec(&shell))
         }
     })
 }
 
+/// A pin that comes before COMMAND, and what is needed to take it back where nothing can be run.
+/// The directory stays locked until then: who finds the pin meanwhile may rely on it.
+struct Kept<'h> {
+    console: Console,
+    pins: Pins<'h>,
+    /// None where the name was the namespace's before.
+    made: Option<Made>,
+    /// Where it was made, if COMMAND is to see other mounts.
+    origin: Option<Origin>,
+}
+
+impl<'h> Kept<'h> {
+    fn make(host: &'h Host, target: &Target, name: &[u8], view: &View) -> Result<Kept<'h>> {
+        let cannot = |e| Error::cannot("open our own mount namespace", e);
+        let origin = match view.is_empty() {
+            true => None,
+            false => Some(Origin::open().map_err(cannot)?),
+        };
+        let mut pins = Pins::open(host)?;
+        let made = pins.add(&target.netns, name, &mut || Ok(()))?;
+        Ok(Kept { console: host.console, pins, made, origin })
+    }
+
+    fn take_back(&self) {
+        let Some(made) = &self.made else { return };
+        let back = self.origin.as_ref().map_or(Ok(()), Origin::come_back);
+        let back = back.map_err(|e| Error::cannot("come back to our own mount namespace", e));
+        if let Err(error) = back.and_then(|()| self.pins.take_back(made)) {
+            let name = quoted(&made.name);
+            self.console.note(format_args!("pin {name} stays: {}", error.message()));
+        }
+    }
+}
+
+/// Says at a terminal where a shell is: it looks like any other.
+fn note_where(console: Console, target: &Target) {
+    if stdin().is_terminal() {
+        let label = &target.label;
+        console.note(format_args!("in the network namespace of {label}; exit leaves it"));
+    }
+}
+
 fn cannot_run(command: &CStr, errno: Errno) -> Error {
     let message = format!("cannot run {}: {}", quoted(command.to_bytes()), describe(errno));
     let error = Error::new(message).with_status(NOT_EXECUTABLE);
     match errno {
+        Errno::NOENT if command.to_bytes().contains(&b' ') => error
+            .with_status(NOT_FOUND)
+            .with_remedy("COMMAND and its arguments are words of their own, or one of sh -c"),
         Errno::NOENT => error.with_status(NOT_FOUND),
         Errno::NOEXEC => error.with_remedy(
             "a script needs a first line such as #!/bin/sh, a binary this machine's format",

@@ -11,7 +11,9 @@ mod unpin;
 use crate::base::console::{Console, print, report};
 use crate::base::error::{Error, Result};
 use crate::cli::{Command, Invocation, help, parse};
+use crate::containers::claims;
 use crate::host::Host;
+use crate::pin::create::Pins;
 use crate::sys::libc::{Argv, is_secure_exec};
 use crate::target::resolve;
 
@@ -26,28 +28,55 @@ pub fn main(argv: Argv) -> u8 {
 /// Does what the command line says; returns the exit status, if it returns.
 fn run(argv: Argv) -> Result<u8> {
     refuse_more_rights()?;
-    let Invocation { command, host_root, quiet, verbose } = parse::parse(argv)?;
-    let console = Console { quiet, verbose };
-    let host = match host_root {
-        Some(dir) => Host::mounted_at(&dir, console)?,
+    run_parsed(&parse::parse(argv)?, argv)
+}
+
+fn run_parsed(invocation: &Invocation, argv: Argv) -> Result<u8> {
+    let console = Console { quiet: invocation.quiet, verbose: invocation.verbose };
+    let host = &match &invocation.host_root {
+        Some(dir) => Host::mounted_at(dir, console)?,
         None => Host::own(console),
     };
-    match command {
+    match &invocation.command {
         Command::Help => print(help::text().as_bytes())?,
         Command::Version => print(help::VERSION.as_bytes())?,
         Command::Enter { target, pin, views, exec } => {
-            match enter::enter(&host, &target, pin.as_deref(), views, argv, exec)? {}
+            let target = enter::find(host, target)?;
+            match enter::become_command(host, &target, pin.as_deref(), *views, argv, *exec)? {}
         }
-        Command::Pin { target, name } => enter::pin(&host, &target, &name)?,
-        Command::PinAll => return pin_all::pin_all(&host),
-        Command::Unpin { names } => unpin::unpin(&host, &names)?,
+        Command::Pin { target, name } => {
+            let target = enter::find(host, target)?;
+            Pins::open(host)?.add(&target.netns, name, &mut || Ok(()))?;
+        }
+        Command::PinAll => return pin_all::pin_all(host),
+        Command::Unpin { names } => unpin::unpin(host, names)?,
         Command::List { target, format } => {
-            let target = target.map(|spec| resolve(&host, &spec)).transpose()?;
-            list::list(&host, target.as_ref(), format)?;
+            let target = match target {
+                Some(spec) => Some(resolve(host, spec)?),
+                None => None,
+            };
+            list::list(host, target.as_ref(), *format)?;
         }
-        Command::All { views, command } => return all::all(&host, views, argv, command),
+        Command::All { views, command } => return all::all(host, *views, argv, *command),
     }
     Ok(0)
+}
+
+/// Notes how many containers that run are only what users say, and were left out by what root does
+/// with all. Afterwards, as they may keep us waiting.
+fn note_left_out(host: &Host) {
+    if host.console.quiet {
+        return;
+    }
+    match claims::list(host).map(|claims| claims.len()) {
+        Ok(0) => {}
+        Ok(1) => host.console.note("1 container of a user was left out; --list shows it"),
+        Ok(count) => {
+            let text = "containers of users were left out; --list shows them";
+            host.console.note(format_args!("{count} {text}"));
+        }
+        Err(error) => host.console.note(error.message()),
+    }
 }
 
 /// Refuses rights that the caller does not have: COMMAND would get them, too.

@@ -1,282 +1,409 @@
 //! Which container a word means, and whether it runs.
 //!
-//! Engines are asked for names, their runtimes' records are checked against the kernel, and the
-//! answer is one container in one namespace or a refusal that lists what there is.
+//! A lookup is of one world: its engines are asked for names, the kernel for evidence, and the
+//! answer is one container in one namespace, or a refusal that lists what there is. What follows
+//! from the verdicts is decided by [`choose`], which looks at nothing.
 
 #![forbid(unsafe_code)]
 
-use super::engine::{Container, Containers, ENGINES, Record, Source, places};
-use super::evidence::{
-    Running, Verdict, accept, by_records, by_records_or_cgroups, is_foreign, may_be_unrecorded,
-    note_claim,
-};
-use super::init::{Nested, ids, init_by_id};
-pub(crate) use super::name::pod_or_name;
-use super::name::{label, spelled};
-use super::word::{Word, has_prefix, is_called, is_full_id};
+use super::engine::oci::is_long;
+use super::engine::{self, Container, Containers};
+use super::evidence::verify_each;
+use super::name::{label, pod_or_name, short_id, spelled_pod};
+use super::verdict::{Doubt, Verdict, Verified, Why};
+use super::word::Word;
+use super::world::{Caller, User, World};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
-use crate::base::text::list;
 use crate::host::Host;
-use crate::host::process::{Process, unless_gone};
+use crate::host::process::Process;
 use crate::kernel::netns::{NetNs, NsId};
-use rustix::io;
-use std::rc::Rc;
 
 /// The result of looking a word up.
 #[derive(Debug)]
 pub(crate) enum Lookup {
-    /// The one that is meant, where several all share one namespace.
+    /// The one that is meant.
     Running(Running),
     /// It is known and does not run: the finished message.
-    Stopped(Error),
+    NotRunning(Error),
     /// No engine knows the word.
     Unknown,
 }
 
-/// A container that ran when it was looked at, with nothing of it held: there may be thousands.
-#[derive(Clone, Debug)]
-pub(crate) struct RunningContainer {
+/// A container that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
     /// What it is called.
-    pub(crate) container: Rc<Container>,
-    /// Its init process.
-    pub(crate) pid: u32,
-    /// When that started, as field 22 of its stat says.
-    pub(crate) start: u64,
+    pub(crate) container: Container,
+    /// Its process, held; where the first thread of that has ended, another one.
+    pub(crate) process: Process,
     /// Its network namespace.
-    pub(crate) netns: NsId,
+    pub(crate) netns: NetNs,
 }
 
-/// Looks up `word` among all engines of `host`.
+/// Returns the worlds that the caller asks, in their order: root root's alone, a user first the
+/// user's own and then root's as far as it can be read.
 ///
 /// # Errors
-/// Where it is ambiguous, unproven or somebody else's claim.
-pub(crate) fn find(host: &Host, word: &[u8]) -> Result<Lookup> {
-    let wanted = Word::parse(word);
-    if is_full_id(wanted.text) {
-        let found = by_full_id(host, &wanted)?;
-        if !matches!(found, Lookup::Unknown) {
-            return Ok(found);
+/// Where it cannot be told who the caller is.
+pub(crate) fn worlds(host: &Host) -> Result<Vec<World<'_>>> {
+    let root = World::root(host);
+    if root.caller.is_root {
+        return Ok(vec![root]);
+    }
+    Ok(vec![World::user(host, User::caller(host)?), root])
+}
+
+/// Looks up a word in one world.
+///
+/// # Errors
+/// Where it is ambiguous, or what it means is starting or not proven.
+pub(crate) fn find_in(world: &World<'_>, word: &Word<'_>) -> Result<Lookup> {
+    if is_long(word.text) {
+        // That needs no enumeration: every runtime has its record under the ID itself.
+        let found = engine::by_id(world, word.engine, word.text)?;
+        if !found.is_empty() {
+            return decide(world, word, &found);
         }
     }
-    let mut known = all(host, Some(wanted.needle()))?;
-    known.retain(|container| wanted.is_of(container));
-    for is_meant in [is_called, has_prefix] {
-        if known.iter().any(|container| is_meant(container, wanted.text)) {
-            known.retain(|container| is_meant(container, wanted.text));
-            return decide(host, word, known);
+    for enumerate in [engine::list as Enumerate, engine::scan] {
+        let mut known = known(world, enumerate, word.engine, Some(word.needle()))?;
+        for is_meant in [Word::is_exactly, Word::is_prefix] {
+            if known.iter().any(|container| is_meant(word, container)) {
+                known.retain(|container| is_meant(word, container));
+                return decide(world, word, &known);
+            }
         }
-    }
-    if wanted.could_be_id() && wanted.engine.is_none() {
-        return by_cgroup(host, wanted.text);
     }
     Ok(Lookup::Unknown)
 }
 
-/// Returns every container that any engine names, once. With a needle, those whose files do not
-/// contain it may be missing.
-///
-/// # Errors
-/// Where the machine refuses to be looked at.
-pub(crate) fn all(host: &Host, needle: Option<&[u8]>) -> Result<Vec<Container>> {
-    let mut found = Containers::default();
-    for place in &places(host)? {
-        for engine in ENGINES {
-            (engine.list)(host, place, needle, &mut found)?;
-        }
-    }
-    Ok(found.into_list())
-}
-
-/// Looks up a full ID. That needs no enumeration: every runtime has its record under the ID itself.
-fn by_full_id(host: &Host, wanted: &Word<'_>) -> Result<Lookup> {
-    let id = wanted.text;
-    let mut found: Vec<Container> = Vec::new();
-    for place in &places(host)? {
-        for engine in ENGINES {
-            if wanted.engine.is_some_and(|word| !engine.words.contains(&word)) {
-                continue;
+/// Asks the kernel about the containers that a word may mean, and takes the one that is meant.
+fn decide(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Result<Lookup> {
+    let host = world.host;
+    let mut states = vec![State::NoRecord; candidates.len()];
+    let mut verdicts: Vec<Option<Verdict>> = candidates.iter().map(|_| None).collect();
+    let mut first = candidates.len();
+    verify_each(world, candidates, &mut |at, verdict| {
+        states[at] = State::of(&verdict);
+        let is_running = matches!(states[at], State::Running { .. });
+        if is_running && at < first {
+            // There may be more attempts at a pod than descriptors: one alone is held.
+            if let Some(held) = verdicts.get_mut(first) {
+                *held = None;
             }
-            for record in (engine.records)(host, place, id)? {
-                // A runtime's record is the same one whichever engine's directory led to it.
-                let is_same = |known: &Container| match &known.source {
-                    Source::Record(old) => (old.pid, old.start) == (record.pid, record.start),
-                    _ => false,
-                };
-                if !found.iter().any(is_same) {
-                    let owner = record.owner;
-                    let source = Source::Record(record);
-                    found.push(Container::unnamed(engine.words[0], id, source, owner));
-                }
-            }
+            first = at;
         }
-    }
-    if found.is_empty() {
-        // A name that some engine knows for it is better than none.
-        found = all(host, Some(id))?;
-        found.retain(|container| wanted.is_of(container) && container.id == id);
-    }
-    if found.is_empty() { by_cgroup(host, id) } else { decide(host, id, found) }
-}
-
-/// Looks up an ID that no runtime has a record of, in the cgroup paths of all processes: the last
-/// resort.
-fn by_cgroup(host: &Host, id: &[u8]) -> Result<Lookup> {
-    let Some(member) = init_by_id(host, id, Nested::Counts)? else { return Ok(Lookup::Unknown) };
-    let container = Container::unnamed("cgroup", id, Source::Anywhere, member.owner);
-    Ok(meant(host, accept(member, &Rc::new(container))?))
-}
-
-/// Takes the one running container among those that a word may mean; another user's claim counts
-/// only where there is no other.
-fn decide(host: &Host, word: &[u8], mut hits: Vec<Container>) -> Result<Lookup> {
-    if hits.iter().any(|hit| !is_foreign(hit.owner)) {
-        hits.retain(|hit| !is_foreign(hit.owner));
-    }
-    let mut running: Vec<Running> = Vec::new();
-    let mut stopped: Vec<(Rc<Container>, Error)> = Vec::new();
-    for hit in hits.into_iter().map(Rc::new) {
-        let verdict = by_records_or_cgroups(host, &hit)?;
-        let is_stopped = verdict.is_stopped();
-        match verdict.into_running(host, &label(&hit)) {
-            Ok(found) => running.extend(found),
-            Err(error) if is_stopped => stopped.push((hit, error)),
-            Err(error) => return Err(error),
+        verdicts[at] = Some(verdict).filter(|_| !is_running || at == first);
+        Ok(())
+    })?;
+    let (at, other) = match choose(candidates, &states) {
+        Choice::One { at, other } => (at, other),
+        Choice::Ambiguous(several) => {
+            let hosts = host.netns_id();
+            return Err(ambiguous(word.text, candidates, &states, &several, hosts));
         }
-    }
-    // The old attempts of a pod's container, or of anything else of one engine, give way to the one
-    // that runs.
-    let is_namesake = |a: &Container, b: &Container| a.engine == b.engine && a.name == b.name;
-    stopped.retain(|(old, _)| !running.iter().any(|new| is_namesake(&new.container, old)));
-    let is_clear = match running.first() {
-        None => stopped.iter().all(|(container, _)| is_namesake(container, &stopped[0].0)),
-        // A pod's sandbox has often exited or never existed while its containers run.
-        Some(first) => running.iter().all(|new| {
-            let pod = pod_or_name(&new.container);
-            let is_of_pod = |old: &Container| old.engine == "k8s" && pod_or_name(old) == pod;
-            new.netns.id == first.netns.id && stopped.iter().all(|(old, _)| is_of_pod(old))
-        }),
     };
-    if !is_clear {
-        return Err(ambiguous(word, &running, &stopped));
+    let (container, label) = (&candidates[at], label(&candidates[at]));
+    let verdict = verdicts[at].take().unwrap_or(Verdict::NotProven(Doubt::Changing));
+    let is_stopped = matches!(verdict, Verdict::NotRunning(_));
+    let verified = match verdict.into_verified(host, &label, &container.id) {
+        Err(error) if is_stopped => return Ok(Lookup::NotRunning(error)),
+        verified => verified?,
+    };
+    if let Some(other) = other {
+        let other = super::name::label(&candidates[other]);
+        host.console.note(format_args!("{other} is not running: this is {label}"));
     }
-    if running.is_empty() {
-        let (_, error) = stopped.swap_remove(0);
-        return Ok(Lookup::Stopped(error));
+    if let Some(note) = verified.note {
+        host.console.note(format_args!("{label} {note}"));
     }
-    let found = running.swap_remove(0);
-    if let Source::Record(Record { sandbox: Some(sandbox), .. }) = &found.container.source {
-        host.console.note(format_args!("{} {}", label(&found.container), sandbox.note));
-    }
-    Ok(meant(host, found))
+    let Verified { process, netns, .. } = verified;
+    Ok(Lookup::Running(Running { container: container.clone(), process, netns }))
 }
 
-/// Makes the one that is meant the result, and notes whose claim it is.
-fn meant(host: &Host, running: Running) -> Lookup {
-    if running.claimed_by.is_some() {
-        note_claim(host, running.claimed_by, &label(&running.container));
-    }
-    Lookup::Running(running)
+/// A verdict without what is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Running { pid: u32, start: u64, netns: NsId },
+    NotRunning { says_why: bool },
+    NoRecord,
+    Starting,
+    NotProven,
 }
 
-/// Makes the refusal of a word that means several.
-fn ambiguous(word: &[u8], running: &[Running], stopped: &[(Rc<Container>, Error)]) -> Error {
-    let states = running.iter().map(|run| (&run.container, format!("pid {}", run.process.pid)));
-    let stopped = stopped.iter().map(|(container, _)| (container, "not running".to_string()));
-    let (mut items, mut names, mut is_distinct) = (Vec::new(), Vec::new(), true);
-    for (container, state) in states.chain(stopped) {
-        let name = shown(&spelled(container)).to_string();
-        let short = &container.id[..container.id.len().min(12)];
-        items.push(format!("{name} {} {state}", shown(short)));
-        is_distinct &= !names.contains(&name);
+impl State {
+    fn of(verdict: &Verdict) -> State {
+        match verdict {
+            Verdict::Running(Verified { process, start, netns, .. }) => {
+                State::Running { pid: process.pid, start: *start, netns: netns.id }
+            }
+            Verdict::NotRunning(why) => {
+                State::NotRunning { says_why: !matches!(why, Why::NotRecorded | Why::Ended) }
+            }
+            Verdict::NoRecord { .. } => State::NoRecord,
+            Verdict::Starting => State::Starting,
+            Verdict::NotProven(_) => State::NotProven,
+        }
+    }
+}
+
+/// What a word means, by indices of the candidates.
+#[derive(Debug, PartialEq, Eq)]
+enum Choice {
+    /// This one, whatever its state; `other`: it runs, and another engine's has the name and does
+    /// not.
+    One {
+        at: usize,
+        other: Option<usize>,
+    },
+    Ambiguous(Vec<usize>),
+}
+
+impl Choice {
+    fn only(at: usize) -> Choice {
+        Choice::One { at, other: None }
+    }
+}
+
+/// Takes the one that is meant among several. One that runs goes before those that do not; two that
+/// run are one only where they are one process, or in one namespace of one pod.
+fn choose(candidates: &[Container], states: &[State]) -> Choice {
+    let all = || 0..candidates.len();
+    let is_open = |at: &usize| matches!(states[*at], State::Starting | State::NotProven);
+    let mut running: Vec<usize> = Vec::new();
+    for at in all().filter(|at| matches!(states[*at], State::Running { .. })) {
+        let is_one = |known: &usize| match (states[*known], states[at]) {
+            (
+                State::Running { pid, start, netns },
+                State::Running { pid: other, start: since, netns: there },
+            ) => {
+                let is_pods = is_of_one_pod(&candidates[*known], &candidates[at]);
+                (pid, start) == (other, since) || (is_pods && netns == there)
+            }
+            _ => false,
+        };
+        if !running.iter().any(is_one) {
+            running.push(at);
+        }
+    }
+    if let Some(first) = running.first().copied() {
+        let meant = &candidates[first];
+        // Of a pod that runs, what else of it is only starting does not matter.
+        let is_rival = |at: &usize| is_open(at) && !is_of_one_pod(meant, &candidates[*at]);
+        running.extend(all().filter(is_rival));
+        if running.len() > 1 {
+            return Choice::Ambiguous(running);
+        }
+        let is_stopped = |at: &usize| !matches!(states[*at], State::Running { .. });
+        let is_others = |at: &usize| candidates[*at].engine != meant.engine;
+        return Choice::One { at: first, other: all().filter(is_stopped).find(is_others) };
+    }
+    let open: Vec<usize> = all().filter(is_open).collect();
+    if let Some(first) = open.first().copied() {
+        if open
+            .iter()
+            .any(|at| *at != first && !is_of_one_pod(&candidates[first], &candidates[*at]))
+        {
+            return Choice::Ambiguous(open);
+        }
+        // What starts will be clear in a moment.
+        let starting = open.iter().find(|at| states[**at] == State::Starting);
+        return Choice::only(*starting.unwrap_or(&first));
+    }
+    if let Some(at) = all().find(|at| states[*at] == State::NoRecord) {
+        return Choice::only(at);
+    }
+    let says_why = |at: &usize| states[*at] == State::NotRunning { says_why: true };
+    Choice::only(all().find(says_why).unwrap_or(0))
+}
+
+/// Tells whether two containers are in one pod.
+fn is_of_one_pod(a: &Container, b: &Container) -> bool {
+    let is_k8s = a.engine == "k8s" && b.engine == "k8s";
+    (is_k8s && pod_or_name(a) == pod_or_name(b)) || (a.pod.is_some() && a.pod == b.pod)
+}
+
+/// Makes the refusal of a word that means several. The remedy names each so that it is the only one
+/// called so: by name, by ID or by process.
+fn ambiguous(
+    word: &[u8],
+    candidates: &[Container],
+    states: &[State],
+    several: &[usize],
+    hosts: Option<NsId>,
+) -> Error {
+    let (mut items, mut names, mut ids, mut pids) = (vec![], vec![], vec![], vec![]);
+    for at in several {
+        let container = &candidates[*at];
+        let name = shown(&spelled_pod(container)).to_string();
+        let id = shown(short_id(&container.id)).to_string();
+        let state = match states[*at] {
+            State::Running { pid, netns, .. } => {
+                if Some(netns) != hosts {
+                    pids.push(format!("--pid {pid}"));
+                }
+                format!("pid {pid}")
+            }
+            State::Starting => "starting".to_string(),
+            _ => "not proven".to_string(),
+        };
+        items.push(format!("{name} {id} {state}"));
         names.push(name);
+        ids.push(id);
     }
-    let remedy = match running.first() {
-        Some(first) if !is_distinct => {
-            format!("say more of the ID, or --pid {}", first.process.pid)
-        }
-        _ => format!("say {}", list(names, " or ")),
+    let is_clear = |words: &[String]| {
+        words.iter().enumerate().all(|(at, word)| !words[..at].contains(word) && !word.is_empty())
     };
-    Error::new(format!("{} is ambiguous: {}", quoted(word), list(items, ", "))).with_remedy(remedy)
+    let words = if is_clear(&names) {
+        names
+    } else if is_clear(&ids) {
+        ids
+    } else if !pids.is_empty() {
+        pids
+    } else {
+        vec!["--pid PID".to_string()]
+    };
+    let remedy = words.join(" or ");
+    let message = format!("{} is ambiguous: {}", quoted(word), items.join(", "));
+    Error::new(message).with_remedy(format!("say {remedy}"))
 }
 
-/// Returns every container that runs, each once. What is wrong with one is a note and does not hide
-/// the others.
+/// Returns every container that a world's engines name, or those of one engine, for what a word may
+/// have been meant to be.
 ///
 /// # Errors
-/// Where the machine refuses to be looked at.
-pub(crate) fn running(host: &Host) -> Result<Vec<RunningContainer>> {
-    let mut found = Vec::new();
-    let mut unrecorded = Vec::new();
-    for container in all(host, None)?.into_iter().map(Rc::new) {
-        let verdict = by_records(host, &container);
-        let is_open = verdict.as_ref().is_ok_and(|verdict| may_be_unrecorded(&container, verdict));
-        add(host, &container, verdict, &mut found)?;
-        if is_open {
-            unrecorded.push(container);
-        }
-    }
-    if unrecorded.is_empty() {
-        return Ok(found);
-    }
-    // Most of those have been stopped, and one look at all processes tells.
-    let ids = ids(host)?;
-    for container in unrecorded {
-        if ids.contains(&container.id) {
-            add(host, &container, by_records_or_cgroups(host, &container), &mut found)?;
-        }
-    }
-    Ok(found)
+/// Where the machine refuses.
+pub(crate) fn all_in(world: &World<'_>, only: Option<&str>) -> Result<Vec<Container>> {
+    known(world, engine::list, only, None)
 }
 
-/// Adds what runs of a container; notes what is wrong with it.
-///
-/// # Errors
-/// Where the machine refuses to be looked at.
-fn add(
-    host: &Host,
-    container: &Rc<Container>,
-    verdict: Result<Verdict<Vec<Running>>>,
-    found: &mut Vec<RunningContainer>,
-) -> Result<()> {
-    let running = match verdict {
-        Ok(verdict) if verdict.is_stopped() => return Ok(()),
-        Ok(Verdict::Unreadable { errno, .. }) => {
-            return host.remember_unread(&spelled(container), errno);
-        }
-        Ok(verdict) => verdict.into_running(host, &label(container)),
-        // The machine refuses, so that others might be missed, too.
-        Err(error) if error.errno().is_some() => return Err(error),
-        Err(error) => Err(error),
-    };
-    match running {
-        Ok(running) => {
-            for Running { container, process, netns, .. } in running {
-                if let Some(stat) = unless_gone(host, process.pid, process.stat())? {
-                    let (pid, start, netns) = (process.pid, stat.start, netns.id);
-                    found.push(RunningContainer { container, pid, start, netns });
-                }
-            }
-        }
-        Err(error) => host.console.note(error.message()),
-    }
-    Ok(())
+/// Finds containers of a world, or those of one engine, with `needle` in what tells of them.
+type Enumerate = fn(&World<'_>, Option<&str>, Option<&[u8]>, &mut Containers) -> Result<()>;
+
+/// Returns the containers that are found so, of no other engine if one is named.
+fn known(
+    world: &World<'_>,
+    enumerate: Enumerate,
+    only: Option<&str>,
+    needle: Option<&[u8]>,
+) -> Result<Vec<Container>> {
+    let mut known = Containers::default();
+    enumerate(world, only, needle, &mut known)?;
+    let mut known = known.into_list();
+    known.retain(|container| only.is_none_or(|word| container.is_of(word)));
+    Ok(known)
 }
 
-impl RunningContainer {
-    /// Opens its process and namespace again; None where it has ended.
-    ///
-    /// # Errors
-    /// Where the machine refuses to be looked at.
-    pub(crate) fn reopen(&self, host: &Host) -> Result<Option<(NetNs, Process)>> {
-        Ok(unless_gone(host, self.pid, self.open_if_same(host))?.flatten())
+/// Tells whether the caller is root to this machine.
+pub(crate) fn is_root(host: &Host) -> bool {
+    Caller::of(host).is_root
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::containers::engine::Source;
+
+    fn container(engine: &'static str, name: &str, id: &str) -> Container {
+        let new = Container::unnamed(engine, id.as_bytes(), Source::Anywhere);
+        Container { name: name.as_bytes().to_vec(), ..new }
     }
 
-    fn open_if_same(&self, host: &Host) -> io::Result<Option<(NetNs, Process)>> {
-        let process = Process::open(host, self.pid)?;
-        let stat = process.stat()?;
-        let netns = process.netns()?;
-        let is_same = stat.start == self.start && netns.id == self.netns;
-        Ok(is_same.then_some((netns, process)))
+    fn running(pid: u32, ino: u64) -> State {
+        State::Running { pid, start: 1, netns: NsId { ino, dev: 4 } }
+    }
+
+    const STOPPED: State = State::NotRunning { says_why: false };
+
+    fn only(at: usize) -> Choice {
+        Choice::only(at)
+    }
+
+    #[test]
+    fn one_that_runs_is_meant() {
+        let web = [container("docker", "web", "a"), container("podman", "web", "b")];
+        assert_eq!(choose(&web[..1], &[running(7, 1)]), only(0));
+        let noted = |at, other| Choice::One { at, other: Some(other) };
+        assert_eq!(choose(&web, &[STOPPED, running(7, 1)]), noted(1, 0));
+        assert_eq!(choose(&web, &[running(7, 1), State::NoRecord]), noted(0, 1));
+        // Another attempt of the same engine is nothing to note.
+        let twice = [container("lxc", "web", "web"), container("lxc", "web", "web")];
+        assert_eq!(choose(&twice, &[STOPPED, running(7, 1)]), only(1));
+    }
+
+    #[test]
+    fn two_that_run_are_one_only_as_one_process() {
+        let web = [container("docker", "web", "a"), container("podman", "web", "a")];
+        assert_eq!(choose(&web, &[running(7, 1), running(7, 1)]), only(0));
+        let both = Choice::Ambiguous(vec![0, 1]);
+        assert_eq!(choose(&web, &[running(7, 1), running(8, 1)]), both);
+        // Spelled alike, in two namespaces of containerd.
+        let alike = [container("containerd", "a", "a"), container("containerd", "a", "a")];
+        assert_eq!(choose(&alike, &[running(7, 1), running(8, 2)]), both);
+        assert_eq!(choose(&alike, &[running(7, 1), running(7, 1)]), only(0));
+    }
+
+    #[test]
+    fn a_rival_that_may_run_makes_it_ambiguous() {
+        let web = [container("docker", "web", "a"), container("lxc", "web", "web")];
+        for state in [State::Starting, State::NotProven] {
+            assert_eq!(choose(&web, &[running(7, 1), state]), Choice::Ambiguous(vec![0, 1]));
+            assert_eq!(choose(&web, &[state, running(7, 1)]), Choice::Ambiguous(vec![1, 0]));
+            assert_eq!(choose(&web, &[state, state]), Choice::Ambiguous(vec![0, 1]));
+            assert_eq!(choose(&web, &[STOPPED, state]), only(1));
+        }
+    }
+
+    #[test]
+    fn a_pod_is_one_by_its_namespace() {
+        let pod = [container("k8s", "a/b", "1"), container("k8s", "a/b/c", "2")];
+        assert_eq!(choose(&pod, &[running(7, 1), running(8, 1)]), only(0));
+        assert_eq!(choose(&pod, &[running(7, 1), running(8, 2)]), Choice::Ambiguous(vec![0, 1]));
+        assert_eq!(choose(&pod, &[State::Starting, running(8, 1)]), only(1));
+        assert_eq!(choose(&pod, &[State::NotProven, State::Starting]), only(1));
+        assert_eq!(choose(&pod, &[STOPPED, STOPPED]), only(0));
+        let others = [container("k8s", "a/b", "1"), container("k8s", "z/b", "2")];
+        assert_eq!(choose(&others, &[running(7, 1), running(8, 1)]), Choice::Ambiguous(vec![0, 1]));
+        let in_pod = |id| Container { pod: Some(b"p".to_vec()), ..container("podman", id, id) };
+        let pod = [in_pod("1"), in_pod("2")];
+        assert_eq!(choose(&pod, &[running(7, 1), running(8, 1)]), only(0));
+        assert_eq!(choose(&pod, &[running(7, 1), running(8, 2)]), Choice::Ambiguous(vec![0, 1]));
+    }
+
+    #[test]
+    fn not_running_is_said_only_of_what_could_be_looked_at() {
+        let web = [container("docker", "web", "a"), container("podman", "web", "b")];
+        assert_eq!(choose(&web, &[STOPPED, STOPPED]), only(0));
+        let reused = State::NotRunning { says_why: true };
+        assert_eq!(choose(&web, &[STOPPED, reused]), only(1));
+        assert_eq!(choose(&web, &[STOPPED, State::NoRecord]), only(1));
+    }
+
+    fn remedy(candidates: &[Container], states: &[State], hosts: u64) -> (String, String) {
+        let hosts = Some(NsId { ino: hosts, dev: 4 });
+        let error = ambiguous(b"web", candidates, states, &[0, 1], hosts);
+        (error.message().to_string(), error.remedy().unwrap().to_string())
+    }
+
+    #[test]
+    fn each_remedy_is_of_one_alone() {
+        let id = "b146a24e2b7e".to_string() + &"0".repeat(52);
+        let other = "2f254bae0e01".to_string() + &"0".repeat(52);
+        let states = [running(5271, 1), running(5955, 2)];
+        let web = [container("docker", "web", &id), container("podman", "web", &other)];
+        let (message, say) = remedy(&web, &states, 9);
+        let expected = "\"web\" is ambiguous: docker:web b146a24e2b7e pid 5271, podman:web \
+            2f254bae0e01 pid 5955";
+        assert_eq!((message.as_str(), say.as_str()), (expected, "say docker:web or podman:web"));
+        let web = [container("docker", "web", &id), container("docker", "web", &other)];
+        assert_eq!(remedy(&web, &states, 9).1, "say b146a24e2b7e or 2f254bae0e01");
+        let web = [container("docker", "web", &id), container("docker", "web", &id)];
+        assert_eq!(remedy(&web, &states, 9).1, "say --pid 5271 or --pid 5955");
+        // Never a process of the host's network namespace.
+        assert_eq!(remedy(&web, &states, 1).1, "say --pid 5955");
+        assert_eq!(remedy(&web, &[running(7, 1), State::Starting], 1).1, "say --pid PID");
+        let pods = [container("k8s", "a/b/c", &id), container("k8s", "z/b/c", &other)];
+        assert_eq!(remedy(&pods, &states, 9).1, "say k8s:a/b or k8s:z/b");
     }
 }

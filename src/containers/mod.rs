@@ -3,9 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod claims;
 pub mod engine;
 pub(crate) mod evidence;
-mod init;
+pub(crate) mod find;
 pub(crate) mod lookup;
 pub(crate) mod name;
-mod word;
+pub(crate) mod running;
+pub(crate) mod verdict;
+pub(crate) mod word;
+pub mod world;

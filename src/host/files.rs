@@ -11,15 +11,14 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
 use crate::base::read::{Buffer, Content};
 use crate::base::text::join;
-use crate::sys::fd::{file_type, open_directory, reopen, type_name};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, OFlags, RawDir, fstat};
+use crate::sys::fd::{file_type, open_directory, reopen, type_name, visit_names};
+use rustix::fd::OwnedFd;
+use rustix::fs::{FileType, OFlags, Stat, fstat};
 use rustix::io::{self, Errno};
 use std::fmt::Display;
-use std::mem::MaybeUninit;
 
 /// The most bytes of a file. No engine's state comes near this.
-const MAX_FILE: usize = 16 << 20;
+pub(crate) const MAX_FILE: usize = 16 << 20;
 
 /// A file's content and who could have written it.
 pub(crate) struct File<'h> {
@@ -37,9 +36,16 @@ pub(crate) enum Unreadable {
     Odd(String),
 }
 
+impl<'h> File<'h> {
+    /// Makes a file of root's of what a reader read.
+    pub(crate) fn of_roots(bytes: Content<'h>) -> File<'h> {
+        File { bytes, owner: 0 }
+    }
+}
+
 impl Unreadable {
     /// Makes the failure to read `what`, as a message calls it.
-    pub(crate) fn into_error(self, what: impl Display) -> Error {
+    pub(crate) fn into_error(self, what: &dyn Display) -> Error {
         match self {
             Unreadable::Errno(e) => Error::cannot(format_args!("read {what}"), e),
             Unreadable::Odd(fault) => Error::new(format!("{what} {fault}")),
@@ -54,35 +60,12 @@ impl From<Errno> for Unreadable {
 }
 
 impl Host {
-    /// Reads a file that may be there: None where it is absent, may not be read (remembered) or is
-    /// no file of an engine's (noted).
-    ///
-    /// # Errors
-    /// As [`Host::remember_unread`].
-    pub(crate) fn file(&self, path: &[u8]) -> Result<Option<File<'_>>> {
-        self.unless_odd(path, self.read_regular(path))
-    }
-
-    /// Reads a file as [`Host::file`] does, without resolving it first, which is a third less work
-    /// where there are thousands. Not for a file that another than root may have put there.
-    ///
-    /// # Errors
-    /// As [`Host::file`].
-    pub(crate) fn file_of_roots(&self, path: &[u8]) -> Result<Option<File<'_>>> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
-        match self.root().open(path, flags) {
-            Ok(file) => self.unless_odd(path, read_open(&self.buffer, file, MAX_FILE)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(_) => self.file(path),
-        }
-    }
-
     /// Reads a file that the user named.
     ///
     /// # Errors
     /// For whatever reason it cannot be read.
     pub(crate) fn named_file(&self, path: &[u8]) -> Result<File<'_>> {
-        self.read_regular(path).map_err(|unreadable| unreadable.into_error(quoted(path)))
+        self.read_regular(path).map_err(|unreadable| unreadable.into_error(&quoted(path)))
     }
 
     /// Returns the paths of what is in a directory, sorted, without names that begin with a dot, as
@@ -126,19 +109,6 @@ impl Host {
     fn read_regular(&self, path: &[u8]) -> std::result::Result<File<'_>, Unreadable> {
         read_resolved(&self.buffer, self.resolve(path, Symlink::NoFollow)?, MAX_FILE)
     }
-
-    fn unless_odd<'h>(
-        &self,
-        path: &[u8],
-        read: std::result::Result<File<'h>, Unreadable>,
-    ) -> Result<Option<File<'h>>> {
-        match read {
-            Ok(file) => return Ok(Some(file)),
-            Err(Unreadable::Errno(e)) => self.remember_unread(path, e)?,
-            Err(Unreadable::Odd(fault)) => self.console.note_of(path, fault),
-        }
-        Ok(None)
-    }
 }
 
 /// Reads what an O_PATH descriptor holds if it is regular and has at most `most` bytes, whole MiB.
@@ -150,25 +120,20 @@ pub(crate) fn read_resolved(
     resolved: OwnedFd,
     most: usize,
 ) -> std::result::Result<File<'_>, Unreadable> {
-    read_if_regular(buffer, resolved, most, true)
+    let stat = fstat(&resolved)?;
+    read_held(buffer, &resolved, &stat, most)
 }
 
-/// Reads an open file as [`read_resolved`] does.
-fn read_open(
-    buffer: &Buffer,
-    file: OwnedFd,
+/// Reads what an O_PATH descriptor holds, of which `stat` was asked, as [`read_resolved`] does.
+///
+/// # Errors
+/// Those of [`read_resolved`].
+pub(crate) fn read_held<'b>(
+    buffer: &'b Buffer,
+    held: &OwnedFd,
+    stat: &Stat,
     most: usize,
-) -> std::result::Result<File<'_>, Unreadable> {
-    read_if_regular(buffer, file, most, false)
-}
-
-fn read_if_regular(
-    buffer: &Buffer,
-    file: OwnedFd,
-    most: usize,
-    is_path: bool,
-) -> std::result::Result<File<'_>, Unreadable> {
-    let stat = fstat(&file)?;
+) -> std::result::Result<File<'b>, Unreadable> {
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind != FileType::RegularFile {
         return Err(Unreadable::Odd(format!("is {}, not a regular file", type_name(kind))));
@@ -177,7 +142,7 @@ fn read_if_regular(
     let size = usize::try_from(stat.st_size).ok().filter(|size| *size <= most);
     let size = size.ok_or_else(too_large)?;
     // Somebody's lease on the file would delay an open that may wait.
-    let file = if is_path { reopen(&file, OFlags::RDONLY | OFlags::NONBLOCK)? } else { file };
+    let file = reopen(held, OFlags::RDONLY | OFlags::NONBLOCK)?;
     match buffer.read_file(file, size, most) {
         Ok(bytes) => Ok(File { bytes, owner: stat.st_uid }),
         Err(Errno::FBIG) => Err(too_large()),
@@ -200,26 +165,6 @@ pub(crate) fn names_in(dir: &OwnedFd, only: Option<FileType>) -> io::Result<Vec<
     Ok(names)
 }
 
-/// Shows a directory's names to `visitor`, without `.` and `..`, while that returns true.
-///
-/// # Errors
-/// The errno of getdents64(2).
-pub(crate) fn visit_names(
-    dir: impl AsFd,
-    visitor: &mut dyn FnMut(&[u8], FileType) -> bool,
-) -> io::Result<()> {
-    let mut buffer = [const { MaybeUninit::uninit() }; 8 * 1024];
-    let mut entries = RawDir::new(dir.as_fd(), &mut buffer);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." && !visitor(name, entry.file_type()) {
-            break;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,13 +176,9 @@ mod tests {
         let path = std::env::temp_dir().join(format!("netns-enter-files-{}", std::process::id()));
         std::fs::write(&path, "text").unwrap();
         let bytes = path.as_os_str().as_encoded_bytes();
-        for file in [host.file(bytes), host.file_of_roots(bytes)] {
-            assert_eq!(*file.unwrap().unwrap().bytes, *b"text");
-        }
+        assert_eq!(*host.named_file(bytes).unwrap().bytes, *b"text");
         std::fs::remove_file(&path).unwrap();
-        assert!(host.file(bytes).unwrap().is_none());
-        assert!(host.file_of_roots(bytes).unwrap().is_none());
-        assert!(host.file(b"/dev/null").unwrap().is_none());
+        assert_eq!(host.named_file(bytes).err().unwrap().errno(), Some(Errno::NOENT));
         let refusal = host.named_file(b"/dev/null").err().unwrap();
         assert_eq!(refusal.message(), "\"/dev/null\" is a device, not a regular file");
         assert_eq!(host.unread(), None);

@@ -10,11 +10,13 @@
 pub(crate) mod cgroup;
 mod files;
 pub mod mountinfo;
+pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub mod process;
 pub(crate) mod root;
 
-pub(crate) use files::{names_in, read_resolved, visit_names};
+pub(crate) use crate::sys::fd::visit_names;
+pub(crate) use files::{File, MAX_FILE, Unreadable, names_in, read_held, read_resolved};
 
 use crate::base::console::Console;
 use crate::base::error::{Error, Result, describe, is_absent, is_denied};
@@ -22,12 +24,13 @@ use crate::base::escape::quoted;
 use crate::base::read::Buffer;
 use crate::base::text::join;
 use crate::kernel::netns::{NetNs, NsId, id_at, own_id};
-use crate::sys::fd::{name_of, open_at, read_link};
+use crate::sys::fd::{ITSELF, name_of, open_at, read_link};
+use mounts::Mounts;
+use process::parse_pid;
 use root::{Root, Symlink};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, OFlags, PROC_SUPER_MAGIC, fstatfs};
 use rustix::io::{self, Errno};
-use rustix::path::DecInt;
 use std::cell::{Cell, RefCell};
 
 /// A machine.
@@ -36,6 +39,8 @@ pub(crate) struct Host {
     pub(crate) console: Console,
     /// Where files are read to, one after the other.
     pub(crate) buffer: Buffer,
+    /// Its mounts that may not answer.
+    pub(crate) mounts: Mounts,
     root: Root,
     /// The machine's procfs, where that is not ours.
     proc: Option<OwnedFd>,
@@ -48,11 +53,16 @@ pub(crate) struct Host {
 impl Host {
     /// Returns this machine, as our own mount namespace shows it.
     pub(crate) fn own(console: Console) -> Host {
+        Host::new(console, Root::Own, None)
+    }
+
+    fn new(console: Console, root: Root, proc: Option<OwnedFd>) -> Host {
         Host {
             console,
             buffer: Buffer::default(),
-            root: Root::Own,
-            proc: None,
+            mounts: Mounts::default(),
+            root,
+            proc,
             unread: RefCell::default(),
             unread_processes: Cell::new(0),
         }
@@ -70,12 +80,13 @@ impl Host {
             Error::of(&join(dir, b"proc"), fault)
                 .with_remedy("mount the host's / recursively: its /proc is needed")
         };
-        let proc = open_at(&root, b"proc", flags).map_err(|e| no_proc(&describe(e)))?;
-        let file_system = fstatfs(&proc).map_err(|e| no_proc(&describe(e)))?;
-        if file_system.f_type as u64 != PROC_SUPER_MAGIC as u64 {
+        let opened = open_at(&root, b"proc", flags)
+            .and_then(|proc| fstatfs(&proc).map(|file_system| (proc, file_system.f_type)));
+        let (proc, kind) = opened.map_err(|e| no_proc(&describe(e)))?;
+        if kind as u64 != PROC_SUPER_MAGIC as u64 {
             return Err(no_proc("another file system"));
         }
-        Ok(Host { root: Root::Directory(root), proc: Some(proc), ..Host::own(console) })
+        Ok(Host::new(console, Root::Directory(root), Some(proc)))
     }
 
     /// Tells whether paths mean what they mean to the caller.
@@ -133,9 +144,26 @@ impl Host {
         }
     }
 
-    /// Returns the network namespace of the machine's pid 1; our own where that may not be read.
+    /// Returns the network namespace of the machine's pid 1. Where that may not be read, it is that
+    /// of kthreadd, which never leaves it; in a pid namespace that has no kthreadd, our own.
     pub(crate) fn netns_id(&self) -> Option<NsId> {
+        if let Ok(first) = self.stat_proc("1/ns/net") {
+            return Some(first);
+        }
+        self.kthreadds_netns().or_else(|| own_id().ok())
+    }
+
+    /// As [`Host::netns_id`], in two system calls, for a note: our own where pid 1 may not be read.
+    pub(crate) fn likely_netns_id(&self) -> Option<NsId> {
         self.stat_proc("1/ns/net").or_else(|_| own_id()).ok()
+    }
+
+    fn kthreadds_netns(&self) -> Option<NsId> {
+        // A thread of the kernel's runs no file; a process that has ended, too, but it has no
+        // namespace either.
+        let program = self.open_proc(b"2/exe", OFlags::PATH);
+        let runs_nothing = program.err() == Some(Errno::NOENT);
+        runs_nothing.then(|| self.stat_proc("2/ns/net").ok()).flatten()
     }
 
     /// Tells whether a namespace is that of [`Host::netns_id`].
@@ -146,11 +174,8 @@ impl Host {
     /// Tells whether /proc numbers processes as the kernel does elsewhere for us: it may be of
     /// another pid namespace.
     pub(crate) fn has_our_pids(&self) -> bool {
-        let own = match &self.proc {
-            Some(proc) => read_link(proc, b"self"),
-            None => read_link(CWD, b"/proc/self"),
-        };
-        own.is_ok_and(|own| own == DecInt::new(std::process::id()).as_bytes())
+        let own = self.open_proc(b"self", ITSELF).and_then(|own| read_link(own, b""));
+        own.is_ok_and(|own| parse_pid(&own) == Some(std::process::id()))
     }
 
     /// Tells whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
@@ -183,24 +208,51 @@ impl Host {
         if !is_denied(errno) {
             return Err(Error::cannot_at("read", path, errno));
         }
-        let denied = format!("{}: {}", quoted(path), describe(errno));
-        let mut unread = self.unread.borrow_mut();
-        if !unread.contains(&denied) {
-            unread.push(denied);
-        }
+        self.remember(path, &describe(errno));
         Ok(())
+    }
+
+    /// Remembers why `path` was not read, for a note and for what is not found.
+    pub(crate) fn remember(&self, path: &[u8], reason: &str) {
+        self.add_unread(format!("{}: {reason}", quoted(path)));
+    }
+
+    /// Takes out what was remembered, for a process that reports to another.
+    pub(crate) fn take_unread(&self) -> Vec<String> {
+        self.unread.take()
+    }
+
+    /// Remembers what another process did.
+    pub(crate) fn add_unread(&self, unread: String) {
+        // Of thousands no more are compared: their number is all that is ever told.
+        const COMPARED: usize = 256;
+        let mut all = self.unread.borrow_mut();
+        if all.iter().take(COMPARED).all(|known| *known != unread) {
+            all.push(unread);
+        }
+    }
+
+    /// Returns the descriptors without which a child of ours cannot look at the machine.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        match (&self.root, &self.proc) {
+            (Root::Directory(root), Some(proc)) => vec![root.as_fd(), proc.as_fd()],
+            _ => Vec::new(),
+        }
     }
 
     /// Returns what a message that something was not found ends with: nothing, or what was denied.
     pub(crate) fn but_unread(&self) -> String {
-        let clause = |unread| format!("; not all of the host could be read: {unread}");
-        self.unread().map(clause).unwrap_or_default()
+        match self.unread() {
+            Some(unread) => format!("; not all of the host could be read: {unread}"),
+            None => String::new(),
+        }
     }
 
-    /// Notes what was denied so far, where anything was.
+    /// Notes what was denied so far, where anything was, once.
     pub(crate) fn note_unread(&self) {
         if let Some(unread) = self.unread() {
             self.console.note(format_args!("not all of the host could be read: {unread}"));
+            self.take_unread();
         }
     }
 
@@ -237,8 +289,6 @@ mod tests {
     fn a_path_that_no_file_can_have_is_absent() {
         let host = Host::own(Console::default());
         assert_eq!(host.resolve(b"/etc\0", Symlink::Follow).unwrap_err(), Errno::NOENT);
-        assert!(host.file(b"/etc\0").unwrap().is_none());
-        assert!(host.file_of_roots(b"/etc\0").unwrap().is_none());
         assert!(host.entries(b"/etc\0").unwrap().is_empty());
     }
 }

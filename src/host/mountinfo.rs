@@ -7,7 +7,7 @@ use crate::base::error::{Error, Result};
 use crate::base::read::Buffer;
 use crate::base::text::{line_after, lines, number};
 use crate::sys::fd::{name_of, open_at};
-use rustix::fd::{AsFd, AsRawFd};
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{CWD, OFlags};
 use rustix::io::{self, Errno};
 
@@ -46,7 +46,11 @@ pub(crate) fn read(host: &Host) -> io::Result<Vec<Mount>> {
     let text = host.buffer.read_all(file, 64 << 10, MOST)?;
     // A Vec that grows among other allocations leaves its old memory behind.
     let mut mounts = Vec::with_capacity(lines(&text).count());
-    mounts.extend(lines(&text).filter_map(parse));
+    for line in lines(&text) {
+        if let Some(mount) = parse(line) {
+            mounts.push(mount);
+        }
+    }
     Ok(mounts)
 }
 
@@ -57,11 +61,13 @@ pub(crate) fn read(host: &Host) -> io::Result<Vec<Mount>> {
 /// Where mountinfo cannot be read, or the kernel does not say what the host's root is called here.
 pub(crate) fn nsfs(host: &Host) -> Result<Vec<(u64, Vec<u8>)>> {
     let mut found = Vec::new();
-    for mount in all(host)? {
-        let Some(inode) = netns_inode(&mount) else { continue };
+    for mount in &all(host)? {
+        let Some(inode) = netns_inode(mount) else { continue };
         let path = host.path_inside(&mount.point);
         let path = path.map_err(|e| Error::cannot("name the mounts of the host", e))?;
-        found.extend(path.map(|path| (inode, path.to_vec())));
+        if let Some(path) = path {
+            found.push((inode, path.to_vec()));
+        }
     }
     Ok(found)
 }
@@ -79,24 +85,27 @@ fn netns_inode(mount: &Mount) -> Option<u64> {
 ///
 /// # Errors
 /// Those of [`mount_id`].
-pub(crate) fn below(mounts: &[Mount], dir: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
-    let own = mount_id(&dir)?;
+pub(crate) fn below(mounts: &[Mount], dir: &OwnedFd) -> io::Result<Vec<Vec<u8>>> {
+    let own = mount_id(dir)?;
     // As our mount namespace calls it, which with --host-root is not how the host does.
-    let here = name_of(&dir)?;
+    let here = name_of(dir)?;
     let here = here.strip_suffix(b"/").unwrap_or(&here);
-    let is_below = |mount: &&Mount| {
+    let mut below = Vec::new();
+    for mount in mounts {
         let rest = mount.point.strip_prefix(here);
-        mount.parent == own && rest.is_some_and(|rest| rest.starts_with(b"/"))
-    };
-    Ok(mounts.iter().filter(is_below).map(|mount| mount.point.clone()).collect())
+        if mount.parent == own && rest.is_some_and(|rest| rest.starts_with(b"/")) {
+            below.push(mount.point.clone());
+        }
+    }
+    Ok(below)
 }
 
 /// Returns the id of the mount that a file was opened in: proc_pid_fdinfo(5), Linux 3.15.
 ///
 /// # Errors
 /// The errno of reading it; ENOSYS where the kernel does not tell.
-pub(crate) fn mount_id(fd: impl AsFd) -> io::Result<u64> {
-    let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
+pub(crate) fn mount_id(fd: &OwnedFd) -> io::Result<u64> {
+    let path = format!("/proc/self/fdinfo/{}", fd.as_raw_fd());
     let info = open_at(CWD, path.as_bytes(), OFlags::RDONLY)?;
     let buffer = Buffer::default();
     let text = buffer.read_all(info, 255, 1 << 16)?;
@@ -168,11 +177,11 @@ mod tests {
     #[test]
     fn a_descriptor_tells_its_mount() {
         let open = |path: &str| open_at(CWD, path.as_bytes(), OFlags::PATH).unwrap();
-        assert_eq!(mount_id(open("/proc/self")), mount_id(open("/proc/version")));
-        assert_ne!(mount_id(open("/proc")), mount_id(open("/")));
+        assert_eq!(mount_id(&open("/proc/self")), mount_id(&open("/proc/version")));
+        assert_ne!(mount_id(&open("/proc")), mount_id(&open("/")));
         let all = all(&Host::own(Console::default())).unwrap();
-        assert!(below(&all, open("/")).unwrap().contains(&b"/proc".to_vec()));
-        assert!(!below(&all, open("/proc")).unwrap().contains(&b"/proc".to_vec()));
+        assert!(below(&all, &open("/")).unwrap().contains(&b"/proc".to_vec()));
+        assert!(!below(&all, &open("/proc")).unwrap().contains(&b"/proc".to_vec()));
     }
 
     #[test]

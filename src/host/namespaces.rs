@@ -5,13 +5,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::process::{Process, is_gone, parse_pid, unless_gone};
+use super::process::{Process, is_gone, parse_pid, pass_over, unless_gone};
 use super::root::Symlink;
 use super::{Host, mountinfo, visit_names};
 use crate::base::error::{Error, Result, is_denied};
 use crate::kernel::netns::{NetNs, NsId, id_at};
 use crate::sys::fd::open_at;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, OFlags, fstat, statat};
 use rustix::io::{self, Errno};
 use std::io::Write;
@@ -117,10 +117,13 @@ impl Namespace {
     /// Where the machine fails.
     pub(crate) fn open_with_holder(&self, host: &Host) -> Result<Option<Opened>> {
         let last = Some(self.last).filter(|_| self.processes > 1);
-        let tasks = [self.pid, last, self.thread].into_iter().flatten().map(Holder::Process);
-        let mounts = self.mounts.iter().map(|path| Holder::Mount(path));
-        for holder in tasks.chain(mounts) {
-            if let Some(opened) = holder.open(host, self.id)? {
+        for pid in [self.pid, last, self.thread].into_iter().flatten() {
+            if let Some(opened) = Holder::Process(pid).open(host, self.id)? {
+                return Ok(Some(opened));
+            }
+        }
+        for path in &self.mounts {
+            if let Some(opened) = Holder::Mount(path).open(host, self.id)? {
                 return Ok(Some(opened));
             }
         }
@@ -169,11 +172,11 @@ fn visit(host: &Host, visitor: Visitor<'_>) -> Result<()> {
     if !walk.all(visitor)? {
         return Ok(());
     }
-    for (inode, path) in mountinfo::nsfs(host)? {
-        let resolved = host.resolve(&path, Symlink::NoFollow).and_then(fstat);
-        let Some(stat) = host.readable(&path, resolved)? else { continue };
+    for (inode, path) in &mountinfo::nsfs(host)? {
+        let resolved = host.resolve(path, Symlink::NoFollow).and_then(fstat);
+        let Some(stat) = host.readable(path, resolved)? else { continue };
         // Another mount may hide it.
-        if stat.st_ino == inode && !visitor(NsId::new(&stat), Holder::Mount(&path))? {
+        if stat.st_ino == *inode && !visitor(NsId::new(&stat), Holder::Mount(path))? {
             break;
         }
     }
@@ -275,7 +278,7 @@ impl Walk<'_> {
     fn other_threads(&mut self, proc: &OwnedFd, pid: u32) -> io::Result<Option<OwnedFd>> {
         let path = self.path_of(pid, "task");
         // The directory is linked twice, and once for each thread: usually there is one.
-        if statat(proc, path, AtFlags::empty())?.st_nlink <= 3 {
+        if statat(proc.as_fd(), path, AtFlags::empty())?.st_nlink <= 3 {
             return Ok(None);
         }
         open_at(proc, path, OFlags::RDONLY | OFlags::DIRECTORY).map(Some)
@@ -284,7 +287,7 @@ impl Walk<'_> {
     /// Goes on without a process that met a failure. Who is denied is remembered for a second look.
     fn pass_over(&mut self, pid: u32, own: Option<NsId>, errno: Errno) -> Result<bool> {
         if !is_denied(errno) {
-            unless_gone::<()>(self.host, pid, Err(errno))?;
+            pass_over(self.host, pid, errno)?;
         } else if self.denied.last().is_none_or(|last| last.pid != pid) {
             self.denied.push(Denied { pid, own, errno });
         }

@@ -6,17 +6,19 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Host, visit_names};
-use crate::base::error::{Error, Result};
-use crate::base::read::Content;
-use crate::base::text::{join, line_after, lines, number};
+use super::{Host, names_in, visit_names};
+use crate::base::error::{Error, MORE_RIGHTS, Result};
+use crate::base::read::{Buffer, Content};
+use crate::base::text::{line_after, lines, number};
 use crate::kernel::netns::NetNs;
 use crate::sys::fd::open_at;
 use rustix::fd::OwnedFd;
-use rustix::fs::{OFlags, fstat};
-use rustix::io::{self, Errno, read, retry_on_intr};
-use rustix::path::DecInt;
-use rustix::process::{Pid, test_kill_process};
+use rustix::fs::{OFlags, fstat, readlinkat};
+use rustix::io::{self, Errno};
+use rustix::net::{SocketAddrUnix, getsockname};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open, test_kill_process,
+};
 
 /// The largest pid the kernel gives out: PID_MAX_LIMIT, linux/threads.h.
 pub const MAX_PID: u32 = 4_194_304;
@@ -49,8 +51,8 @@ impl Process {
     /// # Errors
     /// The errno of openat(2): ENOENT or ESRCH where there is no such process, see [`is_gone`].
     pub(crate) fn open(host: &Host, pid: u32) -> io::Result<Process> {
-        let name = DecInt::new(pid);
-        let dir = host.open_proc(name.as_bytes(), OFlags::PATH | OFlags::DIRECTORY)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let dir = host.open_proc(pid.to_string().as_bytes(), flags)?;
         Ok(Process { pid, dir })
     }
 
@@ -76,18 +78,10 @@ impl Process {
     /// # Errors
     /// As [`Process::open_file`].
     pub(crate) fn stat(&self) -> io::Result<Stat> {
-        let file = self.open_file("stat", OFlags::RDONLY)?;
-        // More than a name of 64 bytes and 51 numbers of 20 digits. On the stack, since the
-        // allocator would not take the memory back for each of ten thousand processes.
-        let mut line = [0; 4096];
-        let mut length = 0;
-        while length < line.len() {
-            match retry_on_intr(|| read(&file, &mut line[length..]))? {
-                0 => break,
-                count => length += count,
-            }
-        }
-        parse_stat(&line[..length]).ok_or(Errno::SRCH)
+        // A buffer of its own gives its memory back, as nothing is kept of what is read.
+        let buffer = Buffer::default();
+        let line = buffer.read_all(self.open_file("stat", OFlags::RDONLY)?, 1023, 1 << 16)?;
+        parse_stat(&line).ok_or(Errno::SRCH)
     }
 
     /// Opens its network namespace.
@@ -105,6 +99,30 @@ impl Process {
     /// As [`Process::open_file`].
     pub(crate) fn nested_pids(&self, host: &Host) -> io::Result<Vec<u32>> {
         Ok(parse_nspid(&self.read(host, "status")?))
+    }
+
+    /// Returns the addresses of its sockets that are names of the kernel's and no files: unix(7).
+    ///
+    /// # Errors
+    /// As [`Process::open_file`]; ENOSYS before Linux 5.6, which has no pidfd_getfd(2).
+    pub(crate) fn abstract_addresses(&self) -> io::Result<Vec<Vec<u8>>> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        // As long as this can be read, the pid is its own.
+        let descriptors = self.open_file("fd", OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut found = Vec::new();
+        for name in names_in(&descriptors, None)? {
+            let link = readlinkat(&descriptors, &name[..], Vec::new())?;
+            let number = number(&name).and_then(|number| i32::try_from(number).ok());
+            let Some(number) = number.filter(|_| link.to_bytes().starts_with(b"socket:")) else {
+                continue;
+            };
+            let socket = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty())?;
+            let address = SocketAddrUnix::try_from(getsockname(&socket)?);
+            let name = address.as_ref().ok().and_then(SocketAddrUnix::abstract_name);
+            found.extend(name.map(<[u8]>::to_vec));
+        }
+        Ok(found)
     }
 
     /// Returns its effective uid, as the owner of its /proc directory tells it; 0 also for a
@@ -135,12 +153,19 @@ pub(crate) fn is_dead(state: u8) -> bool {
 /// of two.
 pub(crate) fn unless_gone<T>(host: &Host, pid: u32, result: io::Result<T>) -> Result<Option<T>> {
     match result {
-        Err(e) if is_gone(e) => Ok(None),
-        Err(e) => {
-            let path = join(b"/proc", DecInt::new(pid).as_bytes());
-            host.remember_unread(&path, e).map(|()| None)
-        }
         Ok(value) => Ok(Some(value)),
+        Err(e) => pass_over(host, pid, e).map(|()| None),
+    }
+}
+
+/// Accepts a failure to look at a process as [`unless_gone`] does.
+///
+/// # Errors
+/// As [`unless_gone`].
+pub(crate) fn pass_over(host: &Host, pid: u32, errno: Errno) -> Result<()> {
+    match is_gone(errno) {
+        true => Ok(()),
+        false => host.remember_unread(format!("/proc/{pid}").as_bytes(), errno),
     }
 }
 
@@ -150,7 +175,8 @@ pub(crate) fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
         || Error::cannot(format_args!("open the network namespace of process {pid}"), errno);
     match errno {
         Errno::ACCESS | Errno::PERM => {
-            return cannot().with_remedy("needs root, or the same user as the process");
+            let who = "needs root, or the same user as the process";
+            return cannot().with_remedy(format!("{who}: {MORE_RIGHTS}"));
         }
         errno if !is_gone(errno) => return cannot(),
         _ => {}
@@ -170,7 +196,7 @@ pub(crate) fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
         Err(_) if host.is_own() && exists(pid) => {
             let message =
                 format!("process {pid} is hidden from you (/proc is mounted with hidepid)");
-            Error::new(message).with_remedy("needs root")
+            Error::new(message).with_remedy("needs root: run it with sudo")
         }
         Err(_) => Error::new(format!("no process {pid}")),
     }
@@ -232,7 +258,11 @@ pub fn cgroup_paths(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// is no such line.
 pub fn parse_nspid(status: &[u8]) -> Vec<u32> {
     let line = line_after(status, b"NSpid:").unwrap_or_default();
-    line.split(|byte| *byte == b'\t').filter_map(parse_pid).collect()
+    let mut pids = Vec::new();
+    for pid in line.split(|byte| *byte == b'\t') {
+        pids.extend(parse_pid(pid));
+    }
+    pids
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 
 #![forbid(unsafe_code)]
 
-use crate::sys::fd::{ITSELF, file_type, open_at};
+use crate::sys::fd::{ITSELF, file_type, open_at, open_within};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, FileType, OFlags, ResolveFlags};
 use rustix::io::{self, Errno};
 
 /// Our own `/`, or a directory in its place.
@@ -52,11 +52,10 @@ impl Root {
     /// seccomp filters, whatever is there.
     pub(crate) fn open(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
         let Root::Directory(root) = self else { return open_at(CWD, path, flags) };
-        let flags = flags | OFlags::CLOEXEC;
         let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         // EAGAIN: a rename or mount on the host raced with `..`; openat2(2) says to try again.
         for _ in 0..100 {
-            match openat2(root, path, flags, Mode::empty(), inside) {
+            match open_within(root, path, flags, inside) {
                 Err(Errno::AGAIN) => {}
                 result => return result,
             }
@@ -102,7 +101,7 @@ mod tests {
     }
 
     fn content(fd: OwnedFd) -> String {
-        std::fs::read_to_string(fd_path(&fd)).unwrap()
+        std::fs::read_to_string(fd_path(&fd).to_str().unwrap()).unwrap()
     }
 
     #[test]

@@ -6,10 +6,11 @@
 #![forbid(unsafe_code)]
 
 use crate::base::error::{Error, Result};
+use crate::base::escape::shown;
 use crate::sys::fd::{file_type, name_of, open_at, reopen, type_name};
 use crate::sys::nsfs::{namespace_type, owning_userns, parent_userns, userns_owner};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, OFlags, PROC_SUPER_MAGIC, Stat, fstat, fstatfs, statat};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, PROC_SUPER_MAGIC, Stat, fstat, fstatfs, statat};
 use rustix::io::{self, Errno};
 use rustix::process::geteuid;
 use rustix::thread::{
@@ -32,6 +33,9 @@ const KINDS: [(u32, &str); 8] = [
     (0x2000_0000, "pid"),
     (0x4000_0000, "net"),
 ];
+
+/// What a file is that a namespace was, or is to be, mounted on.
+const EMPTY: &str = "is an empty file: its mount is in another mount namespace, or gone";
 
 /// The identity of a namespace, unique while that is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,31 +87,35 @@ impl NetNs {
     /// What it is instead. Has an errno where that could not be told.
     pub(crate) fn of_file(resolved: &OwnedFd, path: &[u8]) -> Result<NetNs> {
         let cannot = |e| Error::cannot_at("open", path, e);
-        let file = file_type(resolved).map_err(cannot)?;
-        let magic = fstatfs(resolved).map_err(cannot)?.f_type as u64;
-        let label = name_of(resolved).map_err(cannot)?;
+        let look = || Ok((file_type(resolved)?, fstatfs(resolved)?.f_type, name_of(resolved)?));
+        let (file, magic, label) = look().map_err(cannot)?;
         // A file on disk has a path that starts with a slash here; only a namespace has `net:[N]`.
         let is_bound = label.starts_with(b"/");
         let is_labelled = !is_bound && label.windows(2).any(|part| part == b":[");
-        if magic != NSFS_MAGIC && !(magic == PROC_SUPER_MAGIC as u64 && is_labelled) {
-            let fault = format!("is not a namespace but {}", type_name(file));
-            return Err(Error::of(path, fault));
+        if magic as u64 != NSFS_MAGIC && !(magic == PROC_SUPER_MAGIC && is_labelled) {
+            let size = fstat(resolved).map_err(cannot)?.st_size;
+            // What a pseudo file has in it its size does not tell.
+            let is_empty = magic != PROC_SUPER_MAGIC && size == 0;
+            return Err(match file {
+                FileType::RegularFile if is_empty => Error::of(path, EMPTY),
+                file => Error::of(path, format!("is not a namespace but {}", type_name(file))),
+            });
         }
         let fd = reopen(resolved, OFlags::RDONLY).map_err(cannot)?;
         // What is bound to a path is called by that path, so its kind must come from the kernel.
         // Where that does not tell, before 4.11, a bound namespace is left to the check of
         // setns(2).
         let kind = match namespace_type(&fd) {
-            Ok(kind) => kind_where(|flag, _| flag == kind),
-            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) if is_bound => "net",
+            Ok(flag) => word_for(flag).as_bytes(),
+            Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) if is_bound => b"net",
             Err(Errno::NOTTY | Errno::NOSYS | Errno::PERM) => {
-                let word = label.split(|byte| *byte == b':').next().unwrap_or_default();
-                kind_where(|_, name| name.as_bytes() == word)
+                label.split(|byte| *byte == b':').next().unwrap_or_default()
             }
             Err(e) => return Err(cannot(e)),
         };
-        if kind != "net" {
-            let article = if kind.starts_with('i') { "an" } else { "a" };
+        if kind != b"net" {
+            let article = if kind.starts_with(b"i") { "an" } else { "a" };
+            let kind = shown(kind);
             let fault = format!("is {article} {kind} namespace, not a network namespace");
             return Err(Error::of(path, fault));
         }
@@ -157,7 +165,12 @@ impl NetNs {
     pub(crate) fn userns_to_join(&self, whose: &str) -> Result<OwnedFd> {
         let cannot = |e| cannot_enter(whose, e);
         let refused = |lack: &str| {
-            let remedy = format!("needs root, or the same user as the container ({lack})");
+            let who = format!("needs root, or the same user as the container ({lack})");
+            let how = match geteuid().is_root() {
+                true => "a container gets that by --privileged or --cap-add SYS_ADMIN",
+                false => "run it with sudo",
+            };
+            let remedy = format!("{who}: {how}");
             cannot(Errno::PERM).with_remedy(remedy)
         };
         let own = id_at(CWD, b"/proc/self/ns/user").map_err(cannot)?.ino;
@@ -174,8 +187,8 @@ impl NetNs {
         match userns_owner(&userns) {
             Ok(uid) if uid == euid.as_raw() => Ok(userns),
             Ok(uid) => {
-                let remedy =
-                    format!("needs root: user namespace {owning} belongs to uid {uid}, not to you");
+                let whose = format!("user namespace {owning} belongs to uid {uid}, not to you");
+                let remedy = format!("needs root: {whose}; run it with sudo");
                 Err(cannot(Errno::PERM).with_remedy(remedy))
             }
             Err(_) => Err(refused("without root this needs Linux 4.11")),
@@ -200,6 +213,14 @@ impl NetNs {
         Ok(())
     }
 
+    /// Returns the identity of the user namespace that owns it: NS_GET_USERNS, Linux 4.9.
+    ///
+    /// # Errors
+    /// EPERM where that is outside our own; ENOTTY before Linux 4.9.
+    pub(crate) fn owner(&self) -> io::Result<NsId> {
+        owning_userns(&self.fd).and_then(id_of)
+    }
+
     /// Tells whether the user namespace that owns this one was made by `uid`, or lies inside one
     /// that was.
     pub(crate) fn is_of_user(&self, uid: u32) -> bool {
@@ -220,27 +241,68 @@ impl AsFd for NetNs {
     }
 }
 
-/// Runs `query` in `netns` and comes back to `home`, where we are; None where we may not go there.
-///
-/// # Errors
-/// Those of `query`; where setns(2) fails for any reason but a lack of rights; where there is no
-/// way back. As the last leaves us in the wrong place, any error must end the run.
-pub fn within<T>(
-    netns: &NetNs,
-    home: &NetNs,
-    query: impl FnOnce() -> Result<T>,
-) -> Result<Option<T>> {
-    if netns.id == home.id {
-        return query().map(Some);
+/// The namespace that we are in, to come back to from others.
+pub struct Home {
+    netns: NetNs,
+    /// Whether setns(2) leads back here. It does not from a user namespace of the caller's own
+    /// making, as that of `unshare -Ur`, which does not own this one.
+    has_way_back: bool,
+}
+
+impl Home {
+    /// Opens the namespace we are in.
+    ///
+    /// # Errors
+    /// As [`NetNs::own`].
+    pub fn own() -> Result<Home> {
+        let netns = NetNs::own()?;
+        let has_way_back = netns.set() != Err(Errno::PERM);
+        Ok(Home { netns, has_way_back })
     }
-    match netns.set() {
-        Err(Errno::PERM) => return Ok(None),
-        Err(e) => return Err(cannot_enter(&format!("inode {}", netns.id.ino), e)),
-        Ok(()) => {}
+
+    /// Returns its identity.
+    pub(crate) fn id(&self) -> NsId {
+        self.netns.id
     }
-    let answer = query();
-    home.set().map_err(|e| Error::cannot("come back to our own network namespace", e))?;
-    answer.map(Some)
+
+    /// Returns the namespace.
+    pub(crate) fn netns(&self) -> &NetNs {
+        &self.netns
+    }
+
+    /// Runs `query` in `netns` and comes back; None where we may not go there, or could not come
+    /// back.
+    ///
+    /// # Errors
+    /// Those of `query`; where setns(2) fails for any reason but a lack of rights. As the way back
+    /// may be what fails, any error must end the run.
+    pub fn within<T>(&self, netns: &NetNs, query: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        if netns.id == self.netns.id {
+            return query().map(Some);
+        }
+        if !self.has_way_back {
+            return Ok(None);
+        }
+        match netns.set() {
+            Err(Errno::PERM) => return Ok(None),
+            Err(e) => return Err(cannot_enter(&format!("inode {}", netns.id.ino), e)),
+            Ok(()) => {}
+        }
+        let answer = query();
+        self.netns.set().map_err(|e| Error::cannot("come back to our own network namespace", e))?;
+        answer.map(Some)
+    }
+
+    /// Tells whether a child, which need not come back, may go to a namespace to which
+    /// [`Home::within`] does not.
+    pub(crate) fn lets_child_go_to(&self, netns: &NetNs) -> bool {
+        // Whose rights go as far as the user namespace that owns it has no need to join that.
+        let has_rights = || {
+            capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN))
+        };
+        (!self.has_way_back && netns.owner().is_ok() && has_rights())
+            || netns.userns_to_join("").is_ok()
+    }
 }
 
 /// Returns the identity of the namespace we are in.
@@ -264,12 +326,12 @@ pub(crate) fn id_of(fd: impl AsFd) -> io::Result<NsId> {
 /// # Errors
 /// The errno of stat(2).
 pub(crate) fn id_at(dir: impl AsFd, path: &[u8]) -> io::Result<NsId> {
-    statat(dir, path, AtFlags::empty()).map(|stat| NsId::new(&stat))
+    statat(dir.as_fd(), path, AtFlags::empty()).map(|stat| NsId::new(&stat))
 }
 
-/// Returns the word for the kind of namespace whose flag and word satisfy `is_it`.
-fn kind_where(is_it: impl Fn(u32, &str) -> bool) -> &'static str {
-    let kind = KINDS.iter().find(|(flag, word)| is_it(*flag, word));
+/// Returns the word for a kind of namespace.
+fn word_for(flag: u32) -> &'static str {
+    let kind = KINDS.iter().find(|(known, _)| *known == flag);
     kind.map_or("strange", |(_, word)| word)
 }
 

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::rtnetlink::{NETNSA_FD, RTGENMSG, RTM_GETNSID};
-use super::sock::{Netlink, Request, attribute};
+use super::rtnetlink::{Answer, NETNSA_FD, RTGENMSG, RTM_GETNSID};
+use super::sock::{Netlink, Request, attribute, refusal};
 use crate::base::error::Result;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
@@ -15,10 +15,11 @@ use rustix::io::Errno;
 pub(crate) fn nsid_of(netlink: &Netlink, fd: impl AsFd) -> Result<Option<i32>> {
     let number = attribute(NETNSA_FD, fd.as_fd().as_raw_fd() as u32);
     let body = [&[0; RTGENMSG][..], &number].concat();
-    match netlink.ask(&[Request { kind: RTM_GETNSID, flags: 0, body: &body }]) {
-        Ok(answer) => Ok(answer.nsid),
-        Err(refusal) if refusal.errno == Errno::OPNOTSUPP => Ok(None),
-        Err(refusal) => Err(refusal.into_error("ask for the number of a network namespace")),
+    let mut answer = Answer::default();
+    match netlink.ask(&[Request { kind: RTM_GETNSID, flags: 0, body: &body }], &mut answer) {
+        Ok(()) => Ok(answer.nsid),
+        Err(Errno::OPNOTSUPP) => Ok(None),
+        Err(e) => Err(refusal("ask for the number of a network namespace", &answer, e)),
     }
 }
 

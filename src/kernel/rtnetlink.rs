@@ -40,6 +40,7 @@ pub(super) const RTGENMSG: usize = 4;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
 const IFLA_OPERSTATE: u16 = 16;
 const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_EXT_MASK: u16 = 29;
@@ -80,6 +81,8 @@ pub struct Interface {
     pub mac: String,
     /// Whether it is `lo`, by whatever name.
     pub loopback: bool,
+    /// The number of the bridge or bond that it is a port of, if it is one.
+    pub master: Option<u32>,
     /// Its IPv4 and IPv6 addresses.
     pub addresses: Vec<Address>,
     /// Its other end, if it is one of a pair.
@@ -158,7 +161,7 @@ impl Answer {
                 NLMSG_NOOP => continue,
                 NLMSG_OVERRUN => return Err(Errno::OVERFLOW),
                 NLMSG_ERROR | NLMSG_DONE => return self.take_verdict(&message).map(|()| true),
-                RTM_NEWLINK => self.interfaces.extend(self.new_interface(message.body)),
+                RTM_NEWLINK => self.add_interface(message.body),
                 RTM_NEWADDR => self.add_address(message.body),
                 RTM_NEWNSID => self.nsid = nsid(message.body),
                 _ => {}
@@ -170,10 +173,13 @@ impl Answer {
         Ok(false)
     }
 
-    /// Returns the interface that a message of type RTM_NEWLINK describes, unless it is known: a
-    /// dump that is interrupted may have one twice.
-    fn new_interface(&self, body: &[u8]) -> Option<Interface> {
-        interface(body).filter(|new| self.interfaces.iter().all(|known| known.index != new.index))
+    /// Adds the interface that a message of type RTM_NEWLINK describes, unless it is known: a dump
+    /// that is interrupted may have one twice.
+    fn add_interface(&mut self, body: &[u8]) {
+        let Some(new) = interface(body) else { return };
+        if self.interfaces.iter().all(|known| known.index != new.index) {
+            self.interfaces.push(new);
+        }
     }
 
     /// Adds the address in a message of type RTM_NEWADDR to its interface.
@@ -208,16 +214,17 @@ impl Answer {
 /// Reads a message of type RTM_NEWLINK.
 fn interface(body: &[u8]) -> Option<Interface> {
     let attributes = body.get(IFINFOMSG..)?;
-    let hardware = u16_at(body, 2)?;
-    let flags = u32_at(body, 8)?;
+    let (hardware, index, flags) = (u16_at(body, 2)?, u32_at(body, 4)?, u32_at(body, 8)?);
+    let name = until_nul(find(attributes, IFLA_IFNAME)?);
     let state = find(attributes, IFLA_OPERSTATE).and_then(|state| state.first());
     let state = state.and_then(|state| STATES.get(usize::from(*state)));
     Some(Interface {
-        name: until_nul(find(attributes, IFLA_IFNAME)?).to_vec(),
-        index: u32_at(body, 4)?,
+        name: name.to_vec(),
+        index,
         state: state.unwrap_or(&STATES[0]),
         mac: hardware_address(hardware, find(attributes, IFLA_ADDRESS).unwrap_or_default()),
         loopback: flags & IFF_LOOPBACK != 0,
+        master: find_u32(attributes, IFLA_MASTER),
         addresses: Vec::new(),
         peer: peer(attributes),
     })
@@ -230,8 +237,8 @@ fn peer(attributes: &[u8]) -> Option<Peer> {
         return None;
     }
     // 0 while the pair is torn down.
-    let index = u32_at(find(attributes, IFLA_LINK)?, 0).filter(|index| *index != 0)?;
-    let nsid = find(attributes, IFLA_LINK_NETNSID).and_then(|nsid| u32_at(nsid, 0));
+    let index = find_u32(attributes, IFLA_LINK).filter(|index| *index != 0)?;
+    let nsid = find_u32(attributes, IFLA_LINK_NETNSID);
     Some(Peer { nsid: nsid.map(|nsid| nsid as i32), index })
 }
 
@@ -250,7 +257,7 @@ fn address(body: &[u8]) -> Option<(u32, Address)> {
 
 /// Reads a message of type RTM_NEWNSID.
 fn nsid(body: &[u8]) -> Option<i32> {
-    let nsid = u32_at(find(body.get(RTGENMSG..)?, NETNSA_NSID)?, 0)? as i32;
+    let nsid = find_u32(body.get(RTGENMSG..)?, NETNSA_NSID)? as i32;
     Some(nsid).filter(|nsid| *nsid != NETNSA_NSID_NOT_ASSIGNED)
 }
 
@@ -327,6 +334,11 @@ fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
         }
         attributes = attributes.get(align(length)..)?;
     }
+}
+
+/// Returns the value of 32 bits of the first attribute of this type.
+fn find_u32(attributes: &[u8], wanted: u16) -> Option<u32> {
+    u32_at(find(attributes, wanted)?, 0)
 }
 
 fn align(length: usize) -> usize {
@@ -416,7 +428,8 @@ pub(super) mod tests {
         let end = [number(IFLA_LINK, 9), number(IFLA_LINK_NETNSID, 3), pair(b"veth\0")];
         let state = attribute(IFLA_OPERSTATE, &[6]);
         let mac = attribute(IFLA_ADDRESS, &[2, 0, 0xab, 0, 0, 1]);
-        let veth = [&[name(b"\x1b[\xff"), state, mac][..], &end].concat();
+        let master = number(IFLA_MASTER, 4);
+        let veth = [&[name(b"\x1b[\xff"), state, mac, master][..], &end].concat();
         let local = [attribute(IFA_ADDRESS, &[10, 0, 0, 2]), attribute(IFA_LOCAL, &[10, 0, 0, 1])];
         let wide = "fd00::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
         let answer = taken(&[
@@ -435,7 +448,7 @@ pub(super) mod tests {
         assert!(!answer.interrupted);
         let [lo, veth] = &answer.interfaces[..] else { panic!("{answer:?}") };
         assert_eq!((&lo.name[..], lo.loopback, lo.state), (&b"lo"[..], true, "UNKNOWN"));
-        assert_eq!(lo.mac, "");
+        assert_eq!((&*lo.mac, lo.master, veth.master), ("", None, Some(4)));
         assert_eq!((&veth.name[..], veth.index), (&b"\x1b[\xff"[..], 7));
         assert_eq!((veth.loopback, veth.state), (false, "UP"));
         assert_eq!(veth.mac, "02:00:ab:00:00:01");

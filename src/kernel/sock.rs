@@ -20,7 +20,6 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, getsockname, recv, send,
     socket_with,
 };
-use std::fmt::Display;
 
 // linux/netlink.h
 const NETLINK_CAP_ACK: i32 = 10;
@@ -51,14 +50,6 @@ pub(super) struct Request<'a> {
     pub(super) body: &'a [u8],
 }
 
-/// Why the kernel did not answer.
-pub(super) struct Refusal {
-    /// Its errno.
-    pub(super) errno: Errno,
-    /// Its words, if it has any.
-    words: Vec<u8>,
-}
-
 impl Netlink {
     /// Returns the interfaces of the namespace we are in, in the order of their numbers.
     ///
@@ -72,45 +63,41 @@ impl Netlink {
         let of_links = [&[0; IFINFOMSG][..], &without_stats].concat();
         let links = Request { kind: RTM_GETLINK, flags: NLM_F_DUMP, body: &of_links };
         let addresses = Request { kind: RTM_GETADDR, flags: NLM_F_DUMP, body: &[0; IFADDRMSG] };
-        match self.ask(&[links, addresses]) {
-            Ok(answer) => Ok(answer.interfaces),
-            Err(refusal) => {
+        let mut answer = Answer::default();
+        match self.ask(&[links, addresses], &mut answer) {
+            Ok(()) => Ok(answer.interfaces),
+            Err(e) => {
                 let inode = own_id().map_or(0, |id| id.ino);
                 let action = format!("list the interfaces of network namespace {inode}");
-                Err(refusal.into_error(action))
+                Err(refusal(&action, &answer, e))
             }
         }
     }
 
-    /// Returns the answer to `requests`, asked again while it is interrupted or does not fit.
+    /// Takes the answer to `requests`, asked again while it is interrupted or does not fit.
     ///
     /// # Errors
-    /// Where the kernel refuses.
-    pub(super) fn ask(&self, requests: &[Request<'_>]) -> std::result::Result<Answer, Refusal> {
+    /// The errno where the kernel refuses, whose words the answer has.
+    pub(super) fn ask(&self, requests: &[Request<'_>], answer: &mut Answer) -> io::Result<()> {
         let mut datagram = self.buffer.take(DATAGRAM);
         for left in (0..ATTEMPTS).rev() {
-            let mut answer = Answer::default();
-            let needed = match converse(requests, datagram.room(), &mut answer) {
-                Ok(needed) => needed,
-                Err(errno) => return Err(Refusal { errno, words: answer.words }),
-            };
+            *answer = Answer::default();
+            let needed = converse(requests, datagram.room(), answer)?;
             if needed > datagram.room().len() {
                 datagram = self.buffer.take(needed);
             } else if !answer.interrupted || left == 0 {
-                return Ok(answer);
+                return Ok(());
             }
         }
-        Err(Refusal { errno: Errno::MSGSIZE, words: Vec::new() })
+        Err(Errno::MSGSIZE)
     }
 }
 
-impl Refusal {
-    /// Makes the failure to do what was asked for.
-    pub(super) fn into_error(self, action: impl Display) -> Error {
-        match &self.words[..] {
-            b"" => Error::cannot(action, self.errno),
-            words => Error::cannot(format_args!("{action} ({})", quoted(words)), self.errno),
-        }
+/// Makes the failure to do what was asked for.
+pub(super) fn refusal(action: &str, answer: &Answer, errno: Errno) -> Error {
+    match &answer.words[..] {
+        b"" => Error::cannot(action, errno),
+        words => Error::cannot(format_args!("{action} ({})", quoted(words)), errno),
     }
 }
 

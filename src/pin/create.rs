@@ -9,7 +9,8 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
 use crate::host::Host;
 use crate::host::root::Symlink;
-use crate::kernel::netns::{NetNs, id_at};
+use crate::kernel::netns::{NetNs, NsId, id_at};
+use rustix::fd::OwnedFd;
 use rustix::fs::CWD;
 use rustix::io::Errno;
 
@@ -35,37 +36,27 @@ fn has_control(name: &[u8]) -> bool {
     name.utf8_chunks().any(|chunk| chunk.valid().contains(char::is_control))
 }
 
-/// Gives `netns` the name `name`; tells whether it did not have it yet.
-///
-/// # Errors
-/// Where the name is another namespace's or another file's, or the kernel refuses. The directory's
-/// entries are as before then.
-pub(crate) fn pin(host: &Host, netns: &NetNs, name: &[u8]) -> Result<bool> {
-    Pins::open(host)?.add(netns, name)
+/// Tells whether a name can be given to a shell as it is: `--unpin $(cat made)` must remove no
+/// other.
+pub(crate) fn is_plain(name: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._@:+-".contains(byte);
+    name.iter().all(is_plain) && !name.starts_with(b"-")
 }
 
-/// Removes the pin `name`, all layers of it, or what the old recipe or a dead run left in its
-/// place. False where there is nothing of that name.
-///
-/// # Errors
-/// Where what stands there is no pin or may be another program's, or the kernel refuses.
-pub(crate) fn unpin(host: &Host, name: &[u8]) -> Result<bool> {
-    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
-        return Ok(false);
-    }
-    let directory = host.resolve(lookup::directory(host), Symlink::Follow);
-    if directory.is_err_and(|e| e == Errno::NOENT) {
-        return Ok(false);
-    }
-    Entry::new(&Directory::open(host)?, name).remove()
-}
-
-/// The directory of pins, ready for new ones.
+/// The directory of pins, locked if that was possible.
 pub(crate) struct Pins<'h> {
     host: &'h Host,
     directory: Directory,
     /// Whether nobody need be told any more that the host does not see the pins.
     is_told: bool,
+}
+
+/// A pin that this run has made.
+pub(crate) struct Made {
+    pub(crate) name: Vec<u8>,
+    netns: NsId,
+    /// What it is mounted on.
+    file: OwnedFd,
 }
 
 impl<'h> Pins<'h> {
@@ -80,19 +71,60 @@ impl<'h> Pins<'h> {
         Ok(Pins { host, directory, is_told: in_hosts_mounts(host) })
     }
 
-    /// Adds a pin as [`pin`] does.
+    /// Locks the directory, to have pins removed; None where there is no directory.
     ///
     /// # Errors
-    /// As [`pin`].
-    pub(crate) fn add(&mut self, netns: &NetNs, name: &[u8]) -> Result<bool> {
+    /// Where the kernel refuses.
+    pub(crate) fn open_existing(host: &'h Host) -> Result<Option<Pins<'h>>> {
+        let directory = host.resolve(lookup::directory(host), Symlink::Follow);
+        if directory.is_err_and(|e| e == Errno::NOENT) {
+            return Ok(None);
+        }
+        Ok(Some(Pins { host, directory: Directory::open(host)?, is_told: true }))
+    }
+
+    /// Gives `netns` the name `name`; None where it has that already. `announce` is called when the
+    /// name is ours, before the namespace is mounted.
+    ///
+    /// # Errors
+    /// Those of `announce`; where the name is another namespace's or another file's, or the kernel
+    /// refuses. The directory's entries are as before then.
+    pub(crate) fn add(
+        &mut self,
+        netns: &NetNs,
+        name: &[u8],
+        announce: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<Made>> {
         valid_name(name)?;
-        let is_new = Entry::new(&self.directory, name).pin(netns)?;
-        if is_new && !self.is_told {
+        let Some(file) = Entry::new(&self.directory, name).pin(netns, announce)? else {
+            return Ok(None);
+        };
+        if !self.is_told {
             self.is_told = true;
             let fault = "is seen only in this mount namespace, which is not the host's";
             self.host.console.note(format_args!("pin {} {fault}", quoted(name)));
         }
-        Ok(is_new)
+        Ok(Some(Made { name: name.to_vec(), netns: netns.id, file }))
+    }
+
+    /// Takes back a pin that this run has made, unless another has taken its place meanwhile.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub(crate) fn take_back(&self, made: &Made) -> Result<()> {
+        Entry::new(&self.directory, &made.name).take_back(made.netns, &made.file)
+    }
+
+    /// Removes the pin `name`, all layers of it, or what the old recipe or a dead run left in its
+    /// place. False where there is nothing of that name.
+    ///
+    /// # Errors
+    /// Where what stands there is no pin or may be another program's, or the kernel refuses.
+    pub(crate) fn remove(&self, name: &[u8]) -> Result<bool> {
+        if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') {
+            return Ok(false);
+        }
+        Entry::new(&self.directory, name).remove()
     }
 }
 
@@ -119,6 +151,13 @@ mod tests {
         let bad = [&b""[..], b".", b"..", b"a/b", b"-x", b"a\nb", b"\x7f", control, &[b'x'; 256]];
         for name in bad {
             assert!(valid_name(name).is_err(), "{name:?}");
+        }
+        for name in [&b"docker-web"[..], b"k8s-shop_cart", b"incus-a:b", b"podman-x@1.2+3"] {
+            assert!(is_plain(name), "{name:?}");
+        }
+        for name in [&b"docker-*"[..], b"a b", b"-x", b"a/b", b"$x", b"~", "é".as_bytes(), b"\xff"]
+        {
+            assert!(!is_plain(name), "{name:?}");
         }
         // Bytes that are no UTF-8 do not hide a control character.
         assert!(valid_name(b"\xff\x1b").is_err() && valid_name(b"\xe2\xc2\x9b").is_err());

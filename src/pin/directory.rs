@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{PAUSE, lookup, with_remedy_for_denial};
+use super::lock::{self, Lock};
+use super::{lookup, with_remedy_for_denial};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::host::Host;
@@ -10,25 +11,22 @@ use crate::host::mountinfo::{self, Mount, mount_id};
 use crate::host::root::Symlink;
 use crate::sys::fd::{fd_path, open_at, open_directory};
 use rustix::fd::OwnedFd;
-use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock, mkdirat};
+use rustix::fs::{Mode, OFlags, fchmod, mkdirat};
 use rustix::io::{self, Errno, retry_on_intr};
 use rustix::mount::{
     MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount as unmount_path,
 };
 use std::fmt::Display;
-use std::thread::sleep;
-
-/// How often to try to get the lock, for 5 seconds in all. Any user can hold it for ever.
-const LOCK_ATTEMPTS: u32 = 250;
-const IS_LOCKED: &str = "is locked by another process";
 
 /// The directory of pins, locked if that was possible.
 pub(super) struct Directory {
     pub(super) path: &'static [u8],
     /// The directory in its topmost mount.
     pub(super) fd: OwnedFd,
-    /// Holds the lock, which is one of the inode, whichever mount it was opened in.
-    pub(super) lock: Option<OwnedFd>,
+    /// The lock, which is one of the inode, whichever mount it was opened in.
+    pub(super) lock: Lock,
+    /// Whether it lies in another mount namespace than ours, if [`Directory::share`] was asked.
+    pub(super) is_foreign: bool,
 }
 
 impl Directory {
@@ -57,18 +55,18 @@ impl Directory {
     fn lock(host: &Host, path: &'static [u8], opened: io::Result<OwnedFd>) -> Result<Directory> {
         let cannot_open = |e| with_remedy_for_denial(Error::cannot_at("open", path, e));
         let opened = opened.map_err(cannot_open)?;
-        let is_locked = lock(&opened).map_err(|e| Error::cannot_at("lock", path, e))?;
-        if !is_locked {
-            host.console.note_of(path, IS_LOCKED);
+        let lock = lock::take(host, opened).map_err(|e| Error::cannot_at("lock", path, e))?;
+        if let Lock::Others(whose) = &lock {
+            host.console.note_of(path, whose);
         }
         // During the wait it may have become a mount.
         let fd = open_path(host, path).map_err(cannot_open)?;
-        Ok(Directory { path, fd, lock: is_locked.then_some(opened) })
+        Ok(Directory { path, fd, lock, is_foreign: false })
     }
 
     /// Tells whether no other run of ours is at work in the directory.
     pub(super) fn is_locked(&self) -> bool {
-        self.lock.is_some()
+        matches!(self.lock, Lock::Own(_))
     }
 
     /// Makes the directory a shared mount in a peer group of its own, unless it is one or that
@@ -82,7 +80,7 @@ impl Directory {
         match self.try_share(host, &mounts) {
             Ok(true) => Ok(()),
             Ok(false) => Err(self.without_lock(action)),
-            Err(e) => Err(with_remedy_for_denial(Error::cannot(action, e))),
+            Err(e) => Err(self.refused(Error::cannot(action, e))),
         }
     }
 
@@ -93,7 +91,8 @@ impl Directory {
     /// twins of theirs could not be unmounted any more.
     fn try_share(&mut self, host: &Host, mounts: &[Mount]) -> io::Result<bool> {
         let own = mount_id(&self.fd)?;
-        let above = mount_id(open_at(&self.fd, b"..", OFlags::PATH)?)?;
+        self.is_foreign = mounts.iter().all(|mount| mount.id != own);
+        let above = mount_id(&open_at(&self.fd, b"..", OFlags::PATH)?)?;
         let is_mount = own != above;
         if !mountinfo::below(mounts, &self.fd)?.is_empty() {
             return Ok(true);
@@ -123,8 +122,24 @@ impl Directory {
 
     /// Makes the refusal of something that only who has the lock may do.
     pub(super) fn without_lock(&self, action: impl Display) -> Error {
-        Error::new(format!("cannot {action}: {} {IS_LOCKED}", quoted(self.path)))
+        let whose = match &self.lock {
+            Lock::Own(_) => "",
+            Lock::Others(whose) => whose,
+        };
+        Error::new(format!("cannot {action}: {} {whose}", quoted(self.path)))
             .with_remedy(format!("to see which: fuser -v {}", shown(self.path)))
+    }
+
+    /// Adds to what mount(2) refused why it did, where that is known.
+    pub(super) fn refused(&self, error: Error) -> Error {
+        if error.errno() != Some(Errno::INVAL) || !self.is_foreign {
+            return with_remedy_for_denial(error);
+        }
+        error.with_remedy(format!(
+            "{} is in another mount namespace, and mount(2) works in its caller's alone: \
+             mount the host's / here, or pin from there",
+            quoted(self.path)
+        ))
     }
 }
 
@@ -149,15 +164,4 @@ fn make(host: &Host, path: &[u8]) -> io::Result<()> {
         // Whatever the umask: users list the names, too.
         made => made.and_then(|()| fchmod(open_path(host, path)?, mode)),
     }
-}
-
-/// Locks the directory; false where another process kept it locked through all attempts.
-fn lock(directory: &OwnedFd) -> io::Result<bool> {
-    for _ in 0..LOCK_ATTEMPTS {
-        match retry_on_intr(|| flock(directory, FlockOperation::NonBlockingLockExclusive)) {
-            Err(Errno::WOULDBLOCK) => sleep(PAUSE),
-            locked => return locked.map(|()| true),
-        }
-    }
-    Ok(false)
 }

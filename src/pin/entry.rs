@@ -8,14 +8,14 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::base::text::join;
 use crate::host::mountinfo::mount_id;
-use crate::kernel::netns::{NetNs, id_of};
+use crate::kernel::netns::{NetNs, NsId, id_of};
+use crate::sys::clock::pause;
 use crate::sys::fd::{ITSELF, create_at, fd_path, open_at, type_name};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, unlinkat};
 use rustix::io::{self, Errno, retry_on_intr};
 use rustix::mount::mount_bind;
 use std::fmt::Display;
-use std::thread::sleep;
 use std::time::SystemTime;
 
 /// How long `ip netns add` may take from creating a file to binding onto it.
@@ -62,25 +62,51 @@ impl<'d> Entry<'d> {
         Entry { directory, name, path: join(directory.path, name) }
     }
 
-    /// Makes the entry a pin of `netns`; false where it is one already.
+    /// Makes the entry a pin of `netns`, and returns the file that is mounted on; None where it is
+    /// one already. `announce` is called when the file is there, before anything is mounted on it.
     ///
     /// # Errors
-    /// Where the entry is something else, or the kernel refuses. It is as before then.
-    pub(super) fn pin(&self, netns: &NetNs) -> Result<bool> {
+    /// Those of `announce`; where the entry is something else, or the kernel refuses. It is as
+    /// before then.
+    pub(super) fn pin(
+        &self,
+        netns: &NetNs,
+        announce: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<Option<OwnedFd>> {
         let file = match self.open(OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL) {
             Err(Errno::EXIST) => match self.adopt(netns)? {
                 Some(file) => file,
-                None => return Ok(false),
+                None => return Ok(None),
             },
             created => created.map_err(|e| self.cannot("create", e))?,
         };
-        let bound = self.bind(netns, &file);
-        let bound = bound.map_err(|e| self.cannot("pin the namespace to", e));
-        let verified = bound.and_then(|()| self.verify(netns));
-        if verified.is_err() {
-            self.undo(netns, &file);
+        let bound = announce().and_then(|()| {
+            let bound = self.bind(netns, &file);
+            bound.map_err(|e| self.directory.refused(self.failure("pin the namespace to", e)))
+        });
+        match bound.and_then(|()| self.verify(netns)) {
+            Ok(()) => Ok(Some(file)),
+            Err(error) => {
+                // The failure that led here is the one to tell.
+                let _ = self.take_back(netns.id, &file);
+                Err(error)
+            }
         }
-        verified.map(|()| true)
+    }
+
+    /// Takes back what [`Entry::pin`] has done, and nothing that another did in its place
+    /// meanwhile: unmounts the namespace, and removes the file.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub(super) fn take_back(&self, netns: NsId, file: &OwnedFd) -> Result<()> {
+        if let Some(top) = self.resolve_if(netns) {
+            unmount(&top).map_err(|e| self.cannot("unmount", e))?;
+        }
+        match id_of(file).ok().and_then(|id| self.resolve_if(id)) {
+            Some(_) => self.remove_file().map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Removes the entry; false where there is none.
@@ -150,17 +176,6 @@ impl<'d> Entry<'d> {
         }
     }
 
-    /// Takes back what a failed pin has done, and nothing that another did in its place meanwhile.
-    fn undo(&self, netns: &NetNs, file: &OwnedFd) {
-        // The failure that led here is the one to tell.
-        if let Some(top) = self.resolve_if_same(netns) {
-            let _ = unmount(&top);
-        }
-        if self.resolve_if_same(file).is_some() {
-            let _ = self.unlink();
-        }
-    }
-
     /// Refuses to go on where the namespace under the name is another one.
     fn check_same(&self, there: &NetNs, netns: &NetNs) -> Result<()> {
         if there.id == netns.id {
@@ -188,17 +203,14 @@ impl<'d> Entry<'d> {
     /// Looks at what stands under the name. Without the lock another run may be at work there: what
     /// may be an entry in the making is looked at again for 2 seconds.
     fn settled_state(&self) -> Result<State> {
-        let mut state = self.state()?;
-        if !self.directory.is_locked() {
-            for _ in 0..ATTEMPTS {
-                if !matches!(state, State::Empty(_)) {
-                    break;
-                }
-                sleep(PAUSE);
-                state = self.state()?;
+        let attempts = if self.directory.is_locked() { 0 } else { ATTEMPTS };
+        for _ in 0..attempts {
+            match self.state()? {
+                State::Empty(_) => pause(PAUSE),
+                settled => return Ok(settled),
             }
         }
-        Ok(state)
+        self.state()
     }
 
     /// Looks at what stands under the name.
@@ -208,9 +220,9 @@ impl<'d> Entry<'d> {
             Err(Errno::NOENT) => return Ok(State::Absent),
             top => top.map_err(cannot)?,
         };
-        let stat = fstat(&top).map_err(cannot)?;
-        let mount = mount_id(&top).map_err(cannot)?;
-        let is_mounted = mount != mount_id(&self.directory.fd).map_err(cannot)?;
+        let is_mounted = || Ok(mount_id(&top)? != mount_id(&self.directory.fd)?);
+        let looked = fstat(&top).and_then(|stat| Ok((stat, is_mounted()?)));
+        let (stat, is_mounted) = looked.map_err(cannot)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => State::Symlink,
             FileType::RegularFile if is_mounted => {
@@ -222,16 +234,15 @@ impl<'d> Entry<'d> {
         })
     }
 
-    /// Resolves the name to an O_PATH descriptor, if that is the file `fd`.
-    fn resolve_if_same(&self, fd: impl AsFd) -> Option<OwnedFd> {
+    /// Resolves the name to an O_PATH descriptor, if what it leads to has this identity.
+    fn resolve_if(&self, id: NsId) -> Option<OwnedFd> {
         let top = self.resolve().ok()?;
-        let is_same = id_of(&top).ok()? == id_of(fd).ok()?;
-        is_same.then_some(top)
+        (id_of(&top).ok()? == id).then_some(top)
     }
 
     /// Tells whether the mount that `top` was opened in is no longer what stands under the name.
     fn is_gone(&self, top: &OwnedFd) -> bool {
-        mount_id(top) != self.resolve().and_then(mount_id)
+        mount_id(top) != self.resolve().and_then(|now| mount_id(&now))
     }
 
     fn resolve(&self) -> io::Result<OwnedFd> {
@@ -245,7 +256,7 @@ impl<'d> Entry<'d> {
 
     /// Removes the file or link; it need not be there any more.
     fn remove_file(&self) -> Result<bool> {
-        match self.unlink() {
+        match unlinkat(&self.directory.fd, self.name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::BUSY) => {
                 let place = shown(self.directory.path);
@@ -254,10 +265,6 @@ impl<'d> Entry<'d> {
             }
             Err(e) => Err(self.cannot("remove", e)),
         }
-    }
-
-    fn unlink(&self) -> io::Result<()> {
-        unlinkat(&self.directory.fd, self.name, AtFlags::empty())
     }
 
     fn error(&self, fault: impl Display) -> Error {
@@ -269,7 +276,11 @@ impl<'d> Entry<'d> {
     }
 
     fn cannot(&self, verb: &str, errno: Errno) -> Error {
-        with_remedy_for_denial(Error::cannot_at(verb, &self.path, errno))
+        with_remedy_for_denial(self.failure(verb, errno))
+    }
+
+    fn failure(&self, verb: &str, errno: Errno) -> Error {
+        Error::cannot_at(verb, &self.path, errno)
     }
 
     /// Returns the remedy where something else has the name.
@@ -289,6 +300,7 @@ fn age_of(stat: &Stat) -> Age {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pin::lock::Lock;
     use crate::sys::fd::open_directory;
     use rustix::fs::CWD;
     use std::os::unix::fs::PermissionsExt;
@@ -299,7 +311,8 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("netns-enter-{test}-{}", std::process::id()));
         std::fs::create_dir(&dir).unwrap();
         let fd = open_at(CWD, dir.as_os_str().as_encoded_bytes(), OFlags::PATH).unwrap();
-        (dir, Directory { path: b"/run/netns", fd, lock: None })
+        let lock = Lock::Others("is locked".to_owned());
+        (dir, Directory { path: b"/run/netns", fd, lock, is_foreign: false })
     }
 
     #[test]
@@ -308,14 +321,14 @@ mod tests {
         let file = dir.join("a");
         std::fs::write(&file, "").unwrap();
         let writer = std::thread::spawn(move || {
-            sleep(5 * PAUSE);
+            pause(5 * PAUSE);
             std::fs::write(file, "text").unwrap();
         });
         let state = Entry::new(&directory, b"a").settled_state().unwrap();
         assert!(matches!(state, State::Other(FileType::RegularFile)));
         writer.join().unwrap();
         std::fs::write(dir.join("b"), "").unwrap();
-        directory.lock = Some(open_directory(&directory.fd).unwrap());
+        directory.lock = Lock::Own(open_directory(&directory.fd).unwrap());
         let state = Entry::new(&directory, b"b").settled_state().unwrap();
         assert!(matches!(state, State::Empty(Age::Fresh)));
         std::fs::remove_dir_all(dir).unwrap();
@@ -328,7 +341,7 @@ mod tests {
         let mode = |name| dir.join(name).metadata().unwrap().permissions().mode() & 0o7777;
         Entry::new(&directory, b"a").open(create).unwrap();
         assert_eq!(mode("a"), 0);
-        directory.lock = Some(open_directory(&directory.fd).unwrap());
+        directory.lock = Lock::Own(open_directory(&directory.fd).unwrap());
         Entry::new(&directory, b"b").open(create).unwrap();
         assert_eq!(mode("b"), 0o400);
         let state = Entry::new(&directory, b"b").state().unwrap();

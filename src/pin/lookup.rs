@@ -8,15 +8,16 @@ use crate::base::escape::quoted;
 use crate::base::text::{join, last, line_after, number};
 use crate::host::Host;
 use crate::host::process::{Process, is_dead, is_gone, parse_pid};
-use crate::host::root::Symlink;
-use crate::kernel::netns::NetNs;
-use crate::sys::fd::{file_type, read_link};
+use crate::host::root::{Root, Symlink};
+use crate::kernel::netns::{NetNs, id_at, id_of};
+use crate::sys::fd::{file_type, name_of, open_within, read_link};
 use rustix::fd::OwnedFd;
-use rustix::fs::{FileType, OFlags, fstat};
-use rustix::io::Errno;
+use rustix::fs::{CWD, FileType, OFlags, ResolveFlags, fstat};
+use rustix::io::{self, Errno};
 
 /// By how much clocks of a second's and a tick's resolution may differ.
 const SLACK_SECONDS: i64 = 2;
+const REMEDY: &str = "remove the link; to keep a namespace: netns-enter --pid PID --pin NAME";
 
 /// Returns the directory of pins: /run/netns, which /var/run/netns usually is; where /var/run is a
 /// directory of its own, `ip netns` uses that.
@@ -33,8 +34,11 @@ pub(crate) fn directory(host: &Host) -> &'static [u8] {
 /// # Errors
 /// Where the machine fails, as [`Host::entries`] tells.
 pub(crate) fn names(host: &Host) -> Result<Vec<Vec<u8>>> {
-    let paths = host.entries(directory(host))?;
-    Ok(paths.iter().map(|path| last(path).to_vec()).collect())
+    let mut names = host.entries(directory(host))?;
+    for name in &mut names {
+        *name = last(name).to_vec();
+    }
+    Ok(names)
 }
 
 /// Opens the entry `name`; None where there is none.
@@ -57,8 +61,8 @@ pub(crate) fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     .map(Some)
 }
 
-/// Opens what is at the end of a symlink. One into /proc must not be older than the process, or its
-/// pid was reused since.
+/// Opens what is at the end of a symlink. One to a process must not be older than that, or its pid
+/// was reused since.
 fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
     let cannot = |e| Error::cannot_at("follow the symbolic link", path, e);
     let target = read_link(link, b"").map_err(cannot)?;
@@ -67,19 +71,27 @@ fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
             return cannot(e);
         }
         Error::of(path, format_args!("is a dangling symbolic link to {}", quoted(&target)))
-            .with_remedy("its process has exited; remove the link")
+            .with_remedy("what it was made for is gone; remove the link")
     };
     let Some(pid) = process_of(&target) else {
-        let resolved = host.resolve(path, Symlink::Follow).map_err(failed)?;
-        return NetNs::of_file(&resolved, path);
+        return match resolve_outside_proc(host, path) {
+            Err(Errno::LOOP) => {
+                let link = format!("is a symbolic link to {}", quoted(&target));
+                let fault =
+                    "which leads into /proc, but not as /proc/PID/ns/net does, or in a loop";
+                Err(Error::of(path, format_args!("{link}, {fault}")).with_remedy(REMEDY))
+            }
+            resolved => NetNs::of_file(&resolved.map_err(failed)?, path),
+        };
     };
-    let process = Process::open(host, pid).map_err(failed)?;
-    let stat = process.stat().map_err(failed)?;
-    if is_dead(stat.state) {
-        return Err(failed(Errno::SRCH));
-    }
-    let started = started(host, stat.start)?;
-    if started > fstat(link).map_err(failed)?.st_mtime + SLACK_SECONDS {
+    let look = || {
+        let process = Process::open(host, pid)?;
+        let stat = process.stat()?;
+        let is_alive = !is_dead(stat.state);
+        is_alive.then_some((process, stat.start, fstat(link)?.st_mtime)).ok_or(Errno::SRCH)
+    };
+    let (process, start, made) = look().map_err(failed)?;
+    if started(host, start)? > made + SLACK_SECONDS {
         let process = format!("process {pid}, which is younger: the pid was reused");
         return Err(Error::of(path, format_args!("is a symbolic link to {process}"))
             .with_remedy("remove the link"));
@@ -87,9 +99,37 @@ fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
     process.netns().map_err(failed)
 }
 
-/// Returns N of `/proc/N/ns/net`.
+/// Returns N of `/proc/N/ns/net`, spelled in no other way.
 pub fn process_of(path: &[u8]) -> Option<u32> {
-    parse_pid(path.strip_prefix(b"/proc/")?.strip_suffix(b"/ns/net")?)
+    let digits = path.strip_prefix(b"/proc/")?.strip_suffix(b"/ns/net")?;
+    parse_pid(digits).filter(|_| !digits.starts_with(b"0"))
+}
+
+/// Resolves a symlink that leads to a file, be it through other links. Whose a process's link in
+/// /proc is cannot be told, so none of these is followed.
+///
+/// # Errors
+/// ELOOP where it leads through such a link; that of openat2(2).
+fn resolve_outside_proc(host: &Host, path: &[u8]) -> io::Result<OwnedFd> {
+    let Root::Own = host.root() else {
+        // There none is followed anyway.
+        return host.resolve(path, Symlink::Follow);
+    };
+    match open_within(CWD, path, OFlags::PATH, ResolveFlags::NO_MAGICLINKS) {
+        // Before Linux 5.6, or by a seccomp filter.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let resolved = host.resolve(path, Symlink::Follow)?;
+            if is_at_its_path(&resolved) { Ok(resolved) } else { Err(Errno::LOOP) }
+        }
+        resolved => resolved,
+    }
+}
+
+/// Tells whether a file is what its path in our mount namespace, outside /proc, leads to.
+fn is_at_its_path(file: &OwnedFd) -> bool {
+    let Ok(path) = name_of(file) else { return false };
+    let is_path = path.starts_with(b"/") && !path.starts_with(b"/proc/");
+    is_path && id_at(CWD, &path).is_ok_and(|id| id_of(file) == Ok(id))
 }
 
 /// Returns when a process of this start time began, in seconds since 1970: by btime of
@@ -114,11 +154,33 @@ mod tests {
     #[test]
     fn only_links_to_a_process_have_an_age_to_compare() {
         assert_eq!(process_of(b"/proc/3456/ns/net"), Some(3456));
-        let others =
-            [&b"/proc/self/ns/net"[..], b"/proc/3456/ns/mnt", b"/run/docker/netns/x", b"3456"];
+        let others = [
+            &b"/proc/self/ns/net"[..],
+            b"/proc/3456/ns/mnt",
+            b"/proc/3456/./ns/net",
+            b"/proc/03456/ns/net",
+            b"//proc/3456/ns/net",
+            b"/run/docker/netns/x",
+            b"3456",
+        ];
         for other in others {
             assert_eq!(process_of(other), None);
         }
+    }
+
+    #[test]
+    fn only_files_outside_proc_are_at_their_path() {
+        let open = |path: &[u8]| crate::sys::fd::open_at(CWD, path, OFlags::PATH).unwrap();
+        assert!(is_at_its_path(&open(b"/proc/self/root/etc")) && is_at_its_path(&open(b"/etc")));
+        for path in [&b"/proc/self/ns/net"[..], b"/proc/self/status", b"/proc/version"] {
+            assert!(!is_at_its_path(&open(path)), "{path:?}");
+        }
+        let host = Host::own(Console::default());
+        for path in [&b"/proc/self/ns/net"[..], b"/proc/self/root/etc"] {
+            assert_eq!(resolve_outside_proc(&host, path).unwrap_err(), Errno::LOOP);
+        }
+        assert!(resolve_outside_proc(&host, b"/etc").is_ok());
+        assert_eq!(resolve_outside_proc(&host, b"/nowhere").unwrap_err(), Errno::NOENT);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 pub mod create;
 mod directory;
 mod entry;
+mod lock;
 pub mod lookup;
 
 use crate::base::error::{Error, is_denied};
@@ -21,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Adds the remedy to a failure, if it is a denial.
 fn with_remedy_for_denial(error: Error) -> Error {
     match error.errno() {
-        Some(errno) if is_denied(errno) => error.with_remedy("pins need root"),
+        Some(errno) if is_denied(errno) => error.with_remedy("pins need root: run it with sudo"),
         _ => error,
     }
 }

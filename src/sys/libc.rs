@@ -78,7 +78,7 @@ pub fn exec(program: &CStr) -> Errno {
     last_errno()
 }
 
-fn last_errno() -> Errno {
+pub(super) fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 

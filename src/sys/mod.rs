@@ -4,6 +4,8 @@
 //! All `unsafe` of the program is in this room and in the C entry point.
 
 pub mod alloc;
+pub mod child;
+pub mod clock;
 pub mod fd;
 pub mod libc;
 pub mod nsfs;

@@ -7,15 +7,26 @@
 #![forbid(unsafe_code)]
 
 use super::libc::exit;
+use super::signal::Disposition;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{self, Errno, FdFlags, fcntl_getfd, retry_on_intr, write};
+use rustix::process::{Resource, Signal, getrlimit};
 
 /// Writes all of `bytes` to a descriptor of ours.
 ///
 /// # Errors
-/// The errno of write(2).
-pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
-    let fd = fd.as_fd();
+/// The errno of write(2); EFBIG, and no signal, where RLIMIT_FSIZE is reached.
+pub fn write_all(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
+    if getrlimit(Resource::Fsize).current.is_none() {
+        return write_whole(fd.as_fd(), bytes);
+    }
+    let before = Disposition::ignore(Signal::XFSZ, true);
+    let written = write_whole(fd.as_fd(), bytes);
+    before.restore();
+    written
+}
+
+fn write_whole(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let n = retry_on_intr(|| write(fd, bytes))?;
         bytes = &bytes[n..];

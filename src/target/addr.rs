@@ -5,17 +5,17 @@
 
 #![forbid(unsafe_code)]
 
-use super::Target;
+use super::{Target, not_found};
 use crate::base::console;
 use crate::base::error::{Error, Result};
 use crate::base::escape::shown;
-use crate::base::text::list;
-use crate::containers::lookup::running;
 use crate::containers::name::spelled;
+use crate::containers::running::running;
 use crate::host::Host;
-use crate::host::namespaces::{self, Namespace, Opened};
+use crate::host::namespaces::{self, Namespace};
 use crate::kernel::fork;
-use crate::kernel::netns::{NetNs, within};
+use crate::kernel::netns::{Home, NetNs};
+use crate::kernel::rtnetlink::Interface;
 use crate::kernel::sock::Netlink;
 use crate::sys::stdio::write_all;
 use rustix::io::Errno;
@@ -23,37 +23,52 @@ use std::net::IpAddr;
 
 /// As many holders of an address are listed.
 const MOST_LISTED: usize = 10;
+/// The inode of the initial user namespace, by which that is told where pid 1 may not be read:
+/// PROC_USER_INIT_INO, linux/proc_ns.h.
+const INITIAL: u64 = 0xefff_fffd;
 
-/// Finds the one namespace that has this address on an interface.
+/// Finds the one namespace that has this address on an interface. Those that the machine's own user
+/// namespace owns come first, and users' count only where none of these has it.
 ///
 /// # Errors
 /// Where none has it, or several.
 pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
-    let (home, netlink) = (NetNs::own()?, Netlink::default());
     let all = namespaces::all(host)?;
-    let mut first: Option<Opened> = None;
-    let mut holders: Vec<&Namespace> = Vec::new();
-    for namespace in &all {
-        let Some(opened) = namespace.open_with_holder(host)? else { continue };
-        match has_address(&netlink, &opened.0, &home, ip)? {
-            Some(true) => {
-                first = first.or(Some(opened));
-                holders.push(namespace);
+    let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
+    let (home, netlink) = (Home::own()?, Netlink::default());
+    let (mut first, mut holders) = (None, Vec::new());
+    for are_machines in [true, false] {
+        for namespace in &all {
+            let Some(opened) = namespace.open_with_holder(host)? else { continue };
+            // Where it is owned from above our own user namespace, or the kernel does not tell, it
+            // is no user's.
+            let is_machines = opened.0.owner().map_or(true, |owner| owner.ino == machines);
+            if is_machines != are_machines {
+                continue;
             }
-            Some(false) => {}
-            None => {
-                let name = format!("network namespace {}", namespace.id.ino);
-                host.remember_unread(name.as_bytes(), Errno::PERM)?;
+            match has_address(&netlink, &opened.0, &home, ip)? {
+                Some(true) => {
+                    holders.push(namespace);
+                    first.get_or_insert(opened);
+                }
+                Some(false) => {}
+                None => {
+                    let name = format!("network namespace {}", namespace.id.ino);
+                    host.remember_unread(name.as_bytes(), Errno::PERM)?;
+                }
             }
+        }
+        if first.is_some() {
+            break;
         }
     }
     if holders.len() > 1 {
         return Err(several(host, ip, &holders)?);
     }
     let Some((netns, process)) = first else {
-        let unread = host.but_unread();
-        return Err(Error::new(format!("no network namespace has address {ip}{unread}"))
-            .with_remedy("netns-enter --list shows all addresses"));
+        let absent = format!("no network namespace has address {ip}");
+        let remedy = "netns-enter --list shows all addresses";
+        return Err(not_found(host, &format!("address {ip}"), absent, remedy));
     };
     if let Some(unread) = host.unread() {
         host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
@@ -62,9 +77,9 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
 }
 
 /// Tells whether a namespace has this address; None where it may not be looked into.
-fn has_address(netlink: &Netlink, netns: &NetNs, home: &NetNs, ip: IpAddr) -> Result<Option<bool>> {
-    match within(netns, home, || is_here(netlink, ip))? {
-        None if netns.userns_to_join("").is_ok() => is_there(netlink, netns, ip).map(Some),
+fn has_address(netlink: &Netlink, netns: &NetNs, home: &Home, ip: IpAddr) -> Result<Option<bool>> {
+    match home.within(netns, || is_here(netlink, ip))? {
+        None if home.lets_child_go_to(netns) => is_there(netlink, netns, ip).map(Some),
         answer => Ok(answer),
     }
 }
@@ -72,12 +87,11 @@ fn has_address(netlink: &Netlink, netns: &NetNs, home: &NetNs, ip: IpAddr) -> Re
 /// Tells whether the namespace we are in has this address.
 fn is_here(netlink: &Netlink, ip: IpAddr) -> Result<bool> {
     let interfaces = netlink.interfaces()?;
-    let mut addresses = interfaces.iter().flat_map(|interface| &interface.addresses);
-    Ok(addresses.any(|address| address.ip == ip))
+    let has = |one: &Interface| one.addresses.iter().any(|address| address.ip == ip);
+    Ok(interfaces.iter().any(has))
 }
 
-/// Tells whether a namespace has this address into which a user namespace of ours leads. From that
-/// there is no way back, so a child goes.
+/// Tells whether a namespace has this address from which there is no way back: a child goes.
 fn is_there(netlink: &Netlink, netns: &NetNs, ip: IpAddr) -> Result<bool> {
     let whose = format!("inode {}", netns.id.ino);
     let answer = fork::query(&|pipe| {
@@ -118,7 +132,7 @@ fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Result<Error> {
     if holders.len() > MOST_LISTED {
         items.push(format!("and {} more", holders.len() - MOST_LISTED));
     }
-    let (count, items) = (holders.len(), list(items, ", "));
+    let (count, items) = (holders.len(), items.join(", "));
     Ok(Error::new(format!("{count} network namespaces have address {ip}: {items}"))
         .with_remedy(format!("say --inode {}, or another of these", holders[0].id.ino)))
 }

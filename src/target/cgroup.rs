@@ -1,26 +1,280 @@
 //! `--cgroup`: the processes of a cgroup, if they share one namespace.
+//!
+//! A path means what it says, whoever made it. A unit is one of root's world, the nearest to the
+//! top: who means a user's or a container's names its path.
 
 #![forbid(unsafe_code)]
 
-use super::{Target, of_member};
+use super::Target;
 use crate::base::error::{Error, Result};
-use crate::base::escape::quoted;
+use crate::base::escape::{quoted, shown};
+use crate::base::text::join;
+use crate::containers::evidence::thread::{Held, hold};
+use crate::containers::world::Caller;
 use crate::host::Host;
-use crate::host::cgroup::{directories, members, several};
+use crate::host::cgroup::{
+    directories, hierarchies, in_hierarchies, is_containers, is_monitor, pids, visit_children,
+};
+use crate::host::process::{Process, diagnose, is_gone};
+use crate::host::root::Symlink;
+use crate::kernel::netns::NsId;
+use rustix::fs::Stat;
+use rustix::io::{self, Errno};
+
+/// As many namespaces are listed.
+const MOST_LISTED: usize = 10;
+/// So often is looked again where the processes have changed meanwhile.
+const ATTEMPTS: u32 = 5;
 
 /// Finds the namespace of the processes in the cgroup or unit that `text` means.
 ///
 /// # Errors
 /// Where there is no such cgroup, it has no processes, or these are in several namespaces.
 pub(super) fn resolve(host: &Host, text: &[u8]) -> Result<Target> {
-    let dirs = directories(host, text)?;
-    let label = format!("cgroup {}", quoted(text));
-    let mut members = members(host, &dirs)?;
-    if members.len() > 1 {
-        return Err(several(text, &members));
+    if text.contains(&b'/') {
+        return of_directories(host, &directories(host, text)?, text);
     }
-    match members.pop() {
-        Some(member) => of_member(host, member, label),
-        None => Err(Error::new(format!("{label} has no processes{}", host.but_unread()))),
+    let none = || {
+        let directory = "a directory below /sys/fs/cgroup, a path of /proc/PID/cgroup";
+        Error::new(format!("no cgroup {}{}", quoted(text), host.but_unread()))
+            .with_remedy(format!("name {directory} or a unit that runs"))
+    };
+    unit(host, text)?.ok_or_else(none)
+}
+
+/// Finds the namespace of a unit of root's world, if `name` ends as a unit does and there is one.
+///
+/// # Errors
+/// As [`resolve`].
+pub(super) fn of_unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
+    if is_unit(name) { unit(host, name) } else { Ok(None) }
+}
+
+/// Tells whether a word can be the name of a unit that has processes.
+pub(super) fn is_unit(word: &[u8]) -> bool {
+    ends_as_unit(word) && !word.contains(&b'/')
+}
+
+/// Tells whether a word ends as a unit does that has processes: systemd.unit(5).
+pub(super) fn ends_as_unit(word: &[u8]) -> bool {
+    const KINDS: [&[u8]; 6] = [b".service", b".scope", b".slice", b".socket", b".mount", b".swap"];
+    KINDS.iter().any(|kind| word.len() > kind.len() && word.ends_with(kind))
+}
+
+fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
+    let paths = nearest(host, name)?;
+    match &paths[..] {
+        [] => Ok(None),
+        [path] => of_directories(host, &in_hierarchies(host, path)?, name).map(Some),
+        _ => {
+            let mut named = Vec::new();
+            for path in &paths {
+                named.push(shown(path).to_string());
+            }
+            let message = format!("{} is ambiguous: several cgroups are called so", quoted(name));
+            let remedy = format!("say --cgroup {}", named.join(" or "));
+            Err(Error::new(message).with_remedy(remedy))
+        }
+    }
+}
+
+/// Returns the paths of root's cgroups of this name, from the top of a hierarchy, that are nearest
+/// to it. Units are in slices, and what is below a unit is its own affair, or below a container's,
+/// whatever that is called.
+fn nearest(host: &Host, name: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let root_uid = Caller::of(host).root_uid;
+    let counts = |stat: &Stat| stat.st_uid == root_uid && stat.st_mode & 0o022 == 0;
+    let tops = hierarchies(host)?;
+    let mut level: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    for top in &tops {
+        level.push((top, Vec::new()));
+    }
+    while !level.is_empty() {
+        let (mut found, mut next) = (Vec::new(), Vec::new());
+        for (top, path) in &level {
+            let directory = [*top, path].concat();
+            visit_children(host, &directory, &counts, &mut |child| {
+                let path = join(path, child);
+                if child == name && !found.contains(&path) {
+                    found.push(path);
+                } else if child.ends_with(b".slice") && !is_containers(child) {
+                    next.push((*top, path));
+                }
+            })?;
+        }
+        let mut roots = Vec::new();
+        for path in found {
+            if is_roots(host, &path, root_uid) {
+                roots.push(path);
+            }
+        }
+        if !roots.is_empty() {
+            return Ok(roots);
+        }
+        level = next;
+    }
+    Ok(Vec::new())
+}
+
+/// Tells whether a cgroup itself belongs to root: the directories above do.
+fn is_roots(host: &Host, path: &[u8], root_uid: u32) -> bool {
+    let found = in_hierarchies(host, path).unwrap_or_default();
+    let is_roots = |directory: &Vec<u8>| {
+        let owner = host.owner_of(directory, Symlink::NoFollow).unwrap_or_default();
+        owner == Some(root_uid)
+    };
+    !found.is_empty() && found.iter().all(is_roots)
+}
+
+/// Finds the namespace that all processes at and below `dirs` share, but for the monitors of
+/// containers.
+fn of_directories(host: &Host, dirs: &[Vec<u8>], text: &[u8]) -> Result<Target> {
+    let label = format!("cgroup {}", quoted(text));
+    for _ in 0..ATTEMPTS {
+        if let Some(held) = shared(host, dirs, &label)? {
+            return Ok(Target::new(held.netns, label, Some(held.process)));
+        }
+    }
+    Err(Error::new(format!("the processes of {label} changed while they were looked at"))
+        .with_remedy("try again"))
+}
+
+/// Holds the first of the processes, if they share its namespace; None where they have changed
+/// meanwhile.
+fn shared(host: &Host, dirs: &[Vec<u8>], label: &str) -> Result<Option<Held>> {
+    let seen = Seen::of(host, &list_pids(host, dirs, label)?, label)?;
+    // A pid that is listed twice and alive both times is the same process.
+    let still = list_pids(host, dirs, label)?;
+    if seen.namespaces.len() > 1 {
+        return Err(several(label, &seen.namespaces, host.netns_id()));
+    }
+    let is_still =
+        |held: &Held| still.binary_search(&held.process.pid).is_ok() && held.process.stat().is_ok();
+    match seen.held {
+        None if seen.has_monitors => {
+            let fault = "has no processes but what watches a container from outside";
+            Err(Error::new(format!("{label} {fault}"))
+                .with_remedy("say the name of the container: netns-enter --list shows it"))
+        }
+        None if still.is_empty() => {
+            Err(Error::new(format!("{label} has no processes{}", host.but_unread())))
+        }
+        held => Ok(held.filter(is_still)),
+    }
+}
+
+/// Returns the pids of a cgroup's processes.
+fn list_pids(host: &Host, dirs: &[Vec<u8>], label: &str) -> Result<Vec<u32>> {
+    let (listed, is_whole) = pids(host, dirs)?;
+    if is_whole && (listed.is_empty() || host.has_our_pids()) {
+        return Ok(listed);
+    }
+    let fault = match host.unread() {
+        Some(unread) => unread,
+        None => "/proc is of another pid namespace than they are".to_string(),
+    };
+    Err(cannot_look(label, &fault).with_remedy("in a container say --pid=host or hostPID: true"))
+}
+
+fn cannot_look(label: &str, fault: &str) -> Error {
+    Error::new(format!("the processes of {label} cannot all be looked at: {fault}"))
+}
+
+/// What is seen of a cgroup's processes.
+#[derive(Default)]
+struct Seen {
+    /// Each of their namespaces, with one of them.
+    namespaces: Vec<(NsId, u32)>,
+    /// The first of all.
+    held: Option<Held>,
+    has_monitors: bool,
+}
+
+impl Seen {
+    fn of(host: &Host, pids: &[u32], label: &str) -> Result<Seen> {
+        let mut seen = Seen::default();
+        for pid in pids {
+            match seen.add(host, *pid) {
+                Err(e) if !is_gone(e) => {
+                    let why = diagnose(host, *pid, e);
+                    let error = cannot_look(label, why.message());
+                    return Err(match why.remedy() {
+                        Some(remedy) => error.with_remedy(remedy),
+                        None => error,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Adds a process, if it is still there.
+    fn add(&mut self, host: &Host, pid: u32) -> io::Result<()> {
+        let process = Process::open(host, pid)?;
+        if is_monitor(host, &process) {
+            self.has_monitors = true;
+            return Ok(());
+        }
+        // Threads in several namespaces are none of a process that can be told.
+        let held = hold(host, process)?.ok_or(Errno::ACCESS)?;
+        let id = held.netns.id;
+        if self.namespaces.iter().all(|(known, _)| *known != id) {
+            self.namespaces.push((id, pid));
+        }
+        self.held.get_or_insert(held);
+        Ok(())
+    }
+}
+
+/// Makes the refusal of a group whose processes are in several network namespaces, with a line for
+/// each; none leads to the host's.
+fn several(label: &str, namespaces: &[(NsId, u32)], hosts: Option<NsId>) -> Error {
+    let mut lines = Vec::new();
+    for (id, pid) in namespaces.iter().take(MOST_LISTED) {
+        lines.push(match Some(*id) == hosts {
+            true => format!("{} (host)", id.ino),
+            false => format!("{}: say --pid {pid}", id.ino),
+        });
+    }
+    if namespaces.len() > MOST_LISTED {
+        lines.push(format!("and {} more", namespaces.len() - MOST_LISTED));
+    }
+    let count = namespaces.len();
+    Error::new(format!("the processes of {label} are in {count} network namespaces"))
+        .with_remedy(lines.join("\nnetns-enter: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::console::Console;
+
+    #[test]
+    fn each_namespace_has_a_line_and_the_hosts_no_pid() {
+        let id = |ino| NsId { ino, dev: 4 };
+        let error = several("cgroup \"x\"", &[(id(1), 17), (id(2), 18), (id(3), 19)], Some(id(1)));
+        assert_eq!(error.message(), "the processes of cgroup \"x\" are in 3 network namespaces");
+        let lines = "1 (host)\nnetns-enter: 2: say --pid 18\nnetns-enter: 3: say --pid 19";
+        assert_eq!(error.remedy(), Some(lines));
+        let many: Vec<_> = (0..14).map(|ino| (id(ino), 20)).collect();
+        assert!(several("x", &many, None).remedy().unwrap().ends_with("and 4 more"));
+    }
+
+    #[test]
+    fn our_own_process_is_seen() {
+        let host = Host::own(Console::default());
+        let own = std::process::id();
+        let seen = Seen::of(&host, &[own, 4_194_304], "x").unwrap();
+        assert_eq!((seen.namespaces.len(), seen.has_monitors), (1, false));
+        assert_eq!(seen.held.unwrap().process.pid, own);
+    }
+
+    #[test]
+    fn only_what_ends_as_a_unit_is_looked_for() {
+        let host = Host::own(Console::default());
+        for name in [&b"web"[..], b".service", b"a/b.service", b"no-such-unit-anywhere.service"] {
+            assert!(of_unit(&host, name).unwrap().is_none());
+        }
     }
 }

@@ -3,10 +3,10 @@
 #![forbid(unsafe_code)]
 
 use super::Target;
-use super::suggest::unknown;
+use super::suggest::no_container;
 use crate::base::error::Result;
-use crate::containers::evidence::Running;
-use crate::containers::lookup::{self, Lookup};
+use crate::containers::find::find;
+use crate::containers::lookup::{Lookup, Running};
 use crate::containers::name::label;
 use crate::host::Host;
 
@@ -15,10 +15,10 @@ use crate::host::Host;
 /// # Errors
 /// Where there is none, it does not run, or there is any doubt which one it is.
 pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
-    match lookup::find(host, name)? {
+    match find(host, name)? {
         Lookup::Running(running) => Ok(of_running(running)),
-        Lookup::Stopped(error) => Err(error),
-        Lookup::Unknown => Err(unknown(host, "container", name, &lookup::all(host, None)?, &[])),
+        Lookup::NotRunning(error) => Err(error),
+        Lookup::Unknown => Err(no_container(host, "container", name, &[])?),
     }
 }
 

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::Target;
-use crate::base::error::{Error, Result};
+use super::{Target, not_found};
+use crate::base::error::Result;
 use crate::host::Host;
 use crate::host::namespaces::by_inode;
 
@@ -15,7 +15,10 @@ pub(super) fn resolve(host: &Host, inode: u64) -> Result<Target> {
     let label = format!("network namespace {inode}");
     match by_inode(host, inode)? {
         Some((netns, process)) => Ok(Target::new(netns, label, process)),
-        None => Err(Error::new(format!("no {label}{}", host.but_unread()))
-            .with_remedy("lsns -t net and readlink /proc/PID/ns/net show inodes")),
+        None => {
+            let remedy =
+                "netns-enter --list, lsns -t net and readlink /proc/PID/ns/net show inodes";
+            Err(not_found(host, &label, format!("no {label}"), remedy))
+        }
     }
 }

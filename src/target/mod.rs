@@ -6,6 +6,7 @@ mod addr;
 mod cgroup;
 mod container;
 mod file;
+mod hint;
 mod inode;
 mod name;
 mod pid;
@@ -14,10 +15,9 @@ mod state;
 pub(crate) mod suggest;
 mod veth;
 
-use crate::base::error::Result;
-use crate::containers::evidence::check_claim;
+use crate::base::error::{Error, MORE_RIGHTS, Result};
+use crate::containers::lookup::is_root;
 use crate::host::Host;
-use crate::host::cgroup::Member;
 use crate::host::process::Process;
 use crate::kernel::netns::NetNs;
 use std::net::IpAddr;
@@ -87,17 +87,20 @@ pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
         TargetSpec::Veth(word) => veth::resolve(host, word),
     }?;
     let by = target.process.as_ref().map(|process| format!(", by process {}", process.pid));
+    if matches!(spec, TargetSpec::Name(_) | TargetSpec::Container(_)) {
+        host.note_unread();
+    }
     let (label, inode, by) = (&target.label, target.netns.id.ino, by.unwrap_or_default());
     host.console.tell(format_args!("{label} is in network namespace {inode}{by}"));
     Ok(target)
 }
 
-/// Makes a target of a member of a cgroup, or of a recorded process, unless it is another user's
-/// claim.
-///
-/// # Errors
-/// As [`check_claim`].
-fn of_member(host: &Host, member: Member, label: String) -> Result<Target> {
-    check_claim(host, &member, &label)?;
-    Ok(Target::new(member.netns, label, Some(member.process)))
+/// Makes the failure of what was not found: `absent`, with a remedy for that; for a caller who may
+/// look at little no more than that `what` was not found.
+fn not_found(host: &Host, what: &str, absent: String, remedy: &str) -> Error {
+    let unread = host.but_unread();
+    if unread.is_empty() || is_root(host) {
+        return Error::new(absent + &unread).with_remedy(remedy);
+    }
+    Error::new(format!("{what} not found{unread}")).with_remedy(MORE_RIGHTS)
 }

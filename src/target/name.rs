@@ -1,15 +1,16 @@
-//! A bare word: a container, a pod or a pin. Both a container and a pin are fine where they are one
-//! namespace.
+//! A bare word: a container, a pod or a pin, else a unit of root's world. Both a container and a
+//! pin are fine where they are one namespace.
 
 #![forbid(unsafe_code)]
 
-use super::Target;
 use super::container::of_running;
 use super::pin::of_pin;
-use super::suggest::unknown;
+use super::suggest::no_container;
+use super::{Target, cgroup};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
-use crate::containers::lookup::{self, Lookup};
+use crate::containers::find::find;
+use crate::containers::lookup::Lookup;
 use crate::containers::name::label;
 use crate::host::Host;
 use crate::pin::lookup as pins;
@@ -20,7 +21,10 @@ use crate::pin::lookup as pins;
 /// Where there is none, the container does not run, or there is any doubt which one is meant.
 pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
     let pin = pins::open(host, name);
-    let found = lookup::find(host, name)?;
+    if matches!(pin, Ok(Some(_))) {
+        host.mounts.hurry();
+    }
+    let found = find(host, name)?;
     let pin = match pin {
         // What the old recipe leaves behind must not hide the container.
         Err(error) if error.errno().is_none() && matches!(found, Lookup::Running(_)) => {
@@ -39,15 +43,24 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
             Err(Error::new(message).with_remedy(format!("say -c {word} or -n {word}")))
         }
         (Lookup::Running(running), _) => Ok(of_running(running)),
-        (Lookup::Stopped(error), Some(netns)) => {
+        (Lookup::NotRunning(error), Some(netns)) => {
             host.console.note(format_args!("{}: this is its pin", error.message()));
             Ok(of_pin(netns, name))
         }
-        (Lookup::Stopped(error), None) => Err(error),
+        (Lookup::NotRunning(error), None) => Err(error),
         (Lookup::Unknown, Some(netns)) => Ok(of_pin(netns, name)),
-        (Lookup::Unknown, None) => {
-            let (containers, pins) = (lookup::all(host, None)?, pins::names(host)?);
-            Err(unknown(host, "container or pin", name, &containers, &pins))
-        }
+        (Lookup::Unknown, None) => match cgroup::of_unit(host, name)? {
+            Some(target) => Ok(target),
+            None => {
+                let error = no_container(host, "container or pin", name, &pins::names(host)?)?;
+                Err(match cgroup::is_unit(name) {
+                    true => error.with_remedy(
+                        "no unit of the system is called so; for a user's or a container's say \
+                         --cgroup PATH",
+                    ),
+                    false => error,
+                })
+            }
+        },
     }
 }

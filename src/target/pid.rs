@@ -20,5 +20,7 @@ pub(super) fn resolve(host: &Host, pid: u32) -> Result<Target> {
         .open_proc(path.as_bytes(), OFlags::RDONLY)
         .and_then(NetNs::of_link)
         .map_err(|e| diagnose(host, pid, e))?;
-    Ok(Target { pid: Some(pid), ..Target::new(netns, format!("process {pid}"), None) })
+    let mut target = Target::new(netns, format!("process {pid}"), None);
+    target.pid = Some(pid);
+    Ok(target)
 }

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Target;
-use super::suggest::unknown;
+use super::suggest::no_pin;
 use crate::base::error::Result;
 use crate::base::escape::quoted;
 use crate::host::Host;
@@ -17,12 +17,13 @@ use crate::pin::lookup;
 pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
     match lookup::open(host, name)? {
         Some(netns) => Ok(of_pin(netns, name)),
-        None => Err(unknown(host, "pin", name, &[], &lookup::names(host)?)),
+        None => Err(no_pin(host, name)?),
     }
 }
 
 /// Makes a target of a pin.
 pub(super) fn of_pin(netns: NetNs, name: &[u8]) -> Target {
-    let label = format!("pin {}", quoted(name));
-    Target { pin: Some(name.to_vec()), ..Target::new(netns, label, None) }
+    let mut target = Target::new(netns, format!("pin {}", quoted(name)), None);
+    target.pin = Some(name.to_vec());
+    target
 }

@@ -2,56 +2,102 @@
 
 #![forbid(unsafe_code)]
 
-use crate::base::error::Error;
+use super::hint::{hint, where_to_look};
+use crate::base::error::{Error, MORE_RIGHTS, Result};
 use crate::base::escape::{quoted, shown};
-use crate::base::text::{last, list};
+use crate::base::text::last;
+use crate::containers::claims;
 use crate::containers::engine::Container;
+use crate::containers::lookup::{all_in, is_root, worlds};
 use crate::containers::name::spelled;
+use crate::containers::word::{MIN_PREFIX, Word};
 use crate::host::Host;
+use crate::pin::lookup;
 
 /// As many names are offered.
 const MOST: usize = 5;
 /// Longer words are close to none: that would be slow to find out, and of no use.
 const LONG: usize = 128;
 
-/// Makes the failure of a word that is the name of none of these; `what` as in "container or pin".
-pub(crate) fn unknown(
+/// Makes the failure of a word that is no container's name, nor that of one of these pins: with
+/// what may have been meant. Of users' containers root is told only here, after all else.
+///
+/// # Errors
+/// Where the machine refuses to be looked at.
+pub(super) fn no_container(
     host: &Host,
     what: &str,
     word: &[u8],
-    containers: &[Container],
     pins: &[Vec<u8>],
-) -> Error {
-    let name = quoted(word);
-    if let Some(unread) = host.unread() {
-        let missing = format!("not all of the host could be read: {unread}");
-        return Error::new(format!("{what} {name} not found; {missing}")).with_remedy("needs root");
+) -> Result<Error> {
+    let parsed = Word::parse(word);
+    let mut containers = Vec::new();
+    for world in &worlds(host)? {
+        containers.append(&mut all_in(world, parsed.engine)?);
     }
-    let names = near(word, containers, pins);
-    let question = match names.is_empty() {
-        true => String::new(),
-        false => format!("; did you mean {}?", list(names, ", ")),
-    };
-    let error = Error::new(format!("no {what} {name}{question}"));
-    match what != "pin" && word.iter().all(u8::is_ascii_digit) {
-        true => error.with_remedy(format!("for a process say --pid {}", shown(word))),
-        false => error,
+    let pins = if parsed.engine.is_none() { pins } else { &[] };
+    let mut names = near(parsed.text, word, &containers, pins);
+    if names.len() < MOST && is_root(host) {
+        let users = claims::suggest(host, parsed.engine, &|container| {
+            is_near(&container.name, parsed.text)
+        })?;
+        for name in users.iter().take(MOST - names.len()) {
+            names.push(shown(name).to_string());
+        }
     }
+    let error = not_found(host, what, word, &names);
+    if containers.iter().any(|container| parsed.is_short_prefix(container)) {
+        let remedy = format!("of an ID at least {MIN_PREFIX} digits are needed");
+        return Ok(error.with_remedy(remedy));
+    }
+    Ok(match (error.remedy(), hint(host, word)) {
+        (None, Some(hint)) => error.with_remedy(hint),
+        (None, None) if names.is_empty() => error.with_remedy(where_to_look(host)),
+        _ => error,
+    })
 }
 
-/// Returns the names that the word may have been meant to be, as they are shown.
-fn near(word: &[u8], containers: &[Container], pins: &[Vec<u8>]) -> Vec<String> {
-    // What stands before the name proper, as in `docker:/web`.
-    let text = word.rsplit(|byte| *byte == b':').next().unwrap_or(word);
-    let containers = containers.iter().filter(|container| is_near(&container.name, text));
-    let containers = containers.map(|container| shown(&spelled(container)).to_string());
-    let pins = pins.iter().filter(|pin| is_near(pin, word));
-    let pins = pins.map(|pin| format!("pin {}", shown(pin)));
+/// Makes the failure of a word that is no pin's name.
+///
+/// # Errors
+/// Where the pins cannot be listed.
+pub(crate) fn no_pin(host: &Host, word: &[u8]) -> Result<Error> {
+    let pins = lookup::names(host)?;
+    Ok(not_found(host, "pin", word, &near(word, word, &[], &pins)))
+}
+
+fn not_found(host: &Host, what: &str, word: &[u8], names: &[String]) -> Error {
+    let name = quoted(word);
+    let question = match names.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", names.join(", ")),
+    };
+    let Some(unread) = host.unread() else {
+        return Error::new(format!("no {what} {name}{question}"));
+    };
+    let missing = format!("not all of the host could be read: {unread}");
+    let error = Error::new(format!("{what} {name} not found; {missing}{question}"));
+    if is_root(host) { error } else { error.with_remedy(MORE_RIGHTS) }
+}
+
+/// Returns the names that a word may have been meant to be, as they are shown; `text` is the word
+/// without what stands before the name proper, as in `docker:/web`.
+fn near(text: &[u8], word: &[u8], containers: &[Container], pins: &[Vec<u8>]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for name in containers.chain(pins) {
+    let mut add = |name: String| {
         // Several of one name stand side by side.
         if names.len() < MOST && names.last() != Some(&name) {
             names.push(name);
+        }
+    };
+    for container in containers {
+        if is_near(&container.name, text) {
+            add(shown(&spelled(container)).to_string());
+        }
+    }
+    for pin in pins {
+        if is_near(pin, word) {
+            add(format!("pin {}", shown(pin)));
         }
     }
     names

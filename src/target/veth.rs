@@ -1,27 +1,46 @@
-//! `--veth`: the namespace at the other end of a veth or netkit interface of our own namespace.
+//! `--veth`: the namespace at the other end of a veth or netkit interface.
 
 #![forbid(unsafe_code)]
 
-use super::Target;
-use crate::base::error::{Error, Result};
+use super::{Target, not_found};
+use crate::base::error::{Error, MORE_RIGHTS, Result};
 use crate::base::escape::quoted;
 use crate::host::Host;
-use crate::host::namespaces;
-use crate::kernel::netns::NetNs;
+use crate::host::namespaces::{self, Opened};
+use crate::kernel::netns::{Home, NetNs};
 use crate::kernel::nsid::nsid_of;
 use crate::kernel::rtnetlink::Interface;
 use crate::kernel::sock::Netlink;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
-/// Finds the namespace at the other end of the interface that `word` means.
+/// Finds the namespace at the other end of the interface that `word` means: one of the caller's
+/// namespace, or with `--host-root` of the host's.
 ///
 /// # Errors
 /// Where there is no such interface, it has no other end, or nothing that may be looked at holds
 /// the namespace of that.
 pub(super) fn resolve(host: &Host, word: &[u8]) -> Result<Target> {
-    let (home, netlink) = (NetNs::own()?, Netlink::default());
+    let home = Home::own()?;
+    let cannot = |e| Error::cannot("look for interfaces in the host's network namespace", e);
+    let (here, whose) = if host.is_own() {
+        (NetNs::own()?, "this network namespace")
+    } else {
+        let hosts = host.open_proc(b"1/ns/net", OFlags::RDONLY).and_then(NetNs::of_link);
+        (hosts.map_err(cannot)?, "the host's network namespace")
+    };
+    let found = home.within(&here, || other_end(host, word, whose))?;
+    let (label, end) = found.ok_or_else(|| cannot(Errno::PERM).with_remedy(MORE_RIGHTS))?;
+    let (netns, process) = end.unwrap_or((here, None));
+    Ok(Target::new(netns, label, process))
+}
+
+/// Finds the other end of an interface of the namespace we are in, which messages call `here`.
+/// Returns its label, and its namespace where that is another one.
+fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Opened>)> {
+    let netlink = Netlink::default();
     let Some(interface) = find(&netlink, word)? else {
-        let word = quoted(word);
-        return Err(Error::new(format!("no interface {word} in this network namespace"))
+        return Err(Error::new(format!("no interface {} in {here}", quoted(word)))
             .with_remedy("ip -br link shows the interfaces"));
     };
     let name = quoted(&interface.name);
@@ -31,10 +50,10 @@ pub(super) fn resolve(host: &Host, word: &[u8]) -> Result<Target> {
         ));
     };
     let label = format!("the other end of {name}");
-    let Some(nsid) = peer.nsid else { return Ok(Target::new(home, label, None)) };
+    let Some(nsid) = peer.nsid else { return Ok((label, None)) };
     for namespace in namespaces::all(host)? {
-        let Some((netns, process)) = namespace.open_with_holder(host)? else { continue };
-        if nsid_of(&netlink, &netns)? != Some(nsid) {
+        let Some(opened) = namespace.open_with_holder(host)? else { continue };
+        if nsid_of(&netlink, &opened.0)? != Some(nsid) {
             continue;
         }
         // The number may have been another namespace's when the interface was looked at. While this
@@ -45,15 +64,14 @@ pub(super) fn resolve(host: &Host, word: &[u8]) -> Result<Target> {
             return Err(Error::new(format!("{label} has moved while it was looked for"))
                 .with_remedy("try again"));
         }
-        return Ok(Target::new(netns, label, process));
+        return Ok((label, Some(opened)));
     }
-    let unread = host.but_unread();
-    Err(Error::new(format!(
-        "{label} is in a network namespace that no process, thread or mount holds{unread}"
-    )))
+    let holders = "a network namespace that no process, thread or mount holds";
+    let absent = format!("{label} is in {holders}");
+    Err(not_found(host, &label, absent, "a descriptor or a socket may hold it"))
 }
 
-/// Returns the interface of our own namespace that has this name, or that `ip link` shows so.
+/// Returns the interface of the namespace we are in that has this name, or that `ip link` shows so.
 fn find(netlink: &Netlink, word: &[u8]) -> Result<Option<Interface>> {
     let mut interfaces = netlink.interfaces()?;
     // No name has a colon, but any may have an @.

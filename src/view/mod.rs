@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod dns;
+pub(crate) mod origin;
 mod submounts;
 mod sysfs;
 
@@ -50,13 +51,18 @@ impl View {
         Ok(View { sys: views.sys, dns })
     }
 
+    /// Tells whether there is nothing to show.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.sys && self.dns.is_none()
+    }
+
     /// Makes the mounts. To be called in the network namespace, by a process that is about to end
     /// or to become COMMAND.
     ///
     /// # Errors
     /// Where the kernel refuses; other processes have seen nothing of it.
     pub(crate) fn show(&self, console: Console) -> Result<()> {
-        if !self.sys && self.dns.is_none() {
+        if self.is_empty() {
             return Ok(());
         }
         // The mounts are the caller's, whichever machine the target is looked up on.

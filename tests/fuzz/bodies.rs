@@ -12,8 +12,9 @@ use netns_enter::base::json::{self, Refused, Value};
 use netns_enter::cli::parse::parse_words;
 use netns_enter::cli::{Command, Exec, Invocation};
 use netns_enter::containers::engine::{
-    self, containerd, docker, k8s_name, kubernetes, machine, oci, podman, sandbox,
+    containerd, docker, k8s_name, kubernetes, learn, lxc, machine, oci, podman, records, sandbox,
 };
+use netns_enter::containers::world::users::parse_passwd;
 use netns_enter::host::mountinfo;
 use netns_enter::host::process::{self, MAX_PID, Stat, parse_pid};
 use netns_enter::kernel::rtnetlink::{Address, Answer, Id};
@@ -113,7 +114,7 @@ fn meaning(ours: &Value<'_>) -> serde_json::Value {
     match ours {
         Value::Null => serde_json::Value::Null,
         Value::Bool(bool) => (*bool).into(),
-        Value::String(string) => std::str::from_utf8(string).expect("UTF-8").into(),
+        Value::String(string) => string.as_ref().into(),
         Value::Number(spelled) => from_slice(spelled).expect("a number"),
         Value::Nested(text) => from_slice(text).expect("JSON inside of JSON"),
     }
@@ -175,8 +176,8 @@ pub fn state(doc: &[u8]) {
     let record = oci::parse(doc);
     let docker = docker::name_in(doc, b"1a");
     let bundle = containerd::name_in(doc);
-    let storage = podman::names_in(doc);
-    let sandbox = sandbox::pid_in(doc, "sandbox pid");
+    let storage = podman::names_in(doc, &|_, _| true);
+    let sandbox = sandbox::parse(doc, &["sandbox pid", "spec linux cgroupsPath"]);
     if confuses_the_oracle(doc) {
         return;
     }
@@ -208,8 +209,8 @@ pub fn state(doc: &[u8]) {
         );
         assert_eq!(record.id, doc["id"].as_str().unwrap_or_default().as_bytes());
     }
-    if let Ok(Some(pid)) = sandbox {
-        assert!(is_number(&doc["sandbox"]["pid"], pid.into()));
+    if let Ok(Some(record)) = sandbox {
+        assert!(is_number(&doc["sandbox"]["pid"], record.pid.into()));
     }
     if let Ok(Some(name)) = docker {
         let expected = doc["Name"].as_str().expect("a name");
@@ -388,17 +389,24 @@ pub fn lines(bytes: &[u8]) {
     for key in ["NAME", "LEADER"] {
         let _ = machine::value(bytes, key);
     }
-    assert!(podman::graphroot(bytes).is_none_or(|root| !root.contains(&b'\n')));
-    assert!(
-        engine::home_of(bytes, 1000)
-            .is_none_or(|home| home.starts_with(b"/") && !home.contains(&b':'))
-    );
+    if let Some(record) = machine::record(bytes) {
+        assert!((1..=MAX_PID).contains(&record.pid));
+    }
+    let root = learn::setting(bytes, b"storage", b"graphroot");
+    assert!(root.is_none_or(|root| !root.contains(&b'\n')));
+    assert!(learn::option(bytes, b"--data-root").is_none_or(|value| !value.contains(&0)));
+    assert!(lxc::setting(bytes, b"lxc.lxcpath").is_none_or(|path| !path.contains(&b'\n')));
+    let _ = (lxc::configured(bytes, b"web"), lxc::monitored(bytes), podman::pod_in(bytes, b"1a"));
+    for user in bytes.split(|b| *b == b'\n').filter_map(parse_passwd) {
+        let home = user.home.unwrap_or(b"/".to_vec());
+        assert!(home.starts_with(b"/") && !home.contains(&b':'));
+    }
     if let Some(name) =
         k8s_name::parse(bytes).or_else(|| kubernetes::parse(bytes).map(|(name, _)| name))
     {
         assert!(name.split(|b| *b == b'/').count() >= 2);
     }
-    if let Some((id, sandbox)) = sandbox::gvisor_ids(bytes) {
+    if let Some((id, sandbox)) = records::gvisor_ids(bytes) {
         assert_eq!([id, b"_sandbox:", sandbox, b".state"].concat(), bytes);
     }
     if let Some(pid) = lookup::process_of(bytes) {

@@ -288,13 +288,19 @@ fn what_may_not_be_read_is_one_note() {
 user="setpriv --reuid=64533 --regid=64533 --clear-groups"
 chmod 700 /var/lib/docker
 ip netns del blue
-for action in --pin-all "--all true"; do
-    $user "$1" $action >/run/out 2>/run/notes
-    [ ! -s /run/out ] && [ "$(wc -l </run/notes)" = 1 ]
-    grep '^netns-enter: note: not all of the host could be read: ' /run/notes | grep -c '"/var/lib/docker'
-    $user "$1" -q $action 2>&1 | wc -c
+$user "$1" --all true >/run/out 2>/run/notes
+[ ! -s /run/out ] && [ "$(wc -l </run/notes)" = 1 ]
+grep -c '^netns-enter: note: not all of the host could be read: "/' /run/notes
+$user "$1" -q --all true 2>&1 | wc -c
+# Who may pin nothing is told so, whatever there is, and loudly.
+for quiet in "" -q; do
+    status=0
+    $user "$1" $quiet --pin-all >/run/out 2>/run/notes || status=$?
+    [ ! -s /run/out ] && echo $status
+    grep -c '^netns-enter: cannot pin anything: Operation not permitted$' /run/notes
+    grep -c 'sudo' /run/notes
 done
 "#;
     let Some(output) = script_with(&with_hosts(text), dir.copy_of_binary()) else { return };
-    output.succeeds().prints("1\n0\n1\n0");
+    output.succeeds().prints("1\n0\n125\n1\n1\n125\n1\n1");
 }

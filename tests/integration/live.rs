@@ -13,8 +13,8 @@ use crate::engines::runc::Runc;
 use crate::engines::{Hung, alone_with_daemons};
 use crate::util::{
     Held, OWN_ETC, Scratch, USER, apart, as_user, ask, binary, command_enters, command_refuses,
-    container_id, enters, finish, has, has_all, inode_in, ns_of, own_ns, program, refuses, skip,
-    until,
+    container_id, enters, finish, has, has_all, inode_in, ns_of, own_ns, program, refuses, run,
+    skip, until,
 };
 use std::fs;
 use std::process::Command;
@@ -258,10 +258,25 @@ fn rootless() {
     let dir = Scratch::new("rootless");
     let copy = &dir.copy_of_binary()[..];
     let full = format!("podman:{}", podman.name);
+    let uid = podman.uid.to_string();
+    let suggestion = format!("did you mean {full}@{uid}?");
     for spelling in [podman.name.as_str(), &full, &podman.id, &podman.id[..12]] {
         assert_eq!(command_enters(podman.command(&[copy, "-c", spelling]), &ns), "");
-        let said = enters(&["-c", spelling], &ns);
-        assert!(said.contains(&format!("is what uid {} says", podman.uid)), "{said}");
+        // For root it is no word of root's, and its ID no ID.
+        refuses(&["-c", spelling], &["no container"]);
+        refuses(&[spelling], &["no container or pin"]);
+    }
+    refuses(&["-c", &podman.name], &[&suggestion]);
+    refuses(&["-c", &full], &[&suggestion]);
+    for user in [uid.as_str(), "ne-rootless"] {
+        for word in [&podman.name, &podman.id, &podman.id[..12]] {
+            let spelled = format!("podman:{word}@{user}");
+            enters(&["-c", &spelled], &ns);
+            enters(&[&spelled], &ns);
+            // Who is that user may say so, too; others may not ask.
+            command_enters(podman.command(&[copy, "-c", &spelled]), &ns);
+        }
+        refuses(&["-c", &format!("docker:{}@{user}", podman.name)], &["no container"]);
     }
     // All of its namespace is the owner's: capabilities, and the row with its one address and name.
     let up = ["-c", &podman.name, "--", "ip", "addr", "add", "192.0.2.9/24", "dev", "lo"];
@@ -286,9 +301,28 @@ fn rootless() {
         as_user(USER, &[copy, "--pid", &podman.pid.to_string()]),
         &["needs root, or the same user"],
     );
+    // Root's list shows whose word it is; so it is typed, and so it is told.
+    let list = run(&["--list"]);
+    let row = list.succeeds().stdout.lines().find(|line| line.starts_with(&inode)).unwrap_or("");
+    assert!(row.contains(&format!(" {full}@{uid} ")), "{}", list.dump());
+    let json = run(&["--list", "--json"]).succeeds().stdout.clone();
+    let rows: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let ours = rows.as_array().expect("rows").iter();
+    let ours = ours.flat_map(|row| row["containers"].as_array().expect("containers"));
+    let claims: Vec<_> = ours.filter(|one| one["id"] == podman.id.as_str()).collect();
+    assert_eq!(claims.len(), 1, "{json}");
+    assert!(claims[0]["claimed_by"] == podman.uid && claims[0]["pid"] == podman.pid, "{json}");
+    // Neither --all nor --pin-all is for it, which they say.
+    let pinned = run(&["--pin-all"]);
+    assert!(!pinned.stdout.contains(&podman.name), "{}", pinned.dump());
+    pinned.says(&["user"]);
+    let all = run(&["--all", "readlink", "/proc/self/ns/net"]);
+    assert!(!all.stdout.contains(&ns), "{}", all.dump());
+    run(&["--unpin"].into_iter().chain(pinned.stdout.lines()).collect::<Vec<_>>());
     podman.stop().expect("stop");
     command_refuses(podman.command(&[copy, &podman.name]), &["is not running"]);
-    refuses(&[&podman.name], &["is not running"]);
+    refuses(&[&podman.name], &["no container", &suggestion]);
+    refuses(&[&format!("{full}@{uid}")], &["is not running"]);
 }
 
 #[test]

@@ -25,6 +25,14 @@ ns() {
     echo $!
 }
 
+# A process asleep as a container's first one is: pid 1 of a pid namespace, in a network namespace of
+# its own, started by another program in neither, with which it ends. Prints the pids of both.
+first() {
+    unshare -pf --kill-child unshare -n sleep 3600 >/dev/null 2>&1 &
+    until pid=$(pgrep -P $!) && [ "$(cat "/proc/$pid/comm")" = sleep ]; do :; done
+    echo $! $pid
+}
+
 # A process asleep in the namespace of process $1; prints its pid.
 join() {
     nsenter -t "$1" -n sleep 3600 >/dev/null 2>&1 &
@@ -89,7 +97,7 @@ pub fn script(text: &str) -> Option<Output> {
 /// As [`script`], with this as `$1`.
 #[track_caller]
 pub fn script_with(text: &str, binary: impl AsRef<OsStr>) -> Option<Output> {
-    if lacks(&["unshare", "nsenter", "ip", "jq", "python3", "setpriv", "lsns"]) {
+    if lacks(&["unshare", "nsenter", "ip", "jq", "python3", "setpriv", "lsns", "pgrep"]) {
         return None;
     }
     let mut command = Command::new("unshare");

@@ -10,6 +10,7 @@ mod util; // the binary under test, its runs, throwaway processes, directories a
 
 // What the program does.
 mod all; // --all and --pin-all
+mod field; // what went wrong on real machines, row by row
 mod list; // --list, beside ip and lsns
 mod live; // by every name of a real engine's container into its namespace
 mod mission; // copied to a host by a user with little rights; packets captured
@@ -22,7 +23,9 @@ mod unprivileged; // rootless namespaces, their owners and strangers
 mod views; // --sys and --dns
 
 // What must not happen.
+mod churn; // another namespace than that of a container that comes and goes
 mod faults; // every system call refused, one at a time
+mod interference; // another answer to root because of what a user or a container's root adds
 mod transparency; // COMMAND can tell that netns-enter was there
 mod wrong; // another namespace than the one that was named
 

@@ -275,6 +275,29 @@ fn a_lock_held_for_ever_stops_only_what_needs_it() {
     script("shared", first).refuses(&["shared mount", "is locked by another process"]);
 }
 
+/// A seccomp filter may refuse to let anybody sleep: then nobody is waited for, and nothing dies of
+/// it. However short the pauses, it is looked at few times who has the lock.
+#[test]
+fn a_lock_is_not_waited_for_where_nobody_may_sleep() {
+    if lacks(&["unshare", "findmnt", "flock", "strace"]) {
+        return;
+    }
+    works(
+        "shared",
+        r#"
+        holder; "$ne" -p $pid --pin first || fail pin
+        lock
+        strace -o /run/trace -e trace=nanosleep,clock_nanosleep,flock,openat \
+            -e inject=nanosleep,clock_nanosleep:error=EPERM "$ne" -p $pid --pin plain || fail plain
+        grep -q 'sleep.*EPERM' /run/trace || fail "it did not wait"
+        [ "$(grep -c '^flock' /run/trace)" -lt 300 ] || fail "it asks for ever"
+        # The kernel lists all locks of the machine, which is dear.
+        [ "$(grep -c '"/proc/locks"' /run/trace)" -le 25 ] || fail "it looks too often who has it"
+        [ "$(mounts /run/netns/plain)" = 1 ] || fail state
+        "#,
+    );
+}
+
 /// Lists `CALL N` of a run, for each system call from the first look at /run on. Not brk, which
 /// never fails with an errno: libc takes an injected one for an address.
 const CALLS: &str = r#"

@@ -5,7 +5,7 @@
 
 use crate::util::{
     Cgroup, Held, Scratch, Sleeper, USER, binary, command_enters, command_refuses, container_id,
-    docker_config, lacks, program, runc_state, skip, tool, unique,
+    docker_config, finish, lacks, program, runc_state, skip, tool, unique,
 };
 use std::os::unix::fs::lchown;
 use std::process::Command;
@@ -45,6 +45,11 @@ impl Tree {
     #[track_caller]
     fn refuses(&self, name: &str, words: &[&str]) -> String {
         command_refuses(self.command(&["-c", name]), words)
+    }
+
+    /// From now on the machine's cgroups are its own.
+    fn with_cgroups(&self) {
+        std::fs::create_dir_all(self.0.path("sys/fs/cgroup")).expect("a directory");
     }
 
     fn write(&self, path: &str, text: impl AsRef<[u8]>) {
@@ -139,17 +144,34 @@ fn docker_rootless() {
         "etc/passwd",
         format!("root:x:0:0::/root:/bin/sh\nal:x:{USER}:{USER}::/home/al:/bin/sh\n"),
     );
+    let mut ids = Vec::new();
     for (name, sleeper) in [("mine", &own), ("stolen", &roots)] {
         let id = container_id();
         tree.docker("home/al/.local/share/docker", &id, name, sleeper.pid);
         tree.runc(&format!("run/user/{USER}/docker/runtime-runc/moby"), &id, sleeper);
+        ids.push(id);
     }
     tree.give("home/al");
     tree.give(&format!("run/user/{USER}"));
-    let notes = tree.enters("mine", &own);
-    assert!(notes.contains("note"), "{notes}");
+    // For root it has the user's name in its own, and its ID has, too.
+    let mine = &ids[0];
+    for word in ["docker:mine@al", &format!("docker:mine@{USER}"), &format!("docker:{mine}@al")] {
+        tree.enters(word, &own);
+    }
+    tree.enters(&format!("docker:{}@al", &mine[..12]), &own);
+    for word in ["mine", "docker:mine", mine, &mine[..12], "mine@al", "podman:mine@al"] {
+        tree.refuses(word, &["no container"]);
+    }
+    tree.refuses("mine", &["did you mean", &format!("docker:mine@{USER}")]);
     // What a user's file says about a process of root's is no evidence.
-    tree.refuses("stolen", &[]);
+    tree.refuses("docker:stolen@al", &[&format!("uid {USER}")]);
+    tree.refuses("docker:mine@nobody-here", &["no container"]);
+    // A name of root's that is spelled so goes first.
+    let (id, sleeper) = (container_id(), Sleeper::start());
+    tree.docker("var/lib/docker", &id, "mine@al", sleeper.pid);
+    tree.runc("run/docker/runtime-runc/moby", &id, &sleeper);
+    tree.enters("docker:mine@al", &sleeper);
+    tree.enters(&format!("docker:mine@{USER}"), &own);
 }
 
 #[test]
@@ -295,56 +317,82 @@ fn crio() {
     }
 }
 
+/// A record of a pid alone counts with the cgroup that stands beside it, and with no other.
 #[test]
 fn youki_needs_its_cgroup() {
     let tree = tree!();
     let (name, sleeper) = (unique("youki"), Sleeper::start());
-    let state = format!(
-        "{{\"ociVersion\":\"1.0.2\",\"id\":\"{name}\",\"status\":\"running\",\"pid\":{}}}",
-        sleeper.pid
-    );
-    tree.write(&format!("run/youki/{name}/state.json"), state);
+    let state = |status: &str| {
+        format!(
+            "{{\"ociVersion\":\"1.0.2\",\"id\":\"{name}\",\"status\":\"{status}\",\"pid\":{}}}",
+            sleeper.pid
+        )
+    };
+    let file = format!("run/youki/{name}/state.json");
+    tree.write(&file, state("running"));
     // A pid alone may be anybody's by now.
-    tree.refuses(&name, &["--pid"]);
+    tree.refuses(&name, &["nothing proves", "--pid"]);
+    tree.with_cgroups();
+    tree.refuses(&name, &["nothing proves", "--pid"]);
     let Some(cgroup) = Cgroup::new(&name) else {
         skip("no cgroup hierarchy can be written");
         return;
     };
+    // Nor does a cgroup of the name prove anything that youki has not recorded.
     cgroup.add(sleeper.pid);
+    tree.refuses(&name, &["nothing proves", "--pid"]);
+    let config = |path: &str| format!("{{\"systemd_cgroup\":false,\"cgroup_path\":\"{path}\"}}");
+    tree.write(&format!("run/youki/{name}/youki_config.json"), config(&format!("/{name}")));
     tree.enters(&name, &sleeper);
     tree.enters(&format!("youki:{name}"), &sleeper);
+    tree.write(&format!("run/youki/{name}/youki_config.json"), config(&format!("/{name}-other")));
+    tree.refuses(&name, &["is not running", "reused"]);
+    // While it is created its process has still to come to its namespaces.
+    tree.write(&format!("run/youki/{name}/youki_config.json"), config(&format!("/{name}")));
+    tree.write(&file, state("creating"));
+    tree.refuses(&name, &[]);
 }
 
 #[test]
 fn gvisor_notes_its_own_stack() {
     let tree = tree!();
     let (id, sleeper) = (container_id(), Sleeper::start());
-    let state = format!(
-        "{{\"id\":\"{id}\",\"spec\":{{\"annotations\":{{\"status\":\"x\",\"sandbox\":\"y\"}}}},\"status\":\"running\",\
-         \"goferPid\":1,\"sandbox\":{{\"id\":\"{id}\",\"pid\":{}}}}}",
-        sleeper.pid
-    );
-    tree.write(&format!("run/containerd/runsc/k8s.io/{id}_sandbox:{id}.state"), &state);
-    let Some(cgroup) = Cgroup::new(&id) else {
+    tree.with_cgroups();
+    let state = |path: &str| {
+        format!(
+            "{{\"id\":\"{id}\",\"spec\":{{\"annotations\":{{\"status\":\"x\",\"sandbox\":\"y\"}},\
+             \"linux\":{{\"cgroupsPath\":\"{path}\"}}}},\"status\":\"running\",\
+             \"goferPid\":1,\"sandbox\":{{\"id\":\"{id}\",\"pid\":{}}}}}",
+            sleeper.pid
+        )
+    };
+    let file = format!("run/containerd/runsc/k8s.io/{id}_sandbox:{id}.state");
+    let path = unique("gvisor");
+    tree.write(&file, state(&format!("/{path}")));
+    let Some(cgroup) = Cgroup::new(&path) else {
         skip("no cgroup hierarchy can be written");
         return;
     };
+    tree.refuses(&id, &["is not running", "reused"]);
     cgroup.add(sleeper.pid);
     let notes = tree.enters(&id, &sleeper);
     assert!(notes.contains("note"), "{notes}");
     // The other containers of the sandbox have its process, which is in its cgroup.
     let other = container_id();
-    let state =
+    let text =
         format!("{{\"id\":\"{other}\",\"sandbox\":{{\"id\":\"{id}\",\"pid\":{}}}}}", sleeper.pid);
-    tree.write(&format!("run/containerd/runsc/k8s.io/{other}_sandbox:{id}.state"), &state);
+    tree.write(&format!("run/containerd/runsc/k8s.io/{other}_sandbox:{id}.state"), &text);
     tree.enters(&other, &sleeper);
+    // In another cgroup than the one that is recorded it is another process.
+    tree.write(&file, state(&format!("/{path}-other")));
+    tree.refuses(&id, &["is not running", "reused"]);
 }
 
 #[test]
 fn machines() {
     let tree = tree!();
     let (name, sleeper) = (unique("machine"), Sleeper::start());
-    std::fs::create_dir_all(tree.0.path("sys/fs/cgroup")).expect("a directory");
+    tree.with_cgroups();
     let scope = format!("{name}.scope");
     let text = |class: &str| {
         format!(
@@ -353,10 +401,10 @@ fn machines() {
         )
     };
     tree.write(&format!("run/systemd/machines/{name}"), text("vm"));
-    tree.refuses(&name, &[]);
+    tree.refuses(&name, &["no container"]);
     tree.write(&format!("run/systemd/machines/{name}"), text("container"));
     // The leader's cgroup must be the scope that the file names.
-    tree.refuses(&name, &[]);
+    tree.refuses(&name, &["is not running", "reused"]);
     let Some(cgroup) = Cgroup::new(&format!("machine.slice/{scope}")) else {
         skip("no cgroup hierarchy can be written");
         return;
@@ -364,6 +412,81 @@ fn machines() {
     cgroup.add(sleeper.pid);
     tree.enters(&name, &sleeper);
     tree.enters(&format!("machine:{name}"), &sleeper);
+    // Since systemd 257 there is the inode of its pidfd, which decides where the kernel has one.
+    let Some(inode) = pidfd_inode(sleeper.pid) else { return };
+    let with = |inode: u64| format!("{}LEADER_PIDFDID={inode}\n", text("container"));
+    tree.write(&format!("run/systemd/machines/{name}"), with(inode));
+    tree.enters(&name, &sleeper);
+    tree.write(&format!("run/systemd/machines/{name}"), with(inode + 1));
+    tree.refuses(&name, &["is not running", "reused", &inode.to_string()]);
+}
+
+/// The leader's unit is where systemd has it, with the payload in it or below; the name of a unit
+/// inside something else is another's.
+#[test]
+fn machines_in_units() {
+    let tree = tree!();
+    tree.with_cgroups();
+    let ask = |place: &str, unit: &str, key: &str| {
+        let (name, sleeper) = (unique("machine"), Sleeper::start());
+        let cgroup = Cgroup::new(place)?;
+        cgroup.add(sleeper.pid);
+        let text = format!("NAME={name}\n{key}={unit}\nLEADER={}\nCLASS=container\n", sleeper.pid);
+        tree.write(&format!("run/systemd/machines/{name}"), text);
+        Some((name, sleeper, cgroup))
+    };
+    for (key, slices, below) in [
+        ("SCOPE", "system.slice", "/payload"),
+        ("SCOPE", "machine.slice", ""),
+        ("UNIT", "system.slice/system-ne.slice", "/payload/inner"),
+    ] {
+        let unit = format!("{}.service", unique("box"));
+        let Some((name, sleeper, _cgroup)) = ask(&format!("{slices}/{unit}{below}"), &unit, key)
+        else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        tree.enters(&name, &sleeper);
+    }
+    for place in ["ne-t-other/system.slice", "user.slice/user-0.slice"] {
+        let unit = format!("{}.scope", unique("box"));
+        if let Some((name, _sleeper, _cgroup)) = ask(&format!("{place}/{unit}"), &unit, "SCOPE") {
+            tree.refuses(&name, &["nothing proves"]);
+        }
+    }
+}
+
+/// What no engine's files name is called by the runtime that recorded it.
+#[test]
+fn recorded_by_a_runtime_alone() {
+    let tree = tree!();
+    for runtime in ["runc", "crun", "youki"] {
+        let (id, sleeper) = (container_id(), Sleeper::start());
+        tree.runc(&format!("run/{runtime}"), &id, &sleeper);
+        for word in [id.clone(), id[..12].to_owned(), format!("{runtime}:{id}")] {
+            tree.enters(&word, &sleeper);
+        }
+        let list = finish(tree.command(&["--list"]));
+        assert!(list.succeeds().stdout.contains(&format!(" {runtime}:{id} ")), "{}", list.dump());
+        let told = finish(tree.command(&["-v", "-c", &id, "--", "true"]));
+        assert!(told.succeeds().stderr.contains(&format!("({runtime})")), "{}", told.dump());
+        // What a store knows is podman's, whatever runs it.
+        let (id, sleeper) = (container_id(), Sleeper::start());
+        tree.runc(&format!("run/{runtime}"), &id, &sleeper);
+        let store = "var/lib/containers/storage/overlay-containers";
+        tree.write(&format!("{store}/{id}/userdata/x"), "");
+        let told = finish(tree.command(&["-v", "-c", &id, "--", "true"]));
+        assert!(told.succeeds().stderr.contains("(podman)"), "{}", told.dump());
+    }
+}
+
+/// The inode of a process's pidfd; None where all pidfds have one, before Linux 6.9.
+fn pidfd_inode(pid: u32) -> Option<u64> {
+    let open = |pid: u32| {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
+        Some(rustix::fs::fstat(pidfd).ok()?.st_ino)
+    };
+    open(pid).filter(|inode| Some(*inode) != open(std::process::id()))
 }
 
 #[test]
@@ -397,7 +520,10 @@ fn an_id_that_leads_out_of_the_store() {
     let (pid, start) = (sleeper.pid, sleeper.start_time());
     let state = format!("{{\"pid\":{pid},\"initPid\":{pid},\"initStartTime\":\"{start}\"}}");
     tree.write(&format!("{storage}/elsewhere/userdata/state.json"), state);
-    tree.refuses("shop/cart/app", &["not running"]);
+    // Without cgroups nothing can tell that it does not run.
+    tree.refuses("shop/cart/app", &["nothing records its process"]);
+    tree.with_cgroups();
+    tree.refuses("shop/cart/app", &["is not running"]);
 }
 
 #[test]
@@ -435,8 +561,13 @@ fn what_a_user_may_have_put_there_is_not_opened() {
         }
         writer
     });
-    let notes = tree.enters("web", &sleeper);
-    assert_eq!(notes.matches("is a FIFO").count(), 2, "{notes}");
+    // For a word of root's world nothing of a user's is looked at.
+    for word in ["web", "docker:web", &id, &id[..12]] {
+        assert_eq!(tree.enters(word, &sleeper), "");
+    }
+    // For a list it is looked at, and not opened, by one who has become that user.
+    let list = finish(tree.command(&["--list"]));
+    assert!(list.succeeds().stdout.contains("docker:web"), "{}", list.dump());
     for mut writer in writers {
         assert!(writer.0.try_wait().unwrap().is_none(), "the FIFO was opened");
     }

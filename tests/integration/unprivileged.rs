@@ -164,3 +164,60 @@ fn borrowed_rights_are_refused() {
     tool("setcap", &["cap_sys_admin+ep", &binary]).succeeds();
     run_as(USER, &binary, &words).refuses(&["file capabilities"]);
 }
+
+/// From a user namespace of one's own there is no way back to a network namespace outside of it, as
+/// in `podman unshare`: what lies in it is looked at by a child.
+#[test]
+fn in_ones_own_user_namespace_the_list_and_addresses_are_whole() {
+    if cannot_run() {
+        return;
+    }
+    let dir = Scratch::new("user");
+    let binary = dir.copy_of_binary();
+    let process = std::process::id();
+    let address = |n: u8| format!("10.{}.{}.{n}", 100 + process / 250 % 100, process % 250);
+    // Two of one user namespace, one of a user namespace in that, and one outside.
+    let script = "
+        cd /; binary=$0
+        for address in $1 $2; do
+            unshare -n sh -c 'ip addr add $0/32 dev lo; exec sleep 60' $address & pids=\"$pids $!\"
+        done
+        unshare -Urn sh -c 'ip addr add $0/32 dev lo; exec sleep 60' $3 & pids=\"$pids $!\"
+        for address in $1 $2 $3; do
+            tries=0
+            until \"$binary\" -q --list | grep -q $address || [ $tries -gt 100 ]; do
+                sleep 0.1
+                tries=$((tries + 1))
+            done
+        done
+        \"$binary\" --list
+        for address in $1 $2 $3; do \"$binary\" -q --addr $address -- ip -br addr; done
+        \"$binary\" --addr $4 -- echo ran
+        echo $?
+        kill $pids";
+    let (inside, outside) = ([address(1), address(2), address(3)], address(4));
+    let roots = Sleeper::start();
+    tool("nsenter", &["-t", &roots.word(), "-n", "ip", "addr", "add", &outside, "dev", "lo"])
+        .succeeds();
+    for map in [&["-Ur"][..], &["-U", "--map-current-user", "--keep-caps"]] {
+        let mut words = [&["unshare"], map, &["sh", "-c", script, &binary]].concat();
+        words.extend(inside.iter().chain([&outside]).map(String::as_str));
+        let output = finish(as_user(USER, &words));
+        output.succeeds();
+        for address in &inside {
+            // Once in the list, once in its own namespace.
+            assert_eq!(
+                output.stdout.matches(&format!(" {address}/32")).count(),
+                2,
+                "{map:?} {}",
+                output.dump()
+            );
+        }
+        assert!(!output.stdout.contains(&outside), "{}", output.dump());
+        assert!(
+            output.stdout.ends_with("\n125\n") && !output.stderr.contains("come back"),
+            "{}",
+            output.dump()
+        );
+    }
+}

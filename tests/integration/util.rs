@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use netns_enter::cli::options::{ALIASES, OPTIONS};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use rustix::thread::gettid;
 use std::borrow::BorrowMut;
 use std::ffi::OsStr;
@@ -383,9 +383,13 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // With all that it has started, such as the halves of a shell's pipe.
+        // With all that it has started, such as the halves of a shell's pipe; but where somebody has
+        // waited for it, its number may be another's by now.
         let group = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
-        let _ = group.map(|group| kill_process_group(group, Signal::KILL));
+        let looks = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if let Some(group) = group.filter(|pid| waitid(WaitId::Pid(*pid), looks).is_ok()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -410,11 +414,32 @@ impl Sleeper {
         Sleeper::apart(as_user(USER, &["unshare", "-Un", "sleep", "3600"]))
     }
 
+    /// Starts one as engines start the first process of a container: pid 1 of a pid namespace, in a
+    /// network namespace of its own, and started by another program, which is in neither.
+    pub fn first() -> Sleeper {
+        Sleeper::child(Command::new("unshare").args(FIRST))
+    }
+
+    /// Runs a command that has one child, which ends as `sleep` in another network namespace than
+    /// ours. The command must see to it that the child ends with it.
+    pub fn child(command: impl BorrowMut<Command>) -> Sleeper {
+        let held = Held::start(command);
+        let mut child = None;
+        until("a child asleep in a namespace of its own", || {
+            child = children(held.pid()).into_iter().find(|pid| {
+                let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+                comm == "sleep\n" && is_elsewhere(*pid)
+            });
+            child.is_some()
+        });
+        Sleeper { pid: child.expect("a child"), held }
+    }
+
     /// Runs a command that ends as `sleep` under its own pid, in another network namespace than
     /// ours.
     pub fn apart(command: impl BorrowMut<Command>) -> Sleeper {
         let sleeper = Sleeper::spawn(command);
-        until("a namespace of its own", || !sleeper.ns().is_empty() && sleeper.ns() != own_ns());
+        until("a namespace of its own", || is_elsewhere(sleeper.pid));
         sleeper
     }
 
@@ -428,7 +453,7 @@ impl Sleeper {
 
     /// Returns its pid as a word.
     pub fn word(&self) -> String {
-        self.held.word()
+        self.pid.to_string()
     }
 
     /// Returns what readlink says about its network namespace.
@@ -456,7 +481,23 @@ impl Sleeper {
     pub fn reap(&mut self) {
         let _ = self.held.0.kill();
         let _ = self.held.0.wait();
+        until("its end", || ns_of(self.pid).is_empty());
     }
+}
+
+/// The arguments of unshare(1) for what [`Sleeper::first`] starts.
+const FIRST: [&str; 7] = ["--pid", "--fork", "--kill-child", "unshare", "--net", "sleep", "3600"];
+
+/// Returns the children of a process.
+pub fn children(parent: u32) -> Vec<u32> {
+    let is_child = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let rest = stat.rsplit(')').next().unwrap_or_default();
+        rest.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    let names =
+        fs::read_dir("/proc").expect("/proc").filter_map(|entry| Some(entry.ok()?.file_name()));
+    names.filter_map(|name| name.to_str()?.parse().ok()).filter(is_child).collect()
 }
 
 /// Tells whether a process has ended and nobody has asked how.
@@ -468,6 +509,12 @@ pub fn is_zombie(pid: u32) -> bool {
 pub fn ns_of(pid: u32) -> String {
     let link = fs::read_link(format!("/proc/{pid}/ns/net")).unwrap_or_default();
     link.to_string_lossy().into_owned()
+}
+
+/// Tells whether a process lives in another network namespace than ours.
+pub fn is_elsewhere(pid: u32) -> bool {
+    let ns = ns_of(pid);
+    !ns.is_empty() && ns != own_ns()
 }
 
 /// Returns what readlink says about our own network namespace.
@@ -506,7 +553,7 @@ time.sleep(3600)";
     let apart = || {
         let tasks = fs::read_dir(format!("/proc/{}/task", held.pid())).into_iter().flatten();
         let mut tids = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
-        tids.find(|tid: &u32| !ns_of(*tid).is_empty() && ns_of(*tid) != own_ns())
+        tids.find(|tid: &u32| is_elsewhere(*tid))
     };
     until("a thread is in another namespace", || apart().is_some());
     let tid = apart().expect("a thread");

@@ -5,8 +5,9 @@
 
 use crate::faults::calls;
 use crate::util::{
-    Cgroup, Scratch, Sleeper, USER, apart, ask, binary, command_refuses, enters, finish, inode_in,
-    lacks, own_ns, refuses, runc_state, skip, small_build, unique, until,
+    Cgroup, Held, Scratch, Sleeper, USER, apart, ask, binary, busybox_root, children,
+    command_refuses, enters, finish, inode_in, is_elsewhere, lacks, ns_of, own_ns, refuses, run,
+    runc_state, skip, small_build, start_time, unique, until,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -285,7 +286,8 @@ fn strange_entries_of_run_netns() {
     }
     apart(EMPTY_RUN, || {
         fs::write("/run/netns/stray", "").expect("a file");
-        refuses(&["--netns", "stray"], &["stray", "not a namespace but", "file"]);
+        let said = "is an empty file: its mount is in another mount namespace, or gone";
+        refuses(&["--netns", "stray"], &["/run/netns/stray", said]);
         refuses(&["stray"], &["stray"]);
         fs::create_dir("/run/netns/dir").expect("a directory");
         refuses(&["--netns", "dir"], &["dir", "not a namespace but", "directory"]);
@@ -470,31 +472,51 @@ fn a_cgroup_read_in_another_pid_namespace() {
     command_refuses(command, &["/proc is of another pid namespace", "--pid=host"]);
 }
 
+/// Whoever owns a directory chooses what the ones in it are called and hold: that is named by its
+/// path alone, and is no unit of root's.
 #[test]
 fn a_delegated_cgroup() {
     if lacks(&["setpriv", "unshare"]) {
         return;
     }
-    let Some(cgroup) = Cgroup::new(&unique("delegated")) else {
+    let Some(cgroup) = Cgroup::new(&format!("{}.slice", unique("delegated"))) else {
         skip("no cgroup hierarchy can be written");
         return;
     };
-    // Whoever owns a directory chooses what the ones in it are called and hold.
-    let inside = cgroup.0.join("inside");
+    let unit = format!("{}.service", unique("unit"));
+    let inside = cgroup.0.join(&unit);
     fs::create_dir(&inside).expect("a cgroup");
     let inside = Cgroup(inside);
     let roots = Sleeper::start();
     inside.add(roots.pid);
-    enters(&["--cgroup", inside.path()], &roots.ns());
-    for file in [cgroup.0.clone(), cgroup.0.join("cgroup.procs"), inside.0.clone()] {
+    for word in [inside.path(), &unit] {
+        enters(&["--cgroup", word], &roots.ns());
+    }
+    enters(&[&unit], &roots.ns());
+    for file in [cgroup.0.clone(), cgroup.0.join("cgroup.procs")] {
         chown(file, Some(USER), None).expect("chown");
     }
-    refuses(&["--cgroup", inside.path()], &[]);
-    refuses(&["--cgroup", cgroup.path()], &[]);
+    for args in [&["--cgroup", &unit][..], &[&unit]] {
+        refuses(args, &["no ", &unit]);
+    }
+    // What is so named is what it is: the processes in it.
+    enters(&["--cgroup", inside.path()], &roots.ns());
     drop(roots);
     let own = Sleeper::of_user();
     inside.add(own.pid);
     enters(&["--cgroup", inside.path()], &own.ns());
+    refuses(&["--cgroup", &unit], &["no cgroup", &unit]);
+    // That of the name that is root's is meant, wherever the user's are.
+    let Some(roots) = Cgroup::new(&format!("{}.slice/{unit}", unique("deeper"))) else { return };
+    let sleeper = Sleeper::start();
+    roots.add(sleeper.pid);
+    enters(&["--cgroup", &unit], &sleeper.ns());
+    enters(&[&unit], &sleeper.ns());
+    // A unit belongs to root where it is, however it is called: not one that is itself a user's.
+    for file in [roots.0.clone(), roots.0.join("cgroup.procs")] {
+        chown(file, Some(USER), None).expect("chown");
+    }
+    refuses(&["--cgroup", &unit], &["no cgroup", &unit]);
 }
 
 #[test]
@@ -509,11 +531,218 @@ fn an_lxc_container_with_a_number_is_its_own() {
     };
     apart("mount -t tmpfs none /var/lib", move || {
         fs::create_dir_all(format!("/var/lib/lxc/{name}")).expect("a directory");
-        let sleeper = Sleeper::start();
+        let sleeper = Sleeper::first();
         cgroup.add(sleeper.pid);
-        let numbered = format!("lxc:{name}-1");
-        enters(&["--container", &numbered], &sleeper.ns());
-        refuses(&["--container", &format!("lxc:{name}")], &["not running"]);
+        // It may as well be the second try at the other's, and no monitor tells.
+        for word in [format!("lxc:{name}-1"), format!("lxc:{name}")] {
+            refuses(&["--container", &word], &["nothing proves whose the cgroup is"]);
+        }
+        // Where there is no other one it is nobody else's.
+        fs::remove_dir(format!("/var/lib/lxc/{name}")).expect("a directory");
+        enters(&["--container", &format!("lxc:{name}-1")], &sleeper.ns());
+    });
+}
+
+/// Directories of LXC's for containers of these names; gone after the test, as are their cgroups.
+struct Known([String; 2]);
+
+impl Known {
+    fn new(names: [String; 2]) -> Known {
+        for name in &names {
+            fs::create_dir_all(format!("/var/lib/lxc/{name}")).expect("a directory");
+        }
+        Known(names)
+    }
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            let _ = fs::remove_dir(format!("/var/lib/lxc/{name}"));
+        }
+        let groups = format!("*/lxc.*.{}*", self.0[0]);
+        let find = ["/sys/fs/cgroup", "-depth", "-type", "d", "-path", &groups];
+        let _ = Command::new("find").args(find).args(["-exec", "rmdir", "{}", "+"]).output();
+    }
+}
+
+/// LXC in the foreground, whose cgroup has the name of a stopped one: the monitor's command socket
+/// tells whose it is, also where it is of another path.
+#[test]
+fn lxc_in_the_foreground_is_told_by_its_socket() {
+    if lacks(&["lxc-start", "lxc-wait", "lxc-info", "lxc-stop"]) {
+        return;
+    }
+    let scratch = Scratch::new("lxc");
+    let Ok(root) = busybox_root(&scratch) else { return skip("no busybox") };
+    let name = unique("lxc");
+    let other = scratch.path("other");
+    fs::create_dir(&other).expect("a directory");
+    let config = scratch.write(
+        "config",
+        format!(
+            "lxc.rootfs.path = dir:{root}\nlxc.net.0.type = empty\n\
+             lxc.init.cmd = /bin/sleep 3600\n"
+        ),
+    );
+    let homes = ["/var/lib/lxc", &other];
+    let _known = Known::new([name.clone(), format!("{name}-1")]);
+    for home in homes {
+        let Some(left_over) = Cgroup::new(&format!("lxc.payload.{name}")) else {
+            skip("no cgroup hierarchy can be written");
+            break;
+        };
+        let mut command = Command::new("lxc-start");
+        command.args(["-F", "-P", home, "-n", &name, "-f", &config]);
+        let monitor = Held::start(command);
+        ask(&["lxc-wait", "-P", home, "-n", &name, "-s", "RUNNING", "-t", "20"]).expect("up");
+        let pid = ask(&["lxc-info", "-P", home, "-n", &name, "-p", "-H"]).expect("a pid");
+        let ns = ns_of(pid.trim().parse().expect("a pid"));
+        refuses(&["-c", &format!("lxc:{name}-1")], &["is not running"]);
+        enters(&["-c", &format!("lxc:{name}")], &ns);
+        enters(&["-c", &name], &ns);
+        ask(&["lxc-stop", "-k", "-P", home, "-n", &name]).expect("down");
+        drop((monitor, left_over));
+        refuses(&["-c", &format!("lxc:{name}")], &["is not running"]);
+    }
+}
+
+/// A container of LXC's by its files, which record no process, with the cgroup that it has.
+fn of_lxc(name: &str) -> Option<(String, Cgroup)> {
+    let cgroup = Cgroup::new(&format!("lxc.payload.{name}"))?;
+    fs::create_dir_all(format!("/var/lib/lxc/{name}")).expect("a directory");
+    Some((format!("lxc:{name}"), cgroup))
+}
+
+/// Where nothing records a container's process, its cgroup has to prove it.
+#[test]
+fn what_a_cgroup_proves() {
+    if lacks(&["unshare", "nsenter"]) {
+        return;
+    }
+    apart("mount -t tmpfs none /var/lib", || {
+        let Some((word, cgroup)) = of_lxc(&unique("lxc")) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let has = |text: &str| {
+            until("its processes alone", || {
+                let procs = fs::read_to_string(cgroup.0.join("cgroup.procs")).unwrap();
+                procs.trim() == text
+            });
+        };
+        refuses(&[&word], &["is not running"]);
+        // No first process of a pid namespace.
+        let plain = Sleeper::start();
+        cgroup.add(plain.pid);
+        let remedy = format!("if process {} is the container: --pid {0}", plain.pid);
+        refuses(&[&word], &["none in its cgroup is the first of a pid namespace", &remedy]);
+        drop(plain);
+        has("");
+        let first = Sleeper::first();
+        cgroup.add(first.pid);
+        enters(&[&word], &first.ns());
+        // Another one that came from outside.
+        let second = Sleeper::first();
+        cgroup.add(second.pid);
+        refuses(&[&word], &["both", &first.word(), &second.word()]);
+        drop(second);
+        has(&first.word());
+        enters(&[&word], &first.ns());
+        // What is outside of its pid namespace; what is below it does not matter.
+        let outside = Sleeper::start();
+        cgroup.add(outside.pid);
+        let said = refuses(&[&word], &["outside of its pid namespace", &outside.word()]);
+        assert!(!said.contains(&format!("--pid {}", outside.pid)), "{said}");
+        drop(outside);
+        has(&first.word());
+        let path = format!("{}/cgroup.procs", cgroup.path());
+        let script = "echo $$ >\"$0\"; exec unshare -pfn --kill-child sleep 3600";
+        let mut command = Command::new("nsenter");
+        // The parent of what is nested is in the cgroup, and has come from outside itself.
+        command.args(["-t", &first.word(), "-p", "sh", "-c", script, &path]);
+        let nested = Held::start(command);
+        until("a nested pid namespace", || {
+            let inside = children(nested.pid()).into_iter().flat_map(children);
+            inside.into_iter().any(|pid| is_elsewhere(pid) && ns_of(pid) != first.ns())
+        });
+        enters(&[&word], &first.ns());
+    });
+}
+
+/// How many seconds ago something was that has this start time.
+fn seconds_since(start: u64) -> u64 {
+    let uptime = fs::read_to_string("/proc/uptime").expect("uptime");
+    let seconds: u64 =
+        uptime.split('.').next().and_then(|text| text.parse().ok()).expect("seconds");
+    seconds.saturating_sub(start / 100)
+}
+
+/// Nobody is taken for a container who may still be at work on its namespaces: who is in the host's
+/// network namespace or in that of the parent, or runs the parent's program.
+#[test]
+fn who_may_still_be_starting_is_entered_by_nobody() {
+    if lacks(&["unshare", "python3"]) {
+        return;
+    }
+    const SAME: &str = "import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.prctl(1, 9)
+assert libc.unshare(0x20000000) == 0
+if os.fork() == 0:
+    libc.prctl(1, 9)
+    assert libc.unshare(0x40000000) == 0
+time.sleep(3600)";
+    const CASES: [(&[&str], &str); 3] = [
+        (
+            &["unshare", "-pf", "--kill-child", "sleep", "3600"],
+            "is in the host's network namespace",
+        ),
+        (
+            &["unshare", "-npf", "--kill-child", "sleep", "3600"],
+            "is in the network namespace of its parent",
+        ),
+        (&["python3", "-c", SAME], "runs the program of its parent"),
+    ];
+    apart("mount -t tmpfs none /var/lib", move || {
+        let mut started = Vec::new();
+        for (command, reason) in CASES {
+            let Some((word, cgroup)) = of_lxc(&unique("lxc")) else {
+                return skip("no cgroup hierarchy can be written");
+            };
+            let held = Held::start(Command::new(command[0]).args(&command[1..]));
+            let program = |pid: u32| fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+            let is_there = |pid: &u32| match command[0] {
+                "python3" => is_elsewhere(*pid),
+                _ => program(*pid).ends_with("sleep"),
+            };
+            let mut child = None;
+            until("a child", || {
+                child = children(held.pid()).into_iter().find(is_there);
+                child.is_some()
+            });
+            let child = child.expect("a child");
+            cgroup.add(child);
+            // On a busy machine it may be old by now.
+            let is_young = || seconds_since(start_time(child)) < 10;
+            let said = refuses(&[&word], &["lxc"]);
+            assert!(said.contains("is starting") || !is_young(), "{said}");
+            let list = run(&["--list"]);
+            let note = format!("container {:?} (lxc) is starting", &word[4..]);
+            assert!(list.succeeds().stderr.contains(&note) || !is_young(), "{}", list.dump());
+            assert!(!list.stdout.contains(&word), "{}", list.dump());
+            started.push((word, cgroup, held, child, reason));
+        }
+        // After ten seconds nothing is starting any more.
+        for (word, _, _, child, reason) in &started {
+            until("it is old enough", || {
+                let output = run(&[word, "--", "true"]);
+                !output.refuses(&[]).stderr.contains("is starting")
+            });
+            let said = refuses(&[word], &[reason, &child.to_string()]);
+            let names_it = said.contains(&format!("--pid {child}"));
+            // The one of the host's namespace is named in no remedy, nor is what may be a monitor.
+            assert_eq!(names_it, reason.contains("program"), "{said}");
+        }
     });
 }
 

@@ -7,9 +7,10 @@ use super::group::{self, Group};
 use super::userns;
 use super::visitor::Visitor;
 use crate::base::error::Result;
+use crate::containers::claims;
+use crate::containers::running::running;
 use crate::host::Host;
 use crate::host::namespaces::Namespace;
-use crate::kernel::netns::within;
 use crate::pin::lookup;
 use crate::target::Target;
 
@@ -18,24 +19,44 @@ use crate::target::Target;
 /// # Errors
 /// Where the interfaces cannot be asked for, or the machine refuses.
 pub(super) fn listing(host: &Host, target: Option<&Target>, detail: Detail) -> Result<Listing> {
+    let mut entries = all(host, target)?;
+    let visitor = Visitor::new(host, detail)?;
+    visit(&visitor, target, &mut entries)?;
+    userns::visit(&visitor, &mut entries)?;
+    entries.retain(|entry| entry.is_listed);
+    let (home, pin_directory) = (visitor.home.id().ino, lookup::directory(host));
+    Ok(Listing { entries, home, pin_directory })
+}
+
+/// Finds the namespaces and the containers in them.
+fn all(host: &Host, target: Option<&Target>) -> Result<Vec<Entry>> {
+    // Root's, or the caller's; for root then what users say.
+    let mut containers = running(host)?;
+    containers.append(&mut claims::list(host)?);
     let wanted = target.map(|target| target.netns.id);
+    let mut is_found = wanted.is_none();
     let mut entries = Vec::new();
-    for group in group::all(host)? {
+    for group in group::all(host, containers)? {
         let is_listed = wanted.is_none_or(|id| id == group.namespace.id);
+        is_found |= is_listed;
         entries.push(Entry::new(group, is_listed));
     }
-    if let Some(id) = wanted.filter(|_| entries.iter().all(|entry| !entry.is_listed)) {
+    if let Some(id) = wanted.filter(|_| !is_found) {
         // It is held by nothing that the walk finds, such as a file in another mount namespace.
         let namespace = Namespace::new(id);
         let group = Group { namespace, is_host: false, containers: Vec::new() };
         entries.push(Entry::new(group, true));
     }
-    let visitor = Visitor::new(host, detail)?;
+    Ok(entries)
+}
+
+/// Looks at each namespace that is to be shown, as far as it can be entered from here.
+fn visit(visitor: &Visitor<'_>, target: Option<&Target>, entries: &mut [Entry]) -> Result<()> {
     for at in 0..entries.len() {
         if !entries[at].is_listed {
             continue;
         }
-        let opened = entries[at].group.open(host)?;
+        let opened = entries[at].group.open(visitor.host)?;
         let netns = match (&opened, target) {
             (Some((netns, _)), _) => netns,
             (None, Some(target)) => &target.netns,
@@ -46,12 +67,9 @@ pub(super) fn listing(host: &Host, target: Option<&Target>, detail: Detail) -> R
             }
         };
         if let Some((_, Some(process))) = &opened {
-            entries[at].describe(host, process, detail)?;
+            entries[at].describe(visitor.host, process, visitor.detail)?;
         }
-        entries[at].interfaces = within(netns, &visitor.home, || visitor.links(&entries, at))?;
+        entries[at].interfaces = visitor.home.within(netns, || visitor.links(entries, at))?;
     }
-    userns::visit(&visitor, &mut entries)?;
-    entries.retain(|entry| entry.is_listed);
-    let (home, pin_directory) = (visitor.home.id.ino, lookup::directory(host));
-    Ok(Listing { entries, home, pin_directory })
+    Ok(())
 }

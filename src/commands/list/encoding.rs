@@ -1,144 +1,84 @@
-//! Interfaces as bytes, for a pipe between two processes of this program.
+//! Interfaces as fields, for a pipe between two processes of this program.
 //!
-//! A report is one record after the other: the place of an entry, and its links. Numbers have 64
-//! bits in the machine's order; bytes come after their length, what may be missing after 0 or 1.
+//! A report is one record after the other: the place of an entry, the number of its links, and
+//! these.
 
 #![forbid(unsafe_code)]
 
 use super::entry::{Link, LinkPeer};
+use crate::base::fields::{Fields, put, put_number};
 use crate::kernel::rtnetlink::Address;
-use std::borrow::Cow;
-use std::iter;
 use std::net::IpAddr;
 
 /// Encodes the links of the entry at place `at`.
 pub(super) fn encode(at: usize, links: &[Link]) -> Vec<u8> {
-    let mut out = Writer(Vec::new());
-    out.number(at as u64);
-    out.number(links.len() as u64);
+    let mut report = Vec::new();
+    put_number(&mut report, at as u64);
+    put_number(&mut report, links.len() as u64);
+    let none = LinkPeer { inode: None, index: 0, name: None };
     for link in links {
-        out.link(link);
-    }
-    out.0
-}
-
-/// Decodes the whole records at the beginning of a report.
-pub(super) fn decode(report: &[u8]) -> impl Iterator<Item = (usize, Vec<Link>)> {
-    let mut rest = Reader(report);
-    iter::from_fn(move || {
-        let at = rest.number()?.try_into().ok()?;
-        Some((at, rest.list(Reader::link)?))
-    })
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn number(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_ne_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn link(&mut self, link: &Link) {
-        self.bytes(&link.name);
-        self.number(link.index.into());
-        self.bytes(link.state.as_bytes());
-        self.bytes(link.mac.as_bytes());
-        self.number(link.addresses.len() as u64);
+        put_number(&mut report, link.index.into());
+        put_number(&mut report, link.wants_address.into());
+        let peer = link.peer.as_ref().unwrap_or(&none);
+        put_number(&mut report, link.peer.is_some().into());
+        put_number(&mut report, peer.index.into());
+        put_number(&mut report, peer.inode.is_some().into());
+        put_number(&mut report, peer.inode.unwrap_or_default());
+        put_number(&mut report, link.addresses.len() as u64);
+        put(&mut report, &link.name);
+        put(&mut report, &link.state);
+        put(&mut report, &link.mac);
+        // No interface has an empty name.
+        put(&mut report, peer.name.as_deref().unwrap_or_default());
         for address in &link.addresses {
-            self.address(address);
-        }
-        self.number(link.peer.is_some().into());
-        if let Some(peer) = &link.peer {
-            self.peer(peer);
+            match address.ip {
+                IpAddr::V4(ip) => put(&mut report, &ip.octets()),
+                IpAddr::V6(ip) => put(&mut report, &ip.octets()),
+            }
+            put_number(&mut report, address.prefix.into());
         }
     }
-
-    fn address(&mut self, address: &Address) {
-        match address.ip {
-            IpAddr::V4(ip) => self.bytes(&ip.octets()),
-            IpAddr::V6(ip) => self.bytes(&ip.octets()),
-        }
-        self.number(address.prefix.into());
-    }
-
-    fn peer(&mut self, peer: &LinkPeer) {
-        self.number(peer.inode.is_some().into());
-        self.number(peer.inode.unwrap_or_default());
-        self.number(peer.index.into());
-        self.number(peer.name.is_some().into());
-        self.bytes(peer.name.as_deref().unwrap_or_default());
-    }
+    report
 }
 
-/// What is left of a report. Everything read from it is None where it ends too early.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
+/// Decodes the next record; None where there is no other whole one.
+pub(super) fn decode(fields: &mut Fields<'_>) -> Option<(usize, Vec<Link>)> {
+    let [at, count] = fields.numbers()?;
+    let mut links = Vec::new();
+    for _ in 0..count {
+        links.push(link(fields)?);
     }
+    Some((at as usize, links))
+}
 
-    fn number(&mut self) -> Option<u64> {
-        self.take(8)?.try_into().ok().map(u64::from_ne_bytes)
-    }
-
-    fn small<T: TryFrom<u64>>(&mut self) -> Option<T> {
-        self.number()?.try_into().ok()
-    }
-
-    fn flag(&mut self) -> Option<bool> {
-        Some(self.number()? != 0)
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = self.small()?;
-        self.take(length)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        String::from_utf8(self.bytes()?.to_vec()).ok()
-    }
-
-    fn list<T>(&mut self, item: fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.number()?;
-        (0..count).map(|_| item(self)).collect()
-    }
-
-    fn link(&mut self) -> Option<Link> {
-        Some(Link {
-            name: self.bytes()?.to_vec(),
-            index: self.small()?,
-            state: Cow::Owned(self.text()?),
-            mac: self.text()?,
-            addresses: self.list(Reader::address)?,
-            peer: if self.flag()? { Some(self.peer()?) } else { None },
-        })
-    }
-
-    fn address(&mut self) -> Option<Address> {
-        let octets = self.bytes()?;
+fn link(fields: &mut Fields<'_>) -> Option<Link> {
+    let [index, wants_address, has_peer, peers_index, has_inode, inode, count] =
+        fields.numbers()?;
+    let [name, state, mac, peers_name] = fields.fields()?;
+    let mut addresses = Vec::new();
+    for _ in 0..count {
+        let octets = fields.take()?;
+        let [prefix] = fields.numbers()?;
         let ip = match <[u8; 4]>::try_from(octets) {
             Ok(octets) => IpAddr::from(octets),
             Err(_) => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),
         };
-        Some(Address { ip, prefix: self.small()? })
+        addresses.push(Address { ip, prefix: prefix as u8 });
     }
-
-    fn peer(&mut self) -> Option<LinkPeer> {
-        let has_inode = self.flag()?;
-        let inode = self.number().map(|inode| has_inode.then_some(inode))?;
-        let index = self.small()?;
-        let has_name = self.flag()?;
-        let name = self.bytes().map(|name| has_name.then(|| name.to_vec()))?;
-        Some(LinkPeer { inode, index, name })
-    }
+    let peer = LinkPeer {
+        inode: (has_inode != 0).then_some(inode),
+        index: peers_index as u32,
+        name: (!peers_name.is_empty()).then(|| peers_name.to_vec()),
+    };
+    Some(Link {
+        name: name.to_vec(),
+        index: index as u32,
+        state: state.to_vec(),
+        mac: mac.to_vec(),
+        wants_address: wants_address != 0,
+        addresses,
+        peer: (has_peer != 0).then_some(peer),
+    })
 }
 
 #[cfg(test)]
@@ -150,8 +90,9 @@ mod tests {
         Link {
             name: b"eth\xff0".to_vec(),
             index: u32::MAX,
-            state: Cow::Borrowed("UP"),
-            mac: "02:00:00:00:00:01".to_owned(),
+            state: b"UP".to_vec(),
+            mac: b"02:00:00:00:00:01".to_vec(),
+            wants_address: peer.is_some(),
             addresses: addresses.iter().map(address).collect(),
             peer,
         }
@@ -165,9 +106,14 @@ mod tests {
             link(&[], None),
             link(&["10.0.0.5", "fd00::7", "::ffff:10.0.0.5"], peer(None, None)),
             link(&["127.0.0.1"], peer(Some(u64::MAX), Some(b"veth0"))),
-            link(&["::1"], peer(Some(0), Some(b""))),
+            link(&["::1"], peer(Some(0), Some(b"\xff"))),
         ];
         vec![(3, links), (usize::MAX, Vec::new()), (0, vec![link(&[], peer(None, Some(b"x")))])]
+    }
+
+    fn decoded(report: &[u8]) -> Vec<(usize, Vec<Link>)> {
+        let mut fields = Fields(report);
+        std::iter::from_fn(|| decode(&mut fields)).collect()
     }
 
     #[test]
@@ -176,8 +122,8 @@ mod tests {
         for (at, links) in reported() {
             report.extend_from_slice(&encode(at, &links));
         }
-        assert_eq!(decode(&report).collect::<Vec<_>>(), reported());
-        assert_eq!(decode(b"").count(), 0);
+        assert_eq!(decoded(&report), reported());
+        assert_eq!(decoded(b""), []);
     }
 
     #[test]
@@ -187,7 +133,7 @@ mod tests {
         let second = encode(all[2].0, &all[2].1);
         let report = [&whole[..], &second].concat();
         for end in 0..report.len() {
-            let records: Vec<_> = decode(&report[..end]).collect();
+            let records = decoded(&report[..end]);
             assert_eq!(records, all[..usize::from(end >= whole.len())], "{end}");
         }
     }

@@ -8,7 +8,6 @@ use crate::host::Host;
 use crate::host::cgroup::unit_in;
 use crate::host::process::{Process, cgroup_paths, unless_gone};
 use crate::kernel::rtnetlink::{Address, Interface};
-use std::borrow::Cow;
 
 /// How much is to be found out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,9 +49,11 @@ pub(super) struct Link {
     pub(super) name: Vec<u8>,
     pub(super) index: u32,
     /// The operational state, as `ip link` prints it.
-    pub(super) state: Cow<'static, str>,
+    pub(super) state: Vec<u8>,
     /// The hardware address, as `ip link` prints it.
-    pub(super) mac: String,
+    pub(super) mac: Vec<u8>,
+    /// Whether it has an address as a rule: it is neither loopback nor a port of a bridge.
+    pub(super) wants_address: bool,
     pub(super) addresses: Vec<Address>,
     pub(super) peer: Option<LinkPeer>,
 }
@@ -109,8 +110,15 @@ impl Entry {
 
 impl Link {
     /// Makes a link of what the kernel says of an interface, its other end resolved.
-    pub(super) fn new(interface: Interface, peer: Option<LinkPeer>) -> Link {
-        let Interface { name, index, state, mac, addresses, .. } = interface;
-        Link { name, index, state: Cow::Borrowed(state), mac, addresses, peer }
+    pub(super) fn new(interface: &Interface, peer: Option<LinkPeer>) -> Link {
+        Link {
+            name: interface.name.clone(),
+            index: interface.index,
+            state: interface.state.into(),
+            mac: interface.mac.clone().into_bytes(),
+            wants_address: !interface.loopback && interface.master.is_none(),
+            addresses: interface.addresses.clone(),
+            peer,
+        }
     }
 }

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use crate::base::error::Result;
-use crate::containers::lookup::{self, RunningContainer};
+use crate::base::escape::shown;
+use crate::containers::name::spelled_pod;
+use crate::containers::running::RunningContainer;
 use crate::host::Host;
 use crate::host::namespaces::{self, Namespace, Opened};
 
@@ -17,14 +19,13 @@ pub(crate) struct Group {
     pub(crate) containers: Vec<RunningContainer>,
 }
 
-/// Returns every network namespace, sorted by inode.
+/// Returns every network namespace, sorted by inode, with those of the containers that are in it.
+/// These were found before: one that runs all the time is then in one of the namespaces.
 ///
 /// # Errors
 /// Where the machine refuses, so that one could be missing. What the caller may not read is left to
 /// [`Host::unread`].
-pub(crate) fn all(host: &Host) -> Result<Vec<Group>> {
-    // Before the namespaces: a container that runs all the time is then in one of them.
-    let containers = lookup::running(host)?;
+pub(crate) fn all(host: &Host, containers: Vec<RunningContainer>) -> Result<Vec<Group>> {
     let hosts = host.netns_id();
     let mut groups: Vec<Group> = Vec::new();
     for namespace in namespaces::all(host)? {
@@ -32,14 +33,14 @@ pub(crate) fn all(host: &Host) -> Result<Vec<Group>> {
         groups.push(Group { namespace, is_host, containers: Vec::new() });
     }
     for container in containers {
-        let found = groups.binary_search_by_key(&container.netns, |group| group.namespace.id);
-        if let Ok(at) = found {
-            let known = &mut groups[at].containers;
-            let is_before =
-                |other: &RunningContainer| other.container.cmp_name(&container.container).is_le();
-            let place = known.partition_point(is_before);
-            known.insert(place, container);
-        }
+        let Some(group) = groups.iter_mut().find(|group| group.namespace.id == container.netns)
+        else {
+            continue;
+        };
+        let is_after =
+            |other: &RunningContainer| other.container.cmp_name(&container.container).is_gt();
+        let place = group.containers.iter().position(is_after).unwrap_or(group.containers.len());
+        group.containers.insert(place, container);
     }
     Ok(groups)
 }
@@ -68,12 +69,12 @@ impl Group {
         }
     }
 
-    /// Returns what its containers can be called as TARGET, each once: a pod's share its name.
-    pub(crate) fn names(&self) -> Vec<Vec<u8>> {
+    /// Returns what its containers can be called as TARGET, as it is shown, each once: a pod's
+    /// share its name.
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for RunningContainer { container, .. } in &self.containers {
-            let word = lookup::pod_or_name(container);
-            let name = [container.engine.as_bytes(), b":", word].concat();
+            let name = shown(&spelled_pod(container)).to_string();
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -81,16 +82,15 @@ impl Group {
         names
     }
 
-    /// Returns its names in `directory`, that of the pins, but for those that engines give; where
-    /// no process is left, every path at which it is mounted.
-    pub(crate) fn pins(&self, directory: &[u8]) -> Vec<&[u8]> {
+    /// Returns its names in `directory`, that of the pins, as they are shown, but for those that
+    /// engines give; where no process is left, every path at which it is mounted.
+    pub(crate) fn pins(&self, directory: &[u8]) -> Vec<String> {
         let is_left = self.namespace.pid.is_none() && self.namespace.thread.is_none();
         let mut pins = Vec::new();
         for path in &self.namespace.mounts {
-            match name_in(directory, path) {
-                Some(name) if is_left || !is_engines(name) => pins.push(name),
-                None if is_left => pins.push(path),
-                _ => {}
+            let name = name_in(directory, path);
+            if is_left || name.is_some_and(|name| !is_engines(name)) {
+                pins.push(shown(name.unwrap_or(path)).to_string());
             }
         }
         pins

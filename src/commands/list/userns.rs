@@ -1,7 +1,7 @@
-//! Namespaces that the caller owns but may enter only through the user namespace that owns them.
+//! Namespaces from which there is no way back: those that the caller may enter only through the
+//! user namespace that owns them, and from a user namespace of the caller's own all that lie in it.
 //!
-//! There is no way back out of a user namespace, so a child goes there for all the network
-//! namespaces it owns, and reports by a pipe.
+//! A child goes there for all the network namespaces of one user namespace, and reports by a pipe.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ use super::encoding;
 use super::entry::Entry;
 use super::visitor::Visitor;
 use crate::base::error::{Error, Result};
+use crate::base::fields::Fields;
 use crate::kernel::fork;
 use crate::sys::stdio::write_all;
 use rustix::fd::OwnedFd;
@@ -24,7 +25,7 @@ pub(super) fn visit(visitor: &Visitor<'_>, entries: &mut [Entry]) -> Result<()> 
             continue;
         }
         let Some(netns) = entries[at].group.namespace.open(visitor.host)? else { continue };
-        if netns.userns_to_join("").is_ok() {
+        if visitor.home.lets_child_go_to(&netns) {
             drop(netns);
             visit_in_child(visitor, entries, at)?;
         }
@@ -36,14 +37,14 @@ pub(super) fn visit(visitor: &Visitor<'_>, entries: &mut [Entry]) -> Result<()> 
     Ok(())
 }
 
-/// Asks a child for the interfaces of entry `first` and of all later ones of the same user
-/// namespace.
+/// Asks a child for the interfaces of entry `first` and of all later ones to which that can go on.
 fn visit_in_child(visitor: &Visitor<'_>, entries: &mut [Entry], first: usize) -> Result<()> {
     let report = fork::query(&|pipe| {
         // What could not be told is missed, and said to be unreadable.
         let _ = report(visitor, entries, first, pipe);
     })?;
-    for (at, links) in encoding::decode(&report) {
+    let mut fields = Fields(&report);
+    while let Some((at, links)) = encoding::decode(&mut fields) {
         if let Some(entry) = entries.get_mut(at) {
             entry.interfaces = Some(links);
         }
@@ -51,8 +52,8 @@ fn visit_in_child(visitor: &Visitor<'_>, entries: &mut [Entry], first: usize) ->
     Ok(())
 }
 
-/// Goes to the user namespace that owns entry `first`, and writes the interfaces of each entry that
-/// can be entered from there.
+/// Goes to entry `first`, by the user namespace that owns it where that is needed, and writes the
+/// interfaces of each entry that can be entered from there.
 fn report(visitor: &Visitor<'_>, entries: &[Entry], first: usize, pipe: &OwnedFd) -> Result<()> {
     let mut is_there = false;
     for (at, entry) in entries.iter().enumerate().skip(first) {

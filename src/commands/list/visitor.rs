@@ -5,21 +5,20 @@
 use super::entry::{Detail, Entry, Link, LinkPeer};
 use crate::base::error::Result;
 use crate::host::Host;
-use crate::kernel::netns::{NetNs, NsId};
+use crate::kernel::netns::{Home, NetNs, NsId};
 use crate::kernel::nsid::nsid_of;
 use crate::kernel::rtnetlink::{Interface, Peer};
 use crate::kernel::sock::Netlink;
 use std::cell::Cell;
-use std::iter;
 
 /// What is kept from one namespace to the next that we visit to look at its interfaces.
 pub(super) struct Visitor<'h> {
     pub(super) host: &'h Host,
     /// The caller's namespace.
-    pub(super) home: NetNs,
+    pub(super) home: Home,
     home_interfaces: Vec<Interface>,
     netlink: Netlink,
-    detail: Detail,
+    pub(super) detail: Detail,
     /// The entry in which the last peer was found; those of its neighbours are often there, too.
     last: Cell<usize>,
 }
@@ -30,7 +29,7 @@ impl<'h> Visitor<'h> {
     /// # Errors
     /// Where that fails.
     pub(super) fn new(host: &'h Host, detail: Detail) -> Result<Visitor<'h>> {
-        let (home, netlink) = (NetNs::own()?, Netlink::default());
+        let (home, netlink) = (Home::own()?, Netlink::default());
         let home_interfaces = netlink.interfaces()?;
         Ok(Visitor { host, home, home_interfaces, netlink, detail, last: Cell::new(0) })
     }
@@ -41,16 +40,20 @@ impl<'h> Visitor<'h> {
     /// As [`Netlink::interfaces`].
     pub(super) fn links(&self, entries: &[Entry], at: usize) -> Result<Vec<Link>> {
         let here = entries[at].group.namespace.id;
-        let interfaces = match here == self.home.id {
-            true => self.home_interfaces.clone(),
-            false => self.netlink.interfaces()?,
+        let read;
+        let interfaces = if here == self.home.id() {
+            &self.home_interfaces
+        } else {
+            read = self.netlink.interfaces()?;
+            &read
         };
-        let known = self.known_nsids(entries, at, &interfaces)?;
-        let mut peers = Vec::new();
-        for interface in &interfaces {
-            peers.push(interface.peer.map(|peer| self.resolve(peer, here, &interfaces, &known)));
+        let known = self.known_nsids(entries, at, interfaces)?;
+        let mut links = Vec::new();
+        for interface in interfaces {
+            let peer = interface.peer.map(|peer| self.resolve(peer, here, interfaces, &known));
+            links.push(Link::new(interface, peer));
         }
-        Ok(interfaces.into_iter().zip(peers).map(|(one, peer)| Link::new(one, peer)).collect())
+        Ok(links)
     }
 
     /// Resolves the other end of an interface of the namespace `here`, which has these interfaces
@@ -68,11 +71,11 @@ impl<'h> Visitor<'h> {
         };
         let beside = match there {
             Some(id) if id == here => interfaces,
-            Some(id) if id == self.home.id => &self.home_interfaces,
+            Some(id) if id == self.home.id() => &self.home_interfaces,
             _ => &[],
         };
-        let name = beside.iter().find(|other| other.index == peer.index);
-        let name = name.map(|other| other.name.clone());
+        let other = beside.iter().find(|other| other.index == peer.index);
+        let name = other.map(|other| other.name.clone());
         LinkPeer { inode: there.map(|id| id.ino), index: peer.index, name }
     }
 
@@ -94,17 +97,21 @@ impl<'h> Visitor<'h> {
         if unknown.is_empty() {
             return Ok(known);
         }
-        self.ask_nsid(&self.home, &mut unknown, &mut known)?;
+        self.ask_nsid(self.home.netns(), &mut unknown, &mut known)?;
         if self.detail == Detail::Brief {
             return Ok(known);
         }
         // First that in which the last one was found; then one down, one up, two down …, as those
         // made together are often linked together.
-        let near = (1..=entries.len()).flat_map(|far| [at.wrapping_sub(far), at + far]);
-        for other in iter::once(self.last.get()).chain(near) {
+        for step in 0..=2 * entries.len() {
             if unknown.is_empty() {
                 break;
             }
+            let other = match step {
+                0 => self.last.get(),
+                _ if step % 2 == 1 => at.wrapping_sub(step / 2 + 1),
+                _ => at + step / 2,
+            };
             let Some(entry) = entries.get(other) else { continue };
             let Some(netns) = entry.group.namespace.open(self.host)? else { continue };
             if self.ask_nsid(&netns, &mut unknown, &mut known)? {

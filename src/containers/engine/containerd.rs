@@ -3,14 +3,28 @@
 
 #![forbid(unsafe_code)]
 
-use super::oci::{self, mentions};
-use super::{Container, Containers, Place, Record, Source};
+use super::kubernetes::contains;
+use super::learn::{Daemon, add, command_lines, option, setting};
+use super::oci::{mentions, read};
+use super::recorded::add_recorded;
+use super::records::{Kind, Root};
+use super::{Container, Containers, Source};
 use crate::base::error::Result;
 use crate::base::json::{Refused, Value, select};
-use crate::base::text::{join, last};
-use crate::host::Host;
+use crate::base::text::join;
+use crate::containers::world::World;
 use std::rc::Rc;
 
+/// containerd's own service.
+pub(super) static DAEMON: Daemon = Daemon {
+    name: b"containerd",
+    pid_files: &[],
+    units: &[b"/system.slice/containerd.service"],
+    options: &[b"--state", b"--config", b"-c"],
+    list_of,
+};
+/// The namespace of Docker's containers, which Docker names.
+pub(super) const DOCKERS: &[u8] = b"moby";
 /// Where the daemons and distributions keep their tasks.
 const STATES: &[&[u8]] = &[
     b"/run/containerd",
@@ -20,95 +34,209 @@ const STATES: &[&[u8]] = &[
     b"/var/snap/microk8s/common/run/containerd",
     b"/run/k0s/containerd",
 ];
-/// The runtime's root where a bundle does not tell another.
-const DEFAULT_ROOT: &[u8] = b"/run/containerd/runc";
-/// Docker's namespace: Docker names these.
-const DOCKERS: &[u8] = b"moby";
+/// Where in a state directory the bundles are, by namespace; of containerd 1.x last.
+const TASKS: [&[u8]; 2] = [b"io.containerd.runtime.v2.task", b"io.containerd.runtime.v1.linux"];
 
 /// Adds every task of every namespace but Docker's.
-pub(crate) fn list(
-    host: &Host,
-    place: &Place,
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
+    list_states(world, &states(world)?, needle, out)
+}
+
+/// Adds the tasks of a containerd with this command line.
+fn list_of(
+    world: &World<'_>,
+    line: &[u8],
     needle: Option<&[u8]>,
     out: &mut Containers,
 ) -> Result<()> {
-    for tasks in namespaces(host, place)? {
-        let nerdctls = nerdctl_names(host, place, last(&tasks))?;
-        for bundle in host.entries(&tasks)? {
-            let id = last(&bundle);
-            let given = nerdctls.iter().find(|(of, _)| of == id).map(|(_, name)| name);
-            let config = join(&bundle, b"config.json");
-            let read = oci::read(host, place, &config, |text| {
-                if mentions(text, id, needle) { name_in(text) } else { Ok(None) }
-            })?;
-            let (named, owner) = read.unwrap_or((None, 0));
-            let (engine, name) = match (named, given) {
-                (Some(("k8s", pod)), _) => ("k8s", pod),
-                (_, Some(given)) => ("nerdctl", given.clone()),
-                (Some(named), None) => named,
-                (None, None) => ("containerd", id.to_vec()),
-            };
-            let root = runtime_root(host, place, &bundle, last(&tasks))?;
-            let source = Source::Oci(Rc::new([root]));
-            let owner = place.writer(owner);
-            out.add(Container { engine, name, id: id.to_vec(), source, owner });
+    let mut all = states(world)?;
+    let known = all.len();
+    add_command_line(world, line, &mut all)?;
+    list_states(world, &all[known..], needle, out)
+}
+
+/// Returns, by namespace, where the runtimes keep their state, and the bundles.
+pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+    let namespaces = namespaces(world, &states(world)?)?;
+    Ok(namespaces.iter().flat_map(|namespace| namespace.roots(world)).collect())
+}
+
+/// Returns the state directories of this world's containerds.
+pub(super) fn states(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
+    if world.user_of().is_some() {
+        let own = world.run_directories();
+        return Ok(own.iter().map(|run| join(run, b"containerd")).collect());
+    }
+    let mut states: Vec<Vec<u8>> = STATES.iter().map(|state| state.to_vec()).collect();
+    add_config(world, b"/etc/containerd/config.toml", &mut states)?;
+    for line in command_lines(world, &DAEMON)? {
+        add_command_line(world, &line, &mut states)?;
+    }
+    Ok(states)
+}
+
+fn add_command_line(world: &World<'_>, line: &[u8], states: &mut Vec<Vec<u8>>) -> Result<()> {
+    add(world, states, option(line, b"--state").unwrap_or_default())?;
+    for name in [&b"--config"[..], b"-c"] {
+        if let Some(path) = option(line, name) {
+            add_config(world, path, states)?;
         }
     }
     Ok(())
 }
 
-/// Returns the runtime's records of an ID, in any namespace but Docker's.
-pub(crate) fn records(host: &Host, place: &Place, id: &[u8]) -> Result<Vec<Record>> {
-    let mut found = Vec::new();
-    for tasks in namespaces(host, place)? {
-        let root = runtime_root(host, place, &join(&tasks, id), last(&tasks))?;
-        found.extend(oci::record(host, place, &root, id)?);
+fn add_config(world: &World<'_>, path: &[u8], states: &mut Vec<Vec<u8>>) -> Result<()> {
+    let Some(file) = world.file(path)? else { return Ok(()) };
+    let state = setting(&file.bytes, b"", b"state").unwrap_or_default().to_vec();
+    drop(file);
+    add(world, states, &state)
+}
+
+/// Returns the directories of bundles, by namespace, in state directories.
+pub(super) fn task_directories(states: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
+    states.iter().flat_map(|state| TASKS.map(|tasks| join(state, tasks)))
+}
+
+/// A namespace of containerd's.
+struct Namespace {
+    name: Vec<u8>,
+    /// Where its bundles are; several where several daemons have a namespace of this name.
+    bundles: Vec<Vec<u8>>,
+}
+
+impl Namespace {
+    /// Returns the places of its records: the runtimes' default roots, whichever daemon it is, then
+    /// the bundles, which may tell others.
+    fn roots(&self, world: &World<'_>) -> Vec<Root> {
+        let mut roots = Vec::new();
+        let mut add = |kind, path| {
+            let namespace = Some(self.name.clone());
+            roots.push(Root { word: "containerd", kind, path, namespace });
+        };
+        for run in world.run_directories() {
+            let of =
+                |runtime: &[u8]| [&run[..], b"/containerd/", runtime, b"/", &self.name].concat();
+            add(Kind::Runtime, of(b"runc"));
+            add(Kind::Gvisor, of(b"runsc"));
+        }
+        for bundles in &self.bundles {
+            add(Kind::Bundle, bundles.clone());
+        }
+        roots
+    }
+}
+
+/// Returns the namespaces that have bundles or a runtime's state, but for Docker's.
+fn namespaces(world: &World<'_>, states: &[Vec<u8>]) -> Result<Vec<Namespace>> {
+    let mut found: Vec<Namespace> = Vec::new();
+    let mut add = |name: Vec<u8>, bundles: Option<Vec<u8>>| {
+        if name == DOCKERS {
+            return;
+        }
+        match found.iter_mut().find(|known| known.name == name) {
+            Some(known) => known.bundles.extend(bundles),
+            None => found.push(Namespace { name, bundles: bundles.into_iter().collect() }),
+        }
+    };
+    for tasks in task_directories(states) {
+        for name in world.entries(&tasks)? {
+            let bundles = join(&tasks, &name);
+            add(name, Some(bundles));
+        }
+    }
+    for run in world.run_directories() {
+        for name in world.entries(&join(&run, b"containerd/runc"))? {
+            add(name, None);
+        }
     }
     Ok(found)
 }
 
-/// Returns the directories of tasks, each called like its namespace.
-fn namespaces(host: &Host, place: &Place) -> Result<Vec<Vec<u8>>> {
-    let own = join(&place.run, b"containerd");
-    let states = if place.owner == 0 { STATES } else { &[&own[..]] };
-    let mut found = Vec::new();
-    for state in states {
-        let all = host.entries(&join(state, b"io.containerd.runtime.v2.task"))?;
-        found.extend(all.into_iter().filter(|tasks| last(tasks) != DOCKERS));
+fn list_states(
+    world: &World<'_>,
+    states: &[Vec<u8>],
+    needle: Option<&[u8]>,
+    out: &mut Containers,
+) -> Result<()> {
+    for namespace in namespaces(world, states)? {
+        let all: Rc<[Root]> = namespace.roots(world).into();
+        let mut nerdctls = nerdctl_names(world, &namespace.name, needle)?;
+        for bundles in &namespace.bundles {
+            // Another daemon's bundle of the same namespace and ID is another container's.
+            let is_its = |root: &&Root| root.kind != Kind::Bundle || root.path == *bundles;
+            let roots: Rc<[Root]> = all.iter().filter(is_its).cloned().collect();
+            for id in world.entries(bundles)? {
+                let at = nerdctls.binary_search_by(|(of, _)| of.cmp(&id)).ok();
+                let given = at.map(|at| std::mem::take(&mut nerdctls[at].1));
+                let directory = join(bundles, &id);
+                let named = name_of(world, &directory, &id, needle)?;
+                let is_wanted = needle.is_none_or(|needle| contains(&id, needle));
+                let (engine, name) = match (named, given) {
+                    (Some(("k8s", pod)), _) => ("k8s", pod),
+                    (_, Some(given)) => ("nerdctl", given),
+                    (Some(named), None) => named,
+                    (None, None) if is_wanted => ("containerd", id.clone()),
+                    (None, None) => continue,
+                };
+                let source = Source::Files { directory, roots: roots.clone() };
+                let namespace = Some(namespace.name.clone());
+                let unnamed = Container::unnamed("containerd", &id, source);
+                out.add(Container { engine, name, namespace, ..unnamed });
+            }
+        }
+        // What nerdctl names and has no task does not run.
+        nerdctls.retain(|(_, name)| !name.is_empty());
+        for (id, name) in nerdctls {
+            let source = Source::Files { directory: Vec::new(), roots: all.clone() };
+            let namespace = Some(namespace.name.clone());
+            let unnamed = Container::unnamed("containerd", &id, source);
+            out.add(Container { engine: "nerdctl", name, namespace, ..unnamed });
+        }
+        // Each bundle is listed already.
+        let states = all.iter().filter(|root| root.kind != Kind::Bundle);
+        add_recorded(world, &states.cloned().collect(), needle, out)?;
     }
-    Ok(found)
+    Ok(())
 }
 
-/// Returns where the runtime of a bundle keeps its state.
-fn runtime_root(host: &Host, place: &Place, bundle: &[u8], namespace: &[u8]) -> Result<Vec<u8>> {
-    let options = join(bundle, b"options.json");
-    let told = oci::read(host, place, &options, |text| {
-        let mut found = [Value::Null];
-        select(text, &["root"], &mut found)?;
-        Ok(found[0].string().map(<[u8]>::to_vec))
+/// Returns the engine and name that a bundle's annotations tell, if these mention the needle.
+fn name_of(
+    world: &World<'_>,
+    bundle: &[u8],
+    id: &[u8],
+    needle: Option<&[u8]>,
+) -> Result<Option<(&'static str, Vec<u8>)>> {
+    let mut named = None;
+    read(world, &join(bundle, b"config.json"), &mut |text| {
+        named = if mentions(text, id, needle) { name_in(text)? } else { None };
+        Ok(())
     })?;
-    let told = told.and_then(|(root, _)| root).filter(|root| root.starts_with(b"/"));
-    let root = told.as_deref().unwrap_or(DEFAULT_ROOT);
-    // A rootless containerd sees its own directory at this path.
-    let inside = root.strip_prefix(b"/run/").filter(|rest| rest.starts_with(b"containerd/"));
-    Ok(match inside.filter(|_| place.owner != 0) {
-        Some(rest) => [&place.run[..], b"/", rest, b"/", namespace].concat(),
-        None => join(root, namespace),
-    })
+    Ok(named)
 }
 
-/// Returns the IDs of the containers of a namespace, with the names that nerdctl keeps for them.
-fn nerdctl_names(host: &Host, place: &Place, namespace: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+/// Returns the IDs of the containers of a namespace, sorted, with the names that nerdctl keeps for
+/// them.
+fn nerdctl_names(
+    world: &World<'_>,
+    namespace: &[u8],
+    needle: Option<&[u8]>,
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut found = Vec::new();
-    let Some(top) = place.data(b"nerdctl") else { return Ok(found) };
-    for hash in host.entries(&top)? {
-        for path in host.entries(&[&hash[..], b"/names/", namespace].concat())? {
+    let Some(top) = world.data(b"nerdctl") else { return Ok(found) };
+    for hash in world.entries(&top)? {
+        let names = [&top[..], b"/", &hash, b"/names/", namespace].concat();
+        for name in world.entries(&names)? {
             // Empty after a crash of nerdctl, and then no container's.
-            if let Some(file) = host.file(&path)? {
-                found.push((file.bytes.trim_ascii().to_vec(), last(&path).to_vec()));
+            if let Some(file) = world.file(&join(&names, &name))? {
+                let id = file.bytes.trim_ascii();
+                let has = |needle| contains(id, needle) || contains(&name, needle);
+                if !id.is_empty() && needle.is_none_or(has) {
+                    found.push((id.to_vec(), name));
+                }
             }
         }
     }
+    found.sort_unstable();
     Ok(found)
 }
 

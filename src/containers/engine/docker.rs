@@ -3,56 +3,280 @@
 
 #![forbid(unsafe_code)]
 
-use super::oci::{self, mentions};
-use super::{Container, Containers, Place, Record, Source, k8s_name};
+use super::learn::{Daemon, add, command_lines, option};
+use super::oci::{is_long, mentions, read, strings};
+use super::recorded::add_recorded_ids;
+use super::records::{Kind, Root};
+use super::{Container, Containers, Source, containerd, forms, k8s_name};
 use crate::base::error::Result;
 use crate::base::json::{Refused, Value, select};
-use crate::base::text::{join, last};
-use crate::host::Host;
+use crate::base::text::join;
+use crate::containers::world::World;
 use std::rc::Rc;
 
-/// Adds every container of a place's data-roots.
-pub(crate) fn list(
-    host: &Host,
-    place: &Place,
+/// dockerd, as packages of distributions and of NAS makers start it.
+pub(super) static DAEMON: Daemon = Daemon {
+    name: b"dockerd",
+    pid_files: &[
+        b"/run/docker.pid",
+        b"/var/run/docker.pid",
+        b"/var/snap/docker/current/run/docker.pid",
+    ],
+    units: &[
+        b"/system.slice/docker.service",
+        b"/system.slice/pkg-ContainerManager-dockerd.service",
+        b"/system.slice/pkg-Docker-dockerd.service",
+    ],
+    options: &[
+        b"--config-file",
+        b"--data-root",
+        b"--graph",
+        b"-g",
+        b"--exec-root",
+        b"--cgroup-parent",
+    ],
+    list_of,
+};
+
+/// Where dockerd keeps its files.
+struct Places {
+    data: Vec<Vec<u8>>,
+    exec: Vec<Vec<u8>>,
+    /// Where it puts the cgroups of containers that are not told otherwise.
+    cgroup_parents: Vec<Vec<u8>>,
+}
+
+/// Adds every container of a world.
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
+    Places::learn(world)?.list(world, 0, needle, out)
+}
+
+/// Adds the containers of a dockerd with this command line.
+fn list_of(
+    world: &World<'_>,
+    line: &[u8],
     needle: Option<&[u8]>,
     out: &mut Containers,
 ) -> Result<()> {
-    let Roots { mut data, oci } = Roots::of(host, place)?;
-    // With userns-remap each mapping has a data-root of its own inside, UID.GID.
-    let mut mapped = Vec::new();
-    for root in &data {
-        mapped.extend(host.entries(root)?.into_iter().filter(|path| is_mapping(last(path))));
+    let mut places = Places::learn(world)?;
+    let (data, exec) = (places.data.len(), places.exec.len());
+    places.add_command_line(world, line)?;
+    match places.exec.len() > exec {
+        // Any container may be recorded there.
+        true => places.list(world, 0, needle, out),
+        false if places.data.len() > data => places.list(world, data, needle, out),
+        false => Ok(()),
     }
-    data.extend(mapped);
-    let oci: Rc<[Vec<u8>]> = oci.into();
-    // One for all: there may be a thousand.
-    let mut file = Vec::new();
-    for root in data {
-        for directory in host.entries(&join(&root, b"containers"))? {
-            file.clear();
-            file.extend_from_slice(&directory);
-            file.extend_from_slice(b"/config.v2.json");
-            let id = last(&directory);
-            let found = oci::read(host, place, &file, |text| {
-                // A cheap search first: strict parsing of all takes its time.
-                if mentions(text, id, needle) { name_in(text, id) } else { Ok(None) }
-            })?;
-            let Some((Some(name), owner)) = found else { continue };
-            let (engine, name) = match k8s_name::parse(&name) {
-                Some(pod) => ("k8s", pod),
-                None => ("docker", name),
-            };
-            let (source, owner) = (Source::Oci(oci.clone()), place.writer(owner));
-            out.add(Container { engine, name, id: id.to_vec(), source, owner });
-        }
-    }
-    Ok(())
 }
 
-/// Returns the runtime's record of a full ID.
-pub(crate) fn records(host: &Host, place: &Place, id: &[u8]) -> Result<Vec<Record>> {
-    oci::records(host, place, &Roots::of(host, place)?.oci, id)
+/// Returns where dockerd's runtimes keep their state.
+pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+    Places::learn(world)?.roots(world)
+}
+
+/// Returns the cgroup that the specification or the host configuration tells, else Docker's forms.
+pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option<Vec<Vec<u8>>>> {
+    let Source::Files { directory, roots } = &container.source else {
+        return Ok(Some(forms::of(world, container)));
+    };
+    if let Some(path) = forms::told(world, container)? {
+        return Ok(Some(vec![path]));
+    }
+    let below = |parent: &[u8]| forms::below(world, parent, "docker", &container.id);
+    let parent = strings(world, &join(directory, b"hostconfig.json"), &["CgroupParent"])?.concat();
+    if !parent.is_empty() {
+        return Ok(Some(below(&parent).into_iter().collect()));
+    }
+    // A daemon that was told later has containers elsewhere.
+    let parents = roots.iter().filter(|root| root.kind == Kind::CgroupParent);
+    let told = parents.filter_map(|parent| below(&parent.path));
+    Ok(Some(told.chain(forms::of(world, container)).collect()))
+}
+
+impl Places {
+    /// Learns where this world's dockerds keep their files.
+    fn learn(world: &World<'_>) -> Result<Places> {
+        let mut places = Places {
+            data: world.data(b"docker").into_iter().collect(),
+            exec: world.run_directories().iter().map(|run| join(run, b"docker")).collect(),
+            cgroup_parents: Vec::new(),
+        };
+        if let Some(file) = world.config(b"docker/daemon.json") {
+            places.add_file(world, &file)?;
+        }
+        if world.user_of().is_none() {
+            // dockerd says /var/run, which OpenWrt has instead of /run.
+            let elsewhere = b"/var/run/docker";
+            if !world.is_directory(&places.exec[0])? && world.is_directory(elsewhere)? {
+                places.exec[0] = elsewhere.to_vec();
+            }
+            places.data.push(b"/var/snap/docker/common/var-lib-docker".to_vec());
+            places.exec.push(b"/run/snap.docker".to_vec());
+            places.add_file(world, b"/var/snap/docker/current/config/daemon.json")?;
+            for line in command_lines(world, &DAEMON)? {
+                places.add_command_line(world, &line)?;
+            }
+        }
+        Ok(places)
+    }
+
+    /// Adds what a daemon.json sets; graph is the old name of data-root.
+    fn add_file(&mut self, world: &World<'_>, path: &[u8]) -> Result<()> {
+        let keys = ["data-root", "graph", "exec-root", "cgroup-parent"];
+        let values = strings(world, path, &keys)?;
+        self.add(world, &values[0])?;
+        self.add(world, &values[1])?;
+        add(world, &mut self.exec, &values[2])?;
+        self.cgroup_parents.extend(Some(&values[3]).filter(|it| !it.is_empty()).cloned());
+        Ok(())
+    }
+
+    fn add_command_line(&mut self, world: &World<'_>, line: &[u8]) -> Result<()> {
+        if let Some(file) = option(line, b"--config-file") {
+            self.add_file(world, file)?;
+        }
+        for name in [&b"--data-root"[..], b"--graph", b"-g"] {
+            self.add(world, option(line, name).unwrap_or_default())?;
+        }
+        add(world, &mut self.exec, option(line, b"--exec-root").unwrap_or_default())?;
+        self.cgroup_parents.extend(option(line, b"--cgroup-parent").map(<[u8]>::to_vec));
+        Ok(())
+    }
+
+    fn add(&mut self, world: &World<'_>, data: &[u8]) -> Result<()> {
+        add(world, &mut self.data, data)
+    }
+
+    /// Adds where the runtimes keep their state: dockerd before 23 has a directory for each of
+    /// them. Last come the bundles of each containerd that it may use.
+    fn roots(&self, world: &World<'_>) -> Result<Vec<Root>> {
+        const RUNC: &[u8] = b"runtime-runc";
+        let mut out = Vec::new();
+        for (at, exec) in self.exec.iter().enumerate() {
+            // Where root is, what is not there need not be looked at for each of a thousand.
+            if at > 0 && world.caller.is_root && !world.is_directory(exec)? {
+                continue;
+            }
+            let mut names = world.entries(exec)?;
+            names.retain(|name| name.starts_with(b"runtime-") && name != RUNC);
+            names.insert(0, RUNC.to_vec());
+            for name in names {
+                let path = [&exec[..], b"/", &name, b"/", containerd::DOCKERS].concat();
+                out.push(Root::new("docker", Kind::Runtime, path.clone()));
+                out.push(Root::new("docker", Kind::GvisorAlone, path));
+            }
+        }
+        let mut states = containerd::states(world)?;
+        states.extend(self.exec.iter().map(|exec| join(exec, b"containerd/daemon")));
+        states.sort_unstable();
+        states.dedup();
+        for tasks in containerd::task_directories(&states) {
+            if world.is_directory(&tasks)? {
+                out.push(Root::new("docker", Kind::Bundle, join(&tasks, containerd::DOCKERS)));
+            }
+        }
+        for parent in &self.cgroup_parents {
+            out.push(Root::new("docker", Kind::CgroupParent, parent.clone()));
+        }
+        Ok(out)
+    }
+
+    /// Adds every container of these places, from one of the data-roots on.
+    fn list(
+        mut self,
+        world: &World<'_>,
+        mut listed: usize,
+        needle: Option<&[u8]>,
+        out: &mut Containers,
+    ) -> Result<()> {
+        let roots: Rc<[Root]> = self.roots(world)?.into();
+        let mut ids = Vec::new();
+        while listed < self.data.len() {
+            let data = self.data[listed].clone();
+            listed += 1;
+            // With userns-remap each mapping has a data-root of its own inside, UID.GID; its own
+            // root owns that of dockerd before 20.10.
+            let mut tops = world.entries(&data)?;
+            tops.retain(|name| is_mapping(name));
+            tops.iter_mut().for_each(|name| *name = join(&data, name));
+            tops.iter().try_for_each(|mapped| world.believe(mapped))?;
+            tops.insert(0, data);
+            for top in tops {
+                let directory = join(&top, b"containers");
+                list_directory(world, directory, &roots, needle, &mut ids, out)?;
+            }
+            if listed == self.data.len() {
+                self.add_recorded_data(world, &roots, &ids)?;
+            }
+        }
+        add_recorded_ids(world, &roots, needle, out)
+    }
+
+    /// Adds the data-root of a container that runs and that no data-root known so far has: its root
+    /// file system lies there.
+    fn add_recorded_data(
+        &mut self,
+        world: &World<'_>,
+        roots: &[Root],
+        ids: &[Vec<Vec<u8>>],
+    ) -> Result<()> {
+        // A container may be about to be removed.
+        const TRIES: usize = 3;
+        let is_known = |id: &Vec<u8>| ids.iter().any(|ids| ids.binary_search(id).is_ok());
+        for root in roots.iter().filter(|root| root.kind == Kind::Runtime) {
+            let mut running = world.entries(&root.path)?;
+            running.retain(|id| is_long(id) && !is_known(id));
+            for id in running.iter().take(TRIES) {
+                let state = [&root.path[..], b"/", id, b"/state.json"].concat();
+                let rootfs = strings(world, &state, &["config rootfs"])?.concat();
+                let mut data = &rootfs[..];
+                while let Some(slash) = data.iter().rposition(|byte| *byte == b'/') {
+                    data = &data[..slash];
+                    if world.is_directory(&[data, b"/containers/", id].concat())? {
+                        self.add(world, data)?;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the containers that have a directory in `directory`, whose names are added to `ids`,
+/// sorted.
+fn list_directory(
+    world: &World<'_>,
+    directory: Vec<u8>,
+    roots: &Rc<[Root]>,
+    needle: Option<&[u8]>,
+    ids: &mut Vec<Vec<Vec<u8>>>,
+    out: &mut Containers,
+) -> Result<()> {
+    let names = world.entries(&directory)?;
+    // One for all: there may be a thousand.
+    let mut file = Vec::new();
+    for id in &names {
+        file.clear();
+        for part in [&directory[..], b"/", id, b"/config.v2.json"] {
+            file.extend_from_slice(part);
+        }
+        let mut name = None;
+        read(world, &file, &mut |text| {
+            // A cheap search first: strict parsing of all takes its time.
+            name = if mentions(text, id, needle) { name_in(text, id)? } else { None };
+            Ok(())
+        })?;
+        let Some(name) = name else { continue };
+        let source = Source::Files { directory: join(&directory, id), roots: roots.clone() };
+        let (engine, name) = match k8s_name::parse(&name) {
+            Some(pod) => ("k8s", pod),
+            None => ("docker", name),
+        };
+        out.add(Container { engine, name, ..Container::unnamed("docker", id, source) });
+    }
+    ids.push(names);
+    Ok(())
 }
 
 /// Returns the name that a config.v2.json gives the container whose directory it is in.
@@ -70,48 +294,6 @@ fn is_mapping(name: &[u8]) -> bool {
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
     let mut parts = name.split(|byte| *byte == b'.');
     parts.clone().count() == 2 && parts.all(is_number)
-}
-
-/// Where dockerd keeps its files.
-struct Roots {
-    data: Vec<Vec<u8>>,
-    /// Below each exec-root: where the runtime keeps its state, whichever runtime it is.
-    oci: Vec<Vec<u8>>,
-}
-
-impl Roots {
-    fn of(host: &Host, place: &Place) -> Result<Roots> {
-        let mut data: Vec<Vec<u8>> = place.data(b"docker").into_iter().collect();
-        let mut exec = vec![join(&place.run, b"docker")];
-        if place.owner == 0 {
-            data.push(b"/var/snap/docker/common/var-lib-docker".to_vec());
-            exec.push(b"/run/snap.docker".to_vec());
-        }
-        if let Some(config) = place.config(b"docker/daemon.json") {
-            if let Some((configured, _)) = oci::read(host, place, &config, configured)? {
-                let [data_root, graph, exec_root] = configured;
-                add(&mut data, data_root);
-                add(&mut data, graph);
-                add(&mut exec, exec_root);
-            }
-        }
-        let oci = exec.iter().map(|root| join(root, b"runtime-runc/moby")).collect();
-        Ok(Roots { data, oci })
-    }
-}
-
-/// Returns what a daemon.json sets of data-root, graph (its old name) and exec-root.
-fn configured(text: &[u8]) -> std::result::Result<[Option<Vec<u8>>; 3], Refused> {
-    let mut found = [const { Value::Null }; 3];
-    select(text, &["data-root", "graph", "exec-root"], &mut found)?;
-    Ok(found.map(|value| value.string().map(<[u8]>::to_vec)))
-}
-
-/// Adds a configured directory unless it is there already.
-fn add(directories: &mut Vec<Vec<u8>>, configured: Option<Vec<u8>>) {
-    let configured =
-        configured.filter(|path| path.starts_with(b"/") && !directories.contains(path));
-    directories.extend(configured);
 }
 
 #[cfg(test)]

@@ -5,11 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Container, Containers, Place, Source};
+use super::{Container, Containers, Source};
 use crate::base::error::Result;
-use crate::base::text::last;
-use crate::host::Host;
-use crate::host::root::Symlink;
+use crate::containers::world::World;
 
 const LOGS: &[u8] = b"/var/log/containers";
 /// The kubelet cuts long names, and the ID with them; shorter rests than this could be another
@@ -17,22 +15,22 @@ const LOGS: &[u8] = b"/var/log/containers";
 const MIN_ID: usize = 12;
 
 /// Adds every container that has a log.
-pub(crate) fn list(
-    host: &Host,
-    place: &Place,
-    _needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    if place.owner != 0 {
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
+    if world.user_of().is_some() {
         return Ok(());
     }
-    let Some(owner) = host.owner_of(LOGS, Symlink::Follow)? else { return Ok(()) };
-    for log in host.entries(LOGS)? {
-        if let Some((name, id)) = parse(last(&log)) {
-            out.add(Container { engine: "k8s", name, id, source: Source::Anywhere, owner });
+    for log in world.entries(LOGS)? {
+        let is_wanted = needle.is_none_or(|needle| contains(&log, needle));
+        if let Some((name, id)) = parse(&log).filter(|_| is_wanted) {
+            out.add(Container { name, ..Container::unnamed("k8s", &id, Source::Anywhere) });
         }
     }
     Ok(())
+}
+
+/// Tells whether a needle is somewhere in a name.
+pub(super) fn contains(name: &[u8], needle: &[u8]) -> bool {
+    needle.is_empty() || name.windows(needle.len()).any(|part| part == needle)
 }
 
 /// Returns `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.

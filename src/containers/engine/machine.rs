@@ -2,64 +2,54 @@
 
 #![forbid(unsafe_code)]
 
-use super::oci::is_id;
-use super::{Container, Containers, Place, Record, Source};
+use super::kubernetes::contains;
+use super::records::{Kind, Record, Root};
+use super::{Container, Containers, Source};
 use crate::base::error::Result;
-use crate::base::text::{join, last, lines};
+use crate::base::text::{join, lines, number};
+use crate::containers::world::World;
 use crate::host::process::parse_pid;
-use crate::host::{Host, cgroup};
+use std::rc::Rc;
 
 const MACHINES: &[u8] = b"/run/systemd/machines";
 
 /// Adds every registered machine that is a container.
-pub(crate) fn list(
-    host: &Host,
-    place: &Place,
-    _needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    if place.owner != 0 {
-        return Ok(());
-    }
-    for path in host.entries(MACHINES)? {
-        // The links `unit:SCOPE` beside them lead to the same files.
-        if path.contains(&b':') {
-            continue;
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
+    let roots: Rc<[Root]> = roots(world)?.into();
+    for root in roots.iter() {
+        for name in world.entries(&root.path)? {
+            // The links `unit:SCOPE` beside them lead to the same files.
+            if name.contains(&b':') || !needle.is_none_or(|needle| contains(&name, needle)) {
+                continue;
+            }
+            let file = world.file(&join(&root.path, &name))?;
+            if file.is_some_and(|file| record(&file.bytes).is_some()) {
+                let source = Source::Files { directory: Vec::new(), roots: roots.clone() };
+                out.add(Container::unnamed("machine", &name, source));
+            }
         }
-        let Some(file) = host.file(&path)? else { continue };
-        let value = |key| value(&file.bytes, key);
-        if value("CLASS").is_some_and(|class| class == b"vm") {
-            continue;
-        }
-        let Some(pid) = value("LEADER").and_then(|leader| parse_pid(&leader)) else { continue };
-        let unit = value("SCOPE").or_else(|| value("UNIT")).unwrap_or_default();
-        let (owner, name) = (file.owner, last(&path).to_vec());
-        let source = match group(host, &unit)? {
-            Some(directory) => Source::Cgroup(directory),
-            None => Source::Record(Record { pid, owner, file: path, ..Record::default() }),
-        };
-        out.add(Container::unnamed("machine", &name, source, owner));
     }
     Ok(())
 }
 
-/// Returns the cgroup of a machine's unit; nspawn's own processes are in `supervisor` beside
-/// `payload`.
-fn group(host: &Host, unit: &[u8]) -> Result<Option<Vec<u8>>> {
-    if !is_id(unit) {
-        return Ok(None);
+/// Returns where machined keeps its files.
+pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+    let root = || Root::new("machine", Kind::Machines, MACHINES.to_vec());
+    Ok(world.user_of().is_none().then(root).into_iter().collect())
+}
+
+/// Returns the record in a machine's file; None of a virtual machine's, or one without a process.
+///
+/// The leader is the container's first process; its supervisor is another. SCOPE is the unit of
+/// either kind that the leader is in: systemd:src/machine/machine.c, machine_save.
+pub fn record(text: &[u8]) -> Option<Record> {
+    if value(text, "CLASS").is_some_and(|class| class == b"vm") {
+        return None;
     }
-    for top in cgroup::hierarchies(host)? {
-        let directory = [&top[..], b"/machine.slice/", unit].concat();
-        let payload = join(&directory, b"payload");
-        if cgroup::is_cgroup(host, &payload)? {
-            return Ok(Some(payload));
-        }
-        if cgroup::is_cgroup(host, &directory)? {
-            return Ok(Some(directory));
-        }
-    }
-    Ok(None)
+    let pid = parse_pid(&value(text, "LEADER")?)?;
+    let pidfd_inode = value(text, "LEADER_PIDFDID").and_then(|id| number(&id));
+    let unit = value(text, "SCOPE").or_else(|| value(text, "UNIT")).unwrap_or_default();
+    Some(Record { pid, pidfd_inode, unit, ..Record::default() })
 }
 
 /// Returns the value of `KEY=` in an environment file, without quotes and C escapes.
@@ -108,5 +98,17 @@ mod tests {
         assert_eq!(of("ROOT").as_deref(), Some(&b"a b"[..]));
         assert_eq!(of("UNIT"), None);
         assert_eq!(value(b"X=\\", "X").as_deref(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn a_machine_has_a_leader_in_a_unit() {
+        let text = b"NAME=x\nSCOPE=machine-x.scope\nLEADER=42\nLEADER_PIDFDID=7\nSUPERVISOR=3\n\
+            CLASS=container\n";
+        let found = record(text).unwrap();
+        assert_eq!((found.pid, found.pidfd_inode), (42, Some(7)));
+        assert_eq!(found.unit, b"machine-x.scope");
+        assert_eq!(record(b"LEADER=42\nCLASS=vm\n"), None);
+        assert_eq!(record(b"NAME=x\nCLASS=container\n"), None);
+        assert_eq!(record(b"LEADER=42\nUNIT=box.service\n").unwrap().unit, b"box.service");
     }
 }

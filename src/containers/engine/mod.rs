@@ -1,263 +1,367 @@
-//! Container engines: what each calls its containers, and what its runtime recorded of their first
-//! process.
+//! Container engines: what each calls its containers, where its runtimes record their first
+//! processes, and in which cgroups these are.
 //!
-//! An engine answers two questions from files alone: [`Engine::list`], every container it knows,
-//! running or not; and [`Engine::records`], what it recorded of the init process of a full ID.
-//! Whether a record is still true is for [`crate::containers::evidence`] to say.
+//! Everything is read through a [`World`], so that nothing but one author's files is looked at.
+//! Whether what is recorded is still true is for [`crate::containers::evidence`] to say.
 
 #![forbid(unsafe_code)]
 
+mod ask;
 pub mod containerd;
 pub mod docker;
+pub(crate) mod forms;
 pub mod k8s_name;
 pub mod kubernetes;
-pub(crate) mod lxc;
+pub mod learn;
+pub mod look;
+pub mod lxc;
 pub mod machine;
 pub mod oci;
 pub mod podman;
+mod recorded;
+pub mod records;
 pub(crate) mod runtimes;
 pub mod sandbox;
+mod scan;
 
 use crate::base::error::Result;
-use crate::base::text::{last, lines, number};
-use crate::host::Host;
-use crate::sys::libc::variable;
-use rustix::process::geteuid;
+use crate::containers::world::World;
+use ask::all_roots;
+pub(crate) use ask::{by_id, of as records};
+use learn::Daemon;
+pub(crate) use look::netns_spec;
+pub use records::{NetnsSpec, Record, Sandbox};
+pub(crate) use records::{Records, Root};
+pub(crate) use scan::scan;
 use std::cmp::Ordering;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 
 /// One row of the table of engines.
 pub(crate) struct Engine {
     /// The words it gives containers, as in `ENGINE:NAME`.
-    pub words: &'static [&'static str],
-    /// Adds every container of a place.
-    pub list: List,
-    /// Returns the records of a container by its full ID.
-    pub records: Records,
+    pub(crate) words: &'static [&'static str],
+    /// Whether it names containers of Kubernetes, so that `k8s:` asks it, too.
+    pub(crate) has_pods: bool,
+    /// Adds every container of a world.
+    pub(crate) list: List,
+    /// Returns the places in which its runtimes record processes, in the order in which they are
+    /// asked.
+    pub(crate) roots: Roots,
+    /// Returns the cgroup paths that a container's processes may be in.
+    pub(crate) cgroups: Cgroups,
+    /// Its daemon, where that may have been told to keep its files elsewhere.
+    daemon: Option<&'static Daemon>,
 }
 
-/// Adds every container of a place. With a needle, those whose files do not contain it may be left
-/// out unparsed.
-pub(crate) type List = fn(&Host, &Place, Option<&[u8]>, &mut Containers) -> Result<()>;
+/// Adds every container of a world, also those that only a runtime's record tells of. With a
+/// needle, those of which neither the ID begins with it nor the files contain it may be missing.
+pub(crate) type List = fn(&World<'_>, Option<&[u8]>, &mut Containers) -> Result<()>;
 
-/// Returns what the engine recorded, in a place, of the init process of a full ID.
-pub(crate) type Records = fn(&Host, &Place, &[u8]) -> Result<Vec<Record>>;
+/// Returns the places in which an engine's runtimes record processes.
+pub(crate) type Roots = fn(&World<'_>) -> Result<Vec<Root>>;
+
+/// Returns cgroup paths, from the top of a hierarchy, that a container's processes may be in: the
+/// one that the engine's files tell, else each form that its drivers use. Not all of them need
+/// exist. None where a cgroup has processes and may as well be another container's.
+pub(crate) type Cgroups = fn(&World<'_>, &Container) -> Result<Option<Vec<Vec<u8>>>>;
 
 /// All engines; what names a container stands before what runs it.
 pub(crate) static ENGINES: &[Engine] = &[
-    Engine { words: &["k8s"], list: kubernetes::list, records: no_records },
-    Engine { words: &["docker"], list: docker::list, records: docker::records },
-    Engine { words: &["podman"], list: podman::list, records: podman::records },
-    Engine { words: &["lxc", "incus", "lxd"], list: lxc::list, records: no_records },
-    Engine { words: &["machine"], list: machine::list, records: no_records },
-    Engine { words: &["gvisor", "kata"], list: sandbox::list, records: sandbox::records },
+    Engine {
+        words: &["k8s"],
+        has_pods: true,
+        list: kubernetes::list,
+        roots: no_roots,
+        cgroups: forms::cgroups,
+        daemon: None,
+    },
+    Engine {
+        words: &["docker"],
+        has_pods: true,
+        list: docker::list,
+        roots: docker::roots,
+        cgroups: docker::cgroups,
+        daemon: Some(&docker::DAEMON),
+    },
+    Engine {
+        words: &["podman", "crio"],
+        has_pods: true,
+        list: podman::list,
+        roots: podman::roots,
+        cgroups: forms::cgroups,
+        daemon: None,
+    },
+    Engine {
+        words: &["lxc"],
+        has_pods: false,
+        list: lxc::list_lxc,
+        roots: no_roots,
+        cgroups: lxc::cgroups,
+        daemon: None,
+    },
+    Engine {
+        words: &["incus"],
+        has_pods: false,
+        list: |world, needle, out| lxc::list(world, "incus", needle, out),
+        roots: no_roots,
+        cgroups: lxc::cgroups,
+        daemon: None,
+    },
+    Engine {
+        words: &["lxd"],
+        has_pods: false,
+        list: |world, needle, out| lxc::list(world, "lxd", needle, out),
+        roots: no_roots,
+        cgroups: lxc::cgroups,
+        daemon: None,
+    },
+    Engine {
+        words: &["machine"],
+        has_pods: false,
+        list: machine::list,
+        roots: machine::roots,
+        cgroups: forms::cgroups,
+        daemon: None,
+    },
     Engine {
         words: &["containerd", "nerdctl"],
+        has_pods: true,
         list: containerd::list,
-        records: containerd::records,
+        roots: containerd::roots,
+        cgroups: forms::cgroups,
+        daemon: Some(&containerd::DAEMON),
     },
-    Engine { words: &["runc", "crun", "youki"], list: runtimes::list, records: runtimes::records },
+    Engine {
+        words: &["gvisor", "kata"],
+        has_pods: false,
+        list: |world, needle, out| recorded::list(world, sandbox::roots, needle, out),
+        roots: sandbox::roots,
+        cgroups: forms::cgroups,
+        daemon: None,
+    },
+    Engine {
+        words: runtimes::WORDS,
+        has_pods: false,
+        list: |world, needle, out| recorded::list(world, runtimes::roots, needle, out),
+        roots: runtimes::roots,
+        cgroups: forms::cgroups,
+        daemon: None,
+    },
 ];
 
-/// Returns nothing: what the engine has is told by its list, or it has no records by ID.
-fn no_records(_: &Host, _: &Place, _: &[u8]) -> Result<Vec<Record>> {
+fn no_roots(_: &World<'_>) -> Result<Vec<Root>> {
     Ok(Vec::new())
 }
 
-/// A container, as its engine names it.
+/// A container, as its engine names it. All in a list are one world's.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Container {
     /// The engine's word, as in `ENGINE:NAME`.
-    pub engine: &'static str,
+    pub(crate) engine: &'static str,
+    /// The word of the engine that runs it, which may be typed instead: `containerd` for a pod's.
+    pub(crate) runs_on: &'static str,
     /// Its name; for a pod `NAMESPACE/POD`, for a container in one `NAMESPACE/POD/CONTAINER`.
-    pub name: Vec<u8>,
-    /// Its full ID, or what is known of it.
-    pub id: Vec<u8>,
-    /// Where to learn of its init process.
-    pub source: Source,
-    /// The uid that could have written the name: the file's owner, or the place's.
-    pub owner: u32,
+    pub(crate) name: Vec<u8>,
+    /// Its full ID, or what is known of it; its name, where the engine has no IDs.
+    pub(crate) id: Vec<u8>,
+    /// The ID of the podman pod that it is in; told where that was looked for: by a list whose
+    /// needle may be the beginning of an ID.
+    pub(crate) pod: Option<Vec<u8>>,
+    /// containerd's namespace that it is in.
+    pub(crate) namespace: Option<Vec<u8>>,
+    /// Where to learn of its first process.
+    pub(crate) source: Source,
+    /// The user who claims it, where a user's world was asked for root.
+    pub(crate) claimed_by: Option<u32>,
+}
+
+/// Where a container's first process is recorded.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    /// In one of these places, under its ID.
+    Files {
+        /// What its engine keeps of it; empty where that is nothing.
+        directory: Vec<u8>,
+        /// Where its runtime records processes; none where the engine has no records.
+        roots: Rc<[Root]>,
+    },
+    /// These records were read already.
+    Records(Rc<[Record]>),
+    /// Wherever any engine records its ID.
+    Anywhere,
 }
 
 impl Container {
     /// Makes a container that is known by its ID alone.
-    pub(crate) fn unnamed(
-        engine: &'static str,
-        id: &[u8],
-        source: Source,
-        owner: u32,
-    ) -> Container {
-        Container { engine, name: id.to_vec(), id: id.to_vec(), source, owner }
+    pub(crate) fn unnamed(engine: &'static str, id: &[u8], source: Source) -> Container {
+        Container {
+            engine,
+            runs_on: engine,
+            name: id.to_vec(),
+            id: id.to_vec(),
+            pod: None,
+            namespace: None,
+            source,
+            claimed_by: None,
+        }
     }
 
     /// Compares by engine and name, the order of lists.
     pub(crate) fn cmp_name(&self, other: &Container) -> Ordering {
         self.engine.cmp(other.engine).then_with(|| self.name.cmp(&other.name))
     }
+
+    /// Tells whether `word`, as in `ENGINE:NAME`, may mean it: what names it, or what runs it.
+    pub(crate) fn is_of(&self, word: &str) -> bool {
+        self.engine == word || self.runs_on == word
+    }
+
+    /// Tells whether its ID is all that it is called by.
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.name == self.id
+    }
+
+    /// Returns the places of its records that are known from its engine's list.
+    fn roots(&self) -> Option<&[Root]> {
+        match &self.source {
+            Source::Files { roots, .. } => Some(roots),
+            _ => None,
+        }
+    }
 }
 
-/// Where a container's init process is recorded.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Source {
-    /// Below one of these directories, by ID, in the form of an OCI runtime.
-    Oci(Rc<[Vec<u8>]>),
-    /// Here.
-    Record(Record),
-    /// Nowhere, but its init is that of the processes in this cgroup directory.
-    Cgroup(Vec<u8>),
-    /// Wherever any engine records this ID.
-    Anywhere,
+impl Engine {
+    /// Tells whether a container of its list may be one that `word` means, as in `ENGINE:NAME`.
+    fn answers_to(&self, word: &str) -> bool {
+        self.words.contains(&word) || (word == "k8s" && self.has_pods)
+    }
+
+    /// Returns the engine that gives containers this word.
+    fn of(word: &str) -> Option<&'static Engine> {
+        ENGINES.iter().find(|engine| engine.words.contains(&word))
+    }
 }
 
-/// What a runtime recorded of a container's init process: a hint until the kernel confirms it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
-    /// Its pid on the host.
-    pub pid: u32,
-    /// Its start time in clock ticks, field 22 of /proc/PID/stat, where the runtime records one.
-    pub start: Option<u64>,
-    /// The inode of its network namespace, where that is recorded.
-    pub inode: Option<u64>,
-    /// Set where the process is a sandbox around the container.
-    pub sandbox: Option<Sandbox>,
-    /// The uid that could have written the record.
-    pub owner: u32,
-    /// The record's path.
-    pub file: Vec<u8>,
-    /// The container's ID as the record tells it; empty where it does not.
-    pub id: Vec<u8>,
+/// Adds every container of a world, or with `only` those of the engines that may mean that word. As
+/// [`List`].
+///
+/// # Errors
+/// Where the machine refuses.
+pub(crate) fn list(
+    world: &World<'_>,
+    only: Option<&str>,
+    needle: Option<&[u8]>,
+    out: &mut Containers,
+) -> Result<()> {
+    for engine in ENGINES {
+        if only.is_none_or(|word| engine.answers_to(word)) {
+            (engine.list)(world, needle, out)?;
+        }
+    }
+    out.settle(world)
 }
 
-/// A virtual machine or kernel of its own that a container runs in.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sandbox {
-    /// Its ID, which its cgroup has rather than the container's.
-    pub id: Vec<u8>,
-    /// What somebody who enters should know, to follow the container's name.
-    pub note: &'static str,
+/// Returns the cgroup paths, from the top of a hierarchy, that a container's processes may be in.
+/// As [`Cgroups`].
+///
+/// # Errors
+/// Where the machine refuses.
+pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option<Vec<Vec<u8>>>> {
+    match Engine::of(container.runs_on) {
+        Some(engine) => (engine.cgroups)(world, container),
+        None => Ok(Some(Vec::new())),
+    }
 }
 
-/// The containers found so far, each once.
+/// The containers found so far.
 #[derive(Default)]
 pub(crate) struct Containers(Vec<Container>);
 
 impl Containers {
-    /// Adds a container unless it is there under its ID already: what names a container is asked
-    /// before what runs it. A name without a record of its own takes over the newcomer's.
+    /// Adds a container.
     pub(crate) fn add(&mut self, new: Container) {
-        const LONG: usize = 32;
-        let is_same = |old: &&mut Container| {
-            let is_known_short =
-                || matches!(old.source, Source::Anywhere) && new.id.starts_with(&old.id);
-            old.owner == new.owner && new.id.len() >= LONG && (old.id == new.id || is_known_short())
-        };
-        let Some(old) = self.0.iter_mut().find(is_same) else { return self.0.push(new) };
-        let is_pod = new.engine == "k8s";
-        if matches!(old.source, Source::Anywhere) {
-            (old.id, old.source) = (new.id, new.source);
-            if is_pod {
-                old.name = new.name;
-            }
-        } else if is_pod && old.engine != new.engine {
-            (old.engine, old.name) = (new.engine, new.name);
-            // A sandbox has no record but its own.
-            if !matches!(old.source, Source::Record(_)) {
-                old.source = new.source;
-            }
-        }
+        self.0.push(new);
     }
 
-    /// Returns all of them, in the order in which they were found.
+    /// Tells the containers of pods whose engine is not known where to look: in all engines'
+    /// places, which are found out once.
+    fn settle(&mut self, world: &World<'_>) -> Result<()> {
+        let mut everywhere: Option<Rc<[Root]>> = None;
+        for container in self.0.iter_mut().filter(|it| matches!(it.source, Source::Anywhere)) {
+            let roots = match &everywhere {
+                Some(known) => known.clone(),
+                None => all_roots(world, &|engine| engine.has_pods)?.into(),
+            };
+            everywhere = Some(roots.clone());
+            container.source = Source::Files { directory: Vec::new(), roots };
+        }
+        Ok(())
+    }
+
+    /// Returns all of them, each once, in the order in which they were found: what names a
+    /// container is asked before what runs it, and wins over what knows its ID alone.
+    ///
+    /// Two are one if their records are in the same place under the same ID, not because their IDs
+    /// are spelled alike. A pod's container that is known by its log alone, its ID perhaps cut, is
+    /// the one whose ID begins so.
     pub(crate) fn into_list(self) -> Vec<Container> {
-        self.0
+        let mut all = self.0;
+        let mut order: Vec<usize> = (0..all.len()).collect();
+        let rank = |at: &usize| (&all[*at].id, all[*at].is_nameless(), *at);
+        order.sort_by(|a, b| rank(a).cmp(&rank(b)));
+        let mut is_kept = vec![true; all.len()];
+        // Of the IDs that begin with a log's, that one stands right before the others.
+        let mut log = None;
+        let mut start = 0;
+        while start < order.len() {
+            let id = &all[order[start]].id;
+            let count = order[start..].iter().take_while(|at| all[**at].id == *id).count();
+            merge(&mut all, &order[start..start + count], &mut log, &mut is_kept);
+            start += count;
+        }
+        let mut is_kept = is_kept.iter();
+        all.retain(|_| is_kept.next() == Some(&true));
+        all
     }
 }
 
-/// Whose engines are looked at: root's, or a user's rootless ones.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Place {
-    /// Whose files these are: 0 for the system's.
-    pub owner: u32,
-    /// `/run`, or `/run/user/UID`.
-    pub run: Vec<u8>,
-    /// The user's home directory; None for the system's engines and where it is unknown.
-    pub home: Option<Vec<u8>>,
-}
-
-impl Place {
-    /// Returns the directory in which a service keeps its data here, unless the home directory is
-    /// unknown.
-    pub(crate) fn data(&self, name: &[u8]) -> Option<Vec<u8>> {
-        self.path(b"/var/lib/", b"/.local/share/", name)
-    }
-
-    /// Returns a configuration file's path, unless the home directory is unknown.
-    pub(crate) fn config(&self, name: &[u8]) -> Option<Vec<u8>> {
-        self.path(b"/etc/", b"/.config/", name)
-    }
-
-    fn path(&self, of_system: &[u8], of_home: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-        match (self.owner, &self.home) {
-            (0, _) => Some([of_system, name].concat()),
-            (_, home) => home.as_deref().map(|home| [home, of_home, name].concat()),
+/// Leaves one of each container of those that have one ID, which are at `group` in the order in
+/// which they were found. `log` is the last container known by its log alone.
+fn merge(all: &mut [Container], group: &[usize], log: &mut Option<usize>, is_kept: &mut [bool]) {
+    const LONG: usize = 32;
+    // A container has few names; without a limit one of a thousand takes a million comparisons.
+    const MOST_NAMES: usize = 8;
+    let is_log = |all: &[Container], at: usize| all[at].runs_on == "k8s";
+    *log = group.iter().copied().find(|at| is_log(all, *at)).or(*log);
+    let mut kept: Vec<usize> = Vec::new();
+    for at in group.iter().copied().filter(|at| !is_log(all, *at)).collect::<Vec<_>>() {
+        let id = &all[at].id;
+        let named = log.filter(|log| id.len() >= LONG && id.starts_with(&all[*log].id));
+        if let Some(named) = named {
+            let name = if all[at].engine == "k8s" { &all[at].name } else { &all[named].name };
+            all[named] = Container { engine: "k8s", name: name.clone(), ..all[at].clone() };
+            is_kept[at] = false;
+            kept.push(named);
+            *log = None;
+            continue;
+        }
+        let most = if all[at].is_nameless() { kept.len() } else { MOST_NAMES };
+        is_kept[at] = !kept.iter().rev().take(most).any(|old| is_same(&all[*old], &all[at]));
+        if is_kept[at] {
+            kept.push(at);
         }
     }
-
-    /// Returns who could have written a file found here that `owner` has.
-    pub(crate) fn writer(&self, owner: u32) -> u32 {
-        if self.owner == 0 { owner } else { self.owner }
-    }
 }
 
-/// Returns whose engines this caller looks at: the system's, then for root every user's, else the
-/// caller's own.
-///
-/// Root's environment is not asked: sudo may have kept the user's.
-///
-/// # Errors
-/// Where /run/user or /etc/passwd cannot be read, for another reason than that it may not be.
-pub(crate) fn places(host: &Host) -> Result<Vec<Place>> {
-    let mut places = vec![Place { owner: 0, run: b"/run".to_vec(), home: None }];
-    let caller = geteuid().as_raw();
-    if caller != 0 {
-        let run = variable("XDG_RUNTIME_DIR").map(OsString::into_vec);
-        let run = run.unwrap_or_else(|| format!("/run/user/{caller}").into_bytes());
-        let home = variable("HOME").map(OsString::into_vec);
-        places.push(Place { owner: caller, run, home });
-        return Ok(places);
-    }
-    let runs = host.entries(b"/run/user")?;
-    let passwd = if runs.is_empty() { None } else { host.file(b"/etc/passwd")? };
-    for run in runs {
-        let owner = number(last(&run)).and_then(|uid| uid.try_into().ok());
-        if let Some(owner) = owner.filter(|owner| *owner != 0) {
-            let home = passwd.as_ref().and_then(|passwd| home_of(&passwd.bytes, owner));
-            places.push(Place { owner, home: home.map(<[u8]>::to_vec), run });
-        }
-    }
-    Ok(places)
-}
-
-/// Returns the home directory of `uid`: passwd(5).
-pub fn home_of(passwd: &[u8], uid: u32) -> Option<&[u8]> {
-    let uid = uid.to_string();
-    lines(passwd).find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b':');
-        let is_of_uid = fields.nth(2)? == uid.as_bytes();
-        let home = fields.nth(5 - 3)?;
-        // The shell ends a line that is whole.
-        fields.next().filter(|_| is_of_uid && home.starts_with(b"/")).map(|_| home)
-    })
-}
-
-/// Tells whether a cgroup is called like a container: its name ends in 64 hex digits, but for
-/// `.scope`.
-pub(crate) fn is_container_cgroup(name: &[u8]) -> bool {
-    const ID: usize = 64;
-    let name = name.strip_suffix(b".scope").unwrap_or(name);
-    name.len() >= ID && name[name.len() - ID..].iter().all(u8::is_ascii_hexdigit)
+/// Tells whether a container that was found later is one that was found before: unless it has
+/// another name, it is where that has its records.
+fn is_same(old: &Container, new: &Container) -> bool {
+    let (Some(known), Some(roots)) = (old.roots(), new.roots()) else { return false };
+    let is_known = |root: &Root| known.iter().any(|known| known.is_at(root));
+    (old.name == new.name || new.is_nameless())
+        && old.id == new.id
+        && !roots.is_empty()
+        && roots.iter().all(is_known)
 }
 
 #[cfg(test)]
@@ -265,31 +369,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homes_are_read_from_passwd() {
-        let passwd =
-            b"root:x:0:0:root:/root:/bin/sh\nbroken:x\nann:x:1000:1000::/home/ann:/bin/sh\n";
-        assert_eq!(home_of(passwd, 1000), Some(&b"/home/ann"[..]));
-        assert_eq!(home_of(passwd, 1001), None);
-    }
-
-    #[test]
     fn one_container_is_listed_once_under_its_best_name() {
         let id = b"b146a24e".repeat(8);
         let mut found = Containers::default();
-        let mut add = |engine, name: &[u8], id: &[u8], source, owner| {
-            found.add(Container { engine, name: name.to_vec(), id: id.to_vec(), source, owner });
+        let mut add = |engine, runs_on, name: &[u8], id: &[u8], roots: &[&str]| {
+            let root =
+                |path: &&str| Root::new(engine, records::Kind::Runtime, path.as_bytes().to_vec());
+            let source = match roots {
+                [] => Source::Anywhere,
+                roots => {
+                    Source::Files { directory: Vec::new(), roots: roots.iter().map(root).collect() }
+                }
+            };
+            let name = name.to_vec();
+            found.add(Container { runs_on, name, ..Container::unnamed(engine, id, source) });
         };
-        let oci = || Source::Oci(Rc::default());
-        add("k8s", b"shop/cart/app", &id[..20], Source::Anywhere, 0);
-        add("containerd", &id, &id, oci(), 0);
-        add("runc", &id, &id, oci(), 0);
-        add("runc", b"c1", b"c1", oci(), 0);
-        add("crun", b"c1", b"c1", oci(), 0);
-        // Another user's claim to the ID is another candidate.
-        add("podman", b"x", &id, oci(), 1000);
+        add("k8s", "k8s", b"shop/cart/app", &id[..20], &[]);
+        add("podman", "podman", b"web", b"b2", &["/run/runc", "/run/crun"]);
+        add("podman", "podman", b"www", b"b2", &["/run/runc", "/run/crun"]);
+        // A name that was found after the ID.
+        add("docker", "docker", b"d1", b"d1", &["/run/docker"]);
+        add("docker", "docker", b"db", b"d1", &["/run/docker", "/run/docker2"]);
+        add("containerd", "containerd", &id, &id, &["/run/containerd/runc/a"]);
+        // Of one ID in another namespace.
+        add("containerd", "containerd", &id, &id, &["/run/containerd/runc/b"]);
+        add("runc", "runc", b"b2", b"b2", &["/run/runc"]);
+        add("runc", "runc", b"c1", b"c1", &["/run/runc"]);
+        add("crun", "crun", b"c1", b"c1", &["/run/crun"]);
         let list = found.into_list();
-        let names: Vec<_> = list.iter().map(|c| (c.engine, c.id.len())).collect();
-        assert_eq!(names, [("k8s", 64), ("runc", 2), ("crun", 2), ("podman", 64)]);
+        let names: Vec<_> = list.iter().map(|c| (c.engine, c.runs_on, &c.name[..])).collect();
+        let expected: [(_, _, &[u8]); 7] = [
+            ("k8s", "containerd", b"shop/cart/app"),
+            ("podman", "podman", b"web"),
+            ("podman", "podman", b"www"),
+            ("docker", "docker", b"db"),
+            ("containerd", "containerd", &id),
+            ("runc", "runc", b"c1"),
+            ("crun", "crun", b"c1"),
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]
@@ -302,10 +420,13 @@ mod tests {
     }
 
     #[test]
-    fn containers_have_long_names() {
-        let id = "0123456789abcdef".repeat(4);
-        assert!(is_container_cgroup(id.as_bytes()));
-        assert!(is_container_cgroup(format!("docker-{id}.scope").as_bytes()));
-        assert!(!is_container_cgroup(b"system.slice"));
+    fn pods_are_asked_for_where_they_may_be() {
+        let asked = |word| -> Vec<&str> {
+            let asked = ENGINES.iter().filter(|engine| engine.answers_to(word));
+            asked.map(|engine| engine.words[0]).collect()
+        };
+        assert_eq!(asked("k8s"), ["k8s", "docker", "podman", "containerd"]);
+        assert_eq!(asked("incus"), ["incus"]);
+        assert_eq!(asked("crio"), ["podman"]);
     }
 }

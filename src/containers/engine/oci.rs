@@ -3,10 +3,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Place, Record};
+use super::records::Record;
 use crate::base::error::{Error, Result};
 use crate::base::json::{Refused, Value, select};
-use crate::host::Host;
+use crate::containers::world::World;
 use crate::host::process::MAX_PID;
 
 /// Parses a state file of any runtime we know; returns None where it records no process.
@@ -14,7 +14,7 @@ use crate::host::process::MAX_PID;
 /// # Errors
 /// [`Refused`], also where the document is none of theirs.
 pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
-    const KEYS: [&str; 7] = [
+    const KEYS: [&str; 9] = [
         "init_process_pid",
         "init_process_start",
         "initPid",
@@ -22,13 +22,17 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
         "pid",
         "process-start-time",
         "id",
+        "cgroup-path",
+        "status",
     ];
     let mut found = [const { Value::Null }; KEYS.len()];
     select(text, &KEYS, &mut found)?;
-    let [runc_pid, runc_start, crio_pid, crio_start, pid, crun_start, id] = &found;
+    let [runc_pid, runc_start, crio_pid, crio_start, pid, crun_start, id, cgroup, status] = &found;
     let (pid, start) = match (runc_pid, crio_pid, pid) {
         // CRI-O keeps initPid after the end; its pid is 0 then.
         (Value::Null, Value::Number(_) | Value::String(_), Value::Number(b"0")) => return Ok(None),
+        // youki's process is not in its namespaces yet.
+        (Value::Null, Value::Null, _) if status.string() == Some(b"creating") => return Ok(None),
         (Value::Null, Value::Null, pid) => (pid, crun_start),
         (Value::Null, pid, _) => (pid, crio_start),
         (pid, ..) => (pid, runc_start),
@@ -39,6 +43,7 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
         // kernel.
         start: start.integer().filter(|start| *start != 0),
         id: id.string().unwrap_or_default().to_vec(),
+        cgroups: cgroup.string().map(<[u8]>::to_vec).into_iter().collect(),
         ..Record::default()
     }))
 }
@@ -55,67 +60,16 @@ pub fn is_id(id: &[u8]) -> bool {
     !id.is_empty() && !id.starts_with(b".") && !id.contains(&b'/')
 }
 
-/// Returns the records of container `id` below each of the runtimes' roots.
-///
-/// # Errors
-/// As [`Host::file`].
-pub(crate) fn records(
-    host: &Host,
-    place: &Place,
-    roots: &[Vec<u8>],
-    id: &[u8],
-) -> Result<Vec<Record>> {
-    let mut found = Vec::new();
-    for root in roots {
-        found.extend(record(host, place, root, id)?);
-    }
-    Ok(found)
+/// Tells whether `id` is one that an engine made up: 64 hex digits.
+pub(crate) fn is_long(id: &[u8]) -> bool {
+    const LONG: usize = 64;
+    id.len() == LONG && id.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// Returns the record of container `id` below a runtime's root.
-///
-/// A file that cannot be parsed is a note: it must not hide other containers.
-///
-/// # Errors
-/// As [`Host::file`].
-pub(crate) fn record(host: &Host, place: &Place, root: &[u8], id: &[u8]) -> Result<Option<Record>> {
-    if !is_id(id) {
-        return Ok(None);
-    }
-    for name in [&b"state.json"[..], b"status"] {
-        let file = [root, b"/", id, b"/", name].concat();
-        if let Some((record, owner)) = read(host, place, &file, parse)? {
-            return Ok(record.map(|record| Record { owner: place.writer(owner), file, ..record }));
-        }
-    }
-    Ok(None)
-}
-
-/// Reads and parses a file, twice where it was perhaps being rewritten in place; returns its
-/// owner's uid, too. None where it is absent, and, with a note, where it cannot be parsed.
-///
-/// # Errors
-/// As [`Host::file`].
-pub(crate) fn read<T>(
-    host: &Host,
-    place: &Place,
-    path: &[u8],
-    parse: impl Fn(&[u8]) -> std::result::Result<T, Refused>,
-) -> Result<Option<(T, u32)>> {
-    let mut refused = None;
-    for _ in 0..2 {
-        // Only where root alone can put something may anything be opened before it is looked at.
-        let file = if place.owner == 0 { host.file_of_roots(path) } else { host.file(path) }?;
-        let Some(file) = file else { return Ok(None) };
-        match parse(&file.bytes) {
-            Ok(value) => return Ok(Some((value, file.owner))),
-            Err(reason) => refused = Some(reason),
-        }
-    }
-    if let Some(reason) = refused {
-        host.console.note_of(path, reason);
-    }
-    Ok(None)
+/// Tells whether IDs of engines may begin with `needle`.
+pub(crate) fn begins_ids(needle: Option<&[u8]>) -> bool {
+    const FEWEST: usize = 4;
+    needle.is_none_or(|text| text.len() >= FEWEST && text.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Tells whether a container's file is to be parsed for `needle`: it has that somewhere, or the ID
@@ -130,13 +84,62 @@ pub(crate) fn mentions(text: &[u8], id: &[u8], needle: Option<&[u8]>) -> bool {
     }
 }
 
-/// Returns the record in a file that the user named.
+/// What became of reading a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// There is none that counts.
+    Absent,
+    /// It was parsed.
+    Parsed,
+    /// It is there and could not be parsed, which is noted.
+    Odd,
+}
+
+/// Reads a file and parses it, twice where it was perhaps being rewritten in place.
+///
+/// # Errors
+/// As [`World::file`].
+pub(crate) fn read(
+    world: &World<'_>,
+    path: &[u8],
+    parse: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Refused>,
+) -> Result<Reading> {
+    let mut is_there = false;
+    let parsed = world.parsed(path, &mut |text| {
+        is_there = true;
+        parse(text)
+    })?;
+    Ok(match parsed {
+        Some(()) => Reading::Parsed,
+        None if is_there => Reading::Odd,
+        None => Reading::Absent,
+    })
+}
+
+/// Returns the strings that are at `keys` in a file, in their order; empty where there is none.
+///
+/// # Errors
+/// As [`World::file`].
+pub(crate) fn strings(world: &World<'_>, path: &[u8], keys: &[&str]) -> Result<Vec<Vec<u8>>> {
+    let mut strings = vec![Vec::new(); keys.len()];
+    read(world, path, &mut |text| {
+        let mut found = vec![Value::Null; keys.len()];
+        select(text, keys, &mut found)?;
+        for (string, value) in strings.iter_mut().zip(&found) {
+            *string = value.string().unwrap_or_default().to_vec();
+        }
+        Ok(())
+    })?;
+    Ok(strings)
+}
+
+/// Returns the record in a file that the user named, and the uid of its owner.
 ///
 /// # Errors
 /// Where it cannot be read or parsed, or records no process.
-pub(crate) fn read_named(host: &Host, path: &[u8]) -> Result<Record> {
+pub(crate) fn read_named(world: &World<'_>, path: &[u8]) -> Result<(Record, u32)> {
     let read = || {
-        let file = host.named_file(path)?;
+        let file = world.host.named_file(path)?;
         Ok((parse(&file.bytes), file.owner))
     };
     let (mut parsed, mut owner) = read()?;
@@ -151,7 +154,9 @@ pub(crate) fn read_named(host: &Host, path: &[u8]) -> Result<Record> {
     if record.id.is_empty() {
         record.id = directory_of(path).unwrap_or_default().to_vec();
     }
-    Ok(Record { owner, file: path.to_vec(), ..record })
+    record.file = path.to_vec();
+    record.add_cgroups(world)?;
+    Ok((record, owner))
 }
 
 /// Returns the name of the directory that a file is in: crun's container ID.
@@ -177,6 +182,7 @@ mod tests {
             (r#"{"ociVersion":"1","id":"a","status":"running","pid":7}"#, Some((7, None))),
             (r#"{"id":"a","pid":7,"initPid":7,"initStartTime":"99"}"#, Some((7, Some(99)))),
             (r#"{"id":"a","pid":0,"initPid":7,"initStartTime":"99"}"#, None),
+            (r#"{"ociVersion":"1","id":"a","status":"creating","pid":7}"#, None),
         ] {
             assert_eq!(recorded(text), expected, "{text}");
         }
@@ -214,6 +220,23 @@ mod tests {
         let twice = br#"{"init_process_pid":1,"init_process_pid":7}"#;
         assert_eq!(parse(twice), Err(Refused::Duplicate));
         assert_eq!(parse(br#"{"init_process_pid":7"#), Err(Refused::Malformed));
+    }
+
+    #[test]
+    fn crun_records_its_cgroup() {
+        let record = parse(br#"{"pid":7,"cgroup-path":"/a.slice/crun-x.scope"}"#).unwrap().unwrap();
+        assert_eq!(record.cgroups, [b"/a.slice/crun-x.scope".to_vec()]);
+    }
+
+    #[test]
+    fn ids_of_engines_are_hexadecimal() {
+        for (needle, may) in
+            [("beef", true), ("bee", false), ("web", false), ("0123456789ab", true)]
+        {
+            assert_eq!(begins_ids(Some(needle.as_bytes())), may, "{needle}");
+        }
+        assert!(begins_ids(None));
+        assert!(is_long(b"0123456789abcdef".repeat(4).as_slice()) && !is_long(b"ab"));
     }
 
     #[test]

@@ -1,70 +1,131 @@
 //! Podman, and CRI-O, with which it shares containers/storage: names in
-//! GRAPHROOT/DRIVER-containers/containers.json, processes in the state of an OCI runtime, and
-//! CRI-O's own state file.
+//! GRAPHROOT/DRIVER-containers/containers.json, processes in the state of an OCI runtime, in
+//! CRI-O's own state file, and in podman's pidfile.
 
 #![forbid(unsafe_code)]
 
-use super::{Container, Containers, Place, Record, Source, k8s_name, oci, runtimes};
+use super::kubernetes::contains;
+use super::learn::{add, setting};
+use super::oci::{begins_ids, is_id, is_long, read, strings};
+use super::records::{Kind, Root};
+use super::{Container, Containers, Source, k8s_name, runtimes};
 use crate::base::error::Result;
 use crate::base::json::{Refused, Value, elements, select};
-use crate::base::text::{join, lines};
-use crate::host::Host;
+use crate::base::text::join;
+use crate::containers::world::World;
 use std::rc::Rc;
 
 /// Containers with --rm are in the volatile list.
 const LISTS: [&[u8]; 2] = [b"containers.json", b"volatile-containers.json"];
+/// Where containers-storage.conf(5) is, for root; which of these counts depends on the version.
+const CONFIGS: [&[u8]; 3] = [
+    b"/usr/share/containers/storage.conf",
+    b"/etc/containers/storage.conf",
+    b"/root/.config/containers/storage.conf",
+];
+/// Directories beside it with more of its kind, of podman 6.
+const DROP_INS: [&[u8]; 3] = [b".d", b".rootful.conf.d", b".conf.d"];
 
-/// Adds every container in a place's storage.
-pub(crate) fn list(
-    host: &Host,
-    place: &Place,
-    _needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    let roots: Rc<[Vec<u8>]> = runtimes::roots(place).into();
-    for store in stores(host, place)? {
+/// Adds every container in a world's storage.
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
+    let stores = stores(world)?;
+    let roots: Rc<[Root]> = places(world, &stores).into();
+    for store in &stores {
         for list in LISTS {
-            let read = oci::read(host, place, &join(&store, list), names_in)?;
-            let Some((named, owner)) = read else { continue };
-            for (id, name) in named {
-                let (engine, name, source) = match k8s_name::parse(&name) {
-                    Some(pod) => ("k8s", pod, Source::Anywhere),
-                    None => ("podman", name, Source::Oci(roots.clone())),
+            let mut named = Vec::new();
+            // A pod's ID is nobody's name.
+            let mut may_be_pod = false;
+            let is_named = |id: &[u8], name: &[u8]| {
+                needle.is_none_or(|needle| id.starts_with(needle) || contains(name, needle))
+            };
+            read(world, &join(store, list), &mut |text| {
+                let is_id = |(id, name): &Named| {
+                    needle.is_some_and(|needle| id.starts_with(needle) || name == needle)
                 };
-                out.add(Container { engine, name, id, source, owner: place.writer(owner) });
+                named = names_in(text, &is_named)?;
+                may_be_pod = needle.is_some() && begins_ids(needle) && !named.iter().any(is_id);
+                if may_be_pod {
+                    named = names_in(text, &|_, _| true)?;
+                }
+                Ok(())
+            })?;
+            for (id, name) in named {
+                let is_meant = |pod: &Vec<u8>| needle.is_some_and(|needle| pod.starts_with(needle));
+                let pod = if may_be_pod { pod_of(world, store, &id)? } else { None };
+                let pod = pod.filter(is_meant);
+                if pod.is_some() || is_named(&id, &name) {
+                    out.add(container(store, id, &name, pod, &roots));
+                }
             }
         }
     }
+    // What no store knows is its runtime's own.
     Ok(())
 }
 
-/// Returns the runtime's record of a full ID, else CRI-O's.
-pub(crate) fn records(host: &Host, place: &Place, id: &[u8]) -> Result<Vec<Record>> {
-    // Below, the ID is part of the directory, which oci::record does not check.
-    if !oci::is_id(id) {
-        return Ok(Vec::new());
+/// Returns where the runtimes keep their state, then the stores.
+pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+    Ok(places(world, &stores(world)?))
+}
+
+fn container(
+    store: &[u8],
+    id: Vec<u8>,
+    name: &[u8],
+    pod: Option<Vec<u8>>,
+    roots: &Rc<[Root]>,
+) -> Container {
+    let source = Source::Files { directory: join(store, &id), roots: roots.clone() };
+    let unnamed = Container::unnamed("podman", &id, source);
+    match k8s_name::parse(name) {
+        Some(name) => Container { engine: "k8s", runs_on: "crio", name, pod, ..unnamed },
+        None => Container { name: name.to_vec(), pod, ..unnamed },
     }
-    for root in runtimes::roots(place) {
-        if let Some(record) = oci::record(host, place, &root, id)? {
-            return Ok(vec![record]);
+}
+
+/// Returns the ID of the pod that a container is in, as its specification tells: by the path of its
+/// cgroup, else, as where the pod has no cgroup, by an annotation, which CRI-O has, too.
+fn pod_of(world: &World<'_>, store: &[u8], id: &[u8]) -> Result<Option<Vec<u8>>> {
+    const KEYS: [&str; 2] = ["linux cgroupsPath", "annotations io.kubernetes.cri-o.SandboxID"];
+    if !is_id(id) {
+        return Ok(None);
+    }
+    let config = [store, b"/", id, b"/userdata/config.json"].concat();
+    let told = strings(world, &config, &KEYS)?;
+    let annotated = Some(&told[1][..]).filter(|pod| is_long(pod) && *pod != id);
+    Ok(pod_in(&told[0], id).or(annotated).map(<[u8]>::to_vec))
+}
+
+/// Returns the ID of the pod in a cgroupsPath of podman's:
+/// `machine-libpod_pod_POD.slice:libpod:ID`, or `/libpod_parent/POD/libpod-ID`.
+pub fn pod_in<'a>(cgroups_path: &'a [u8], id: &[u8]) -> Option<&'a [u8]> {
+    let mut parts = cgroups_path.split(|byte| !byte.is_ascii_alphanumeric());
+    parts.find(|part| is_long(part) && *part != id)
+}
+
+/// Returns the places of the records of all containers in these stores.
+fn places(world: &World<'_>, stores: &[Vec<u8>]) -> Vec<Root> {
+    let mut roots = Vec::new();
+    for run in world.run_directories() {
+        for runtime in runtimes::WORDS {
+            roots.push(Root::new("podman", Kind::Runtime, join(&run, runtime.as_bytes())));
         }
     }
-    for store in stores(host, place)? {
-        if let Some(record) = oci::record(host, place, &join(&store, id), b"userdata")? {
-            return Ok(vec![record]);
-        }
-    }
-    Ok(Vec::new())
+    roots.extend(stores.iter().map(|store| Root::new("podman", Kind::Userdata, store.clone())));
+    roots
 }
 
 /// An ID and a name.
 pub type Named = (Vec<u8>, Vec<u8>);
 
-/// Returns the ID and each name of the containers in a list.
+/// Returns the ID and each name of the containers in a list that are wanted by these.
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
+pub fn names_in(
+    text: &[u8],
+    is_wanted: &dyn Fn(&[u8], &[u8]) -> bool,
+) -> std::result::Result<Vec<Named>, Refused> {
     let mut named = Vec::new();
     elements(text, &mut |container| {
         let Some(container) = container.nested() else { return Ok(()) };
@@ -72,7 +133,8 @@ pub fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
         select(container, &["id", "names"], &mut found)?;
         let (Some(id), Some(names)) = (found[0].string(), found[1].nested()) else { return Ok(()) };
         elements(names, &mut |name| {
-            named.extend(name.string().map(|name| (id.to_vec(), name.to_vec())));
+            let name = name.string().filter(|name| is_wanted(id, name));
+            named.extend(name.map(|name| (id.to_vec(), name.to_vec())));
             Ok(())
         })
     })?;
@@ -80,40 +142,73 @@ pub fn names_in(text: &[u8]) -> std::result::Result<Vec<Named>, Refused> {
 }
 
 /// Returns the directories DRIVER-containers of every graph root and run root.
-fn stores(host: &Host, place: &Place) -> Result<Vec<Vec<u8>>> {
-    let mut roots: Vec<Vec<u8>> = place.data(b"containers/storage").into_iter().collect();
-    if place.owner == 0 {
-        roots.push(b"/run/containers/storage".to_vec());
-        let configured = configured(host)?.filter(|root| !roots.contains(root));
-        roots.extend(configured);
-    } else {
-        roots.push(join(&place.run, b"containers"));
+fn stores(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
+    let mut roots: Vec<Vec<u8>> = world.data(b"containers/storage").into_iter().collect();
+    match world.user_of() {
+        None => roots.push(b"/run/containers/storage".to_vec()),
+        Some(_) => roots.extend(world.run_directories().iter().map(|run| join(run, b"containers"))),
+    }
+    for config in configs(world)? {
+        let Some(file) = world.file(&config)? else { continue };
+        let of = |key: &[u8]| setting(&file.bytes, b"storage", key).unwrap_or_default().to_vec();
+        let mut told = Vec::new();
+        match world.user_of() {
+            Some(_) if CONFIGS.contains(&&config[..]) => told.push(of(b"rootless_storage_path")),
+            _ => told.extend([of(b"graphroot"), of(b"runroot")]),
+        }
+        drop(file);
+        for path in told {
+            add(world, &mut roots, &expanded(world, &path))?;
+        }
     }
     let mut found = Vec::new();
     for root in roots {
-        let entries = host.entries(&root)?;
-        found.extend(entries.into_iter().filter(|path| path.ends_with(b"-containers")));
+        let mut entries = world.entries(&root)?;
+        entries.retain(|name| name.ends_with(b"-containers"));
+        found.extend(entries.iter().map(|name| join(&root, name)));
     }
     Ok(found)
 }
 
-/// Returns the graph root that containers-storage.conf(5) moves the storage to.
-fn configured(host: &Host) -> Result<Option<Vec<u8>>> {
-    let Some(file) = host.file(b"/etc/containers/storage.conf")? else { return Ok(None) };
-    let root = graphroot(&file.bytes).filter(|root| root.starts_with(b"/"));
-    Ok(root.map(<[u8]>::to_vec))
+/// Returns the paths of the configuration files that may tell where the storage is.
+fn configs(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
+    let mut files: Vec<Vec<u8>> = CONFIGS[..2].iter().map(|path| path.to_vec()).collect();
+    match world.user_of() {
+        None => files.push(CONFIGS[2].to_vec()),
+        Some(_) => files.extend(world.config(b"containers/storage.conf")),
+    }
+    let mut more = Vec::new();
+    for file in &files {
+        let stem = file.strip_suffix(b".conf").unwrap_or(file);
+        for (at, ending) in DROP_INS.iter().enumerate() {
+            let directory = [if at == 0 { file } else { stem }, *ending].concat();
+            let names = world.entries(&directory)?;
+            more.extend(names.iter().map(|name| join(&directory, name)));
+        }
+    }
+    files.extend(more);
+    Ok(files)
 }
 
-/// Returns the value of a line `graphroot = "…"`.
-pub fn graphroot(text: &[u8]) -> Option<&[u8]> {
-    lines(text).find_map(|line| {
-        let value = line.trim_ascii().strip_prefix(b"graphroot")?;
-        let value = value.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
-        let (quote, rest) =
-            value.split_first().filter(|(quote, _)| matches!(quote, b'"' | b'\''))?;
-        let end = rest.iter().position(|byte| byte == quote)?;
-        Some(&rest[..end])
-    })
+/// Returns a configured path with what it may have of `$HOME`, `$USER` and `$UID`.
+fn expanded(world: &World<'_>, path: &[u8]) -> Vec<u8> {
+    let Some(user) = world.user_of() else { return path.to_vec() };
+    let uid = user.uid.to_string();
+    let mut out = Vec::new();
+    let mut parts = path.split(|byte| *byte == b'$');
+    out.extend_from_slice(parts.next().unwrap_or_default());
+    for part in parts {
+        let values = [
+            (&b"HOME"[..], user.home.as_deref().unwrap_or_default()),
+            (b"USER", user.name.as_deref().unwrap_or_default()),
+            (b"UID", uid.as_bytes()),
+        ];
+        let rest = values.iter().find_map(|(name, value)| Some((part.strip_prefix(*name)?, value)));
+        let (rest, value) = rest.map_or((part, &b"$"[..]), |(rest, value)| (rest, *value));
+        out.extend_from_slice(value);
+        out.extend_from_slice(rest);
+    }
+    out
 }
 
 #[cfg(test)]
@@ -124,21 +219,26 @@ mod tests {
     fn a_list_gives_ids_and_names() {
         let text = br#"[{"id":"a1","names":["web","www"],"metadata":"{\"name\":\"x\"}"},
             {"id":"a2"},{"names":["y"]}]"#;
-        let named = names_in(text).unwrap();
+        let named = names_in(text, &|_, _| true).unwrap();
         let expected = ["web", "www"].map(|name| (b"a1".to_vec(), name.as_bytes().to_vec()));
         assert_eq!(named, expected);
-        assert_eq!(names_in(br#"{"id":"a1"}"#), Err(Refused::Malformed));
+        assert_eq!(names_in(text, &|_, name| name == b"www").unwrap(), expected[1..]);
+        assert_eq!(names_in(br#"{"id":"a1"}"#, &|_, _| true), Err(Refused::Malformed));
         let twice = br#"[{"id":"a1","id":"a2","names":[]}]"#;
-        assert_eq!(names_in(twice), Err(Refused::Duplicate));
+        assert_eq!(names_in(twice, &|_, _| true), Err(Refused::Duplicate));
     }
 
     #[test]
-    fn storage_may_be_moved() {
-        let text = b"[storage]\n# graphroot = \"/no\"\n graphroot=\"/data/c\" # x\n";
-        assert_eq!(graphroot(text), Some(&b"/data/c"[..]));
-        assert_eq!(graphroot(b"[storage]\ngraphroot = '/d'\n"), Some(&b"/d"[..]));
-        for other in ["", "graphroot", "graphroot = ", "graphroot = \"/x", "graphroots = \"/x\""] {
-            assert_eq!(graphroot(other.as_bytes()), None, "{other}");
+    fn a_cgroup_tells_the_pod() {
+        let (pod, id) = ("ab".repeat(32), "cd".repeat(32));
+        for path in [
+            format!("machine-libpod_pod_{pod}.slice:libpod:{id}"),
+            format!("/libpod_parent/{pod}/libpod-{id}"),
+            format!("user-libpod_pod_{pod}.slice:libpod:{id}"),
+        ] {
+            assert_eq!(pod_in(path.as_bytes(), id.as_bytes()), Some(pod.as_bytes()), "{path}");
         }
+        let alone = format!("/libpod_parent/libpod-{id}");
+        assert_eq!(pod_in(alone.as_bytes(), id.as_bytes()), None);
     }
 }

@@ -2,52 +2,32 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Container, Containers, Place, Record, Source, oci};
+use super::records::{Kind, Root};
 use crate::base::error::Result;
-use crate::base::text::{join, last};
-use crate::host::Host;
-use crate::host::root::Symlink;
-use std::rc::Rc;
+use crate::base::text::join;
+use crate::containers::world::World;
 
-/// Adds every container in the runtimes' default roots.
-pub(crate) fn list(
-    host: &Host,
-    place: &Place,
-    _needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    for (engine, root) in named_roots(place) {
-        let directories = host.entries(&root)?;
-        let root: Rc<[Vec<u8>]> = Rc::new([root]);
-        for directory in directories {
-            if let Some(owner) = host.owner_of(&directory, Symlink::NoFollow)? {
-                let (source, owner) = (Source::Oci(root.clone()), place.writer(owner));
-                out.add(Container::unnamed(engine, last(&directory), source, owner));
+/// The runtimes, by their words.
+pub(crate) const WORDS: &[&str] = &["runc", "crun", "youki"];
+
+/// Returns the root of each of the runtimes: below `/run`, or the user's.
+pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+    let mut roots = Vec::new();
+    for run in world.run_directories() {
+        for word in WORDS {
+            roots.push(Root::new(word, Kind::Runtime, join(&run, word.as_bytes())));
+        }
+    }
+    match world.user_of() {
+        // crun follows XDG_RUNTIME_DIR for root, too.
+        None => roots.push(Root::new("crun", Kind::Runtime, b"/run/user/0/crun".to_vec())),
+        Some(user) => {
+            let at_home = user.home.as_ref().map(|home| join(home, b".youki/run"));
+            let in_tmp = format!("/tmp/youki-{}", user.uid).into_bytes();
+            for path in at_home.into_iter().chain([in_tmp]) {
+                roots.push(Root::new("youki", Kind::Runtime, path));
             }
         }
     }
-    Ok(())
-}
-
-/// Returns the records of an ID in any of the roots.
-pub(crate) fn records(host: &Host, place: &Place, id: &[u8]) -> Result<Vec<Record>> {
-    oci::records(host, place, &roots(place), id)
-}
-
-/// Returns the root of each of the runtimes: below `/run`, or the user's.
-pub(crate) fn roots(place: &Place) -> Vec<Vec<u8>> {
-    named_roots(place).into_iter().map(|(_, root)| root).collect()
-}
-
-/// Returns each runtime with its root.
-fn named_roots(place: &Place) -> Vec<(&'static str, Vec<u8>)> {
-    let mut roots = Vec::new();
-    for word in ["runc", "crun", "youki"] {
-        roots.push((word, join(&place.run, word.as_bytes())));
-    }
-    // crun follows XDG_RUNTIME_DIR for root, too.
-    if place.owner == 0 {
-        roots.push(("crun", b"/run/user/0/crun".to_vec()));
-    }
-    roots
+    Ok(roots)
 }

@@ -3,122 +3,62 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Container, Containers, Place, Record, Sandbox, Source, oci};
+use super::oci;
+use super::records::{Kind, Record, Root};
 use crate::base::error::Result;
 use crate::base::json::{Refused, Value, select};
-use crate::base::text::{join, last};
-use crate::host::Host;
+use crate::base::text::join;
+use crate::containers::world::World;
 
-/// A kind of sandbox.
-struct Kind {
-    engine: &'static str,
-    /// Where a record has the pid.
-    pid: &'static str,
-    note: &'static str,
-}
-
-const GVISOR: Kind = Kind {
-    engine: "gvisor",
-    pid: "sandbox pid",
-    note: "keeps the workload's own addresses and sockets inside its sandbox: \
-           only its link can be seen here",
-};
-const KATA: Kind = Kind {
-    engine: "kata",
-    pid: "hypervisor pid",
-    note: "is a virtual machine: \
-           its link can be seen here, the workload's own interfaces are inside",
-};
-/// Each Kata's kind, its directory below `/run` and the file in each sandbox's directory there.
-const KATAS: [(Kind, &[u8], &[u8]); 2] = [
-    (KATA, b"kata", b"state.json"),
-    (Kind { pid: "HypervisorState Pid", ..KATA }, b"vc/sbs", b"persist.json"),
+/// What to know of a container in gVisor.
+pub(super) const GVISOR_NOTE: &str = "keeps the workload's own addresses and sockets inside its \
+     sandbox: only its link can be seen here";
+/// What to know of a container of Kata's.
+pub(super) const KATA_NOTE: &str =
+    "is a virtual machine: its link can be seen here, the workload's own interfaces are inside";
+/// Where gVisor's state has the pid and the cgroup.
+pub(super) const GVISOR: &[&str] = &["sandbox pid", "spec linux cgroupsPath"];
+/// The files of a sandbox of Kata's (in Rust, in Go), and where they have the pid and the cgroups.
+pub(super) const KATAS: [(&[u8], &[&str]); 2] = [
+    (
+        b"state.json",
+        &["hypervisor pid", "resource cgroup_state path", "resource cgroup_state overhead_path"],
+    ),
+    (
+        b"persist.json",
+        &["HypervisorState Pid", "SandboxCgroupPath", "OverheadCgroupPath", "CgroupPath"],
+    ),
 ];
 
-/// Adds every sandbox of either kind.
-pub(crate) fn list(
-    host: &Host,
-    place: &Place,
-    _needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    for Entry { engine, id, record } in entries(host, place)? {
-        let owner = record.owner;
-        out.add(Container::unnamed(engine, &id, Source::Record(record), owner));
-    }
-    Ok(())
-}
-
-/// Returns the record of an ID: its file has the sandbox's name, too, so all are read.
-pub(crate) fn records(host: &Host, place: &Place, id: &[u8]) -> Result<Vec<Record>> {
-    let entries = entries(host, place)?.into_iter();
-    Ok(entries.filter(|entry| entry.id == id).map(|entry| entry.record).collect())
-}
-
-/// A container in a sandbox.
-struct Entry {
-    engine: &'static str,
-    id: Vec<u8>,
-    record: Record,
-}
-
-fn entries(host: &Host, place: &Place) -> Result<Vec<Entry>> {
-    let mut found = Vec::new();
-    let mut add = |kind: &Kind, file: Vec<u8>, id: &[u8], sandbox: &[u8]| -> Result<()> {
-        let record = record(host, place, file, kind, sandbox)?;
-        let entry = |record| Entry { engine: kind.engine, id: id.to_vec(), record };
-        found.extend(record.map(entry));
-        Ok(())
-    };
-    let mut roots = vec![join(&place.run, b"runsc")];
-    roots.extend(host.entries(&join(&place.run, b"containerd/runsc"))?);
-    for root in roots {
-        for file in host.entries(&root)? {
-            if let Some((id, sandbox)) = gvisor_ids(last(&file)) {
-                add(&GVISOR, file.clone(), id, sandbox)?;
-            }
+/// Returns where both keep their state.
+pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+    let mut roots = Vec::new();
+    for run in world.run_directories() {
+        roots.push(Root::new("gvisor", Kind::Gvisor, join(&run, b"runsc")));
+        let of_shims = join(&run, b"containerd/runsc");
+        for namespace in world.entries(&of_shims)? {
+            let root = Root::new("gvisor", Kind::Gvisor, join(&of_shims, &namespace));
+            roots.push(Root { namespace: Some(namespace), ..root });
+        }
+        for kata in [&b"kata"[..], b"vc/sbs"] {
+            roots.push(Root::new("kata", Kind::Kata, join(&run, kata)));
         }
     }
-    for (kind, root, name) in KATAS {
-        for sandbox in host.entries(&join(&place.run, root))? {
-            let id = last(&sandbox);
-            add(&kind, join(&sandbox, name), id, id)?;
-        }
-    }
-    Ok(found)
+    Ok(roots)
 }
 
-/// Returns the record in a file, of the sandbox whose ID is given.
-fn record(
-    host: &Host,
-    place: &Place,
-    file: Vec<u8>,
-    kind: &Kind,
-    id: &[u8],
-) -> Result<Option<Record>> {
-    let read = oci::read(host, place, &file, |text| pid_in(text, kind.pid))?;
-    let Some((Some(pid), owner)) = read else { return Ok(None) };
-    let sandbox = Some(Sandbox { id: id.to_vec(), note: kind.note });
-    Ok(Some(Record { pid, sandbox, owner: place.writer(owner), file, ..Record::default() }))
-}
-
-/// Returns the pid at `key`, if it can be one.
+/// Parses a sandbox's state: its pid is at the first of the keys, the paths of its cgroups are at
+/// the others. Returns None where it records no process.
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn pid_in(text: &[u8], key: &str) -> std::result::Result<Option<u32>, Refused> {
-    let mut found = [Value::Null];
-    select(text, &[key], &mut found)?;
-    Ok(oci::pid(&found[0]))
-}
-
-/// Returns both IDs in `ID_sandbox:SANDBOX.state`.
-pub fn gvisor_ids(file: &[u8]) -> Option<(&[u8], &[u8])> {
-    const BETWEEN: &[u8] = b"_sandbox:";
-    let stem = file.strip_suffix(b".state")?;
-    let end = stem.windows(BETWEEN.len()).position(|part| part == BETWEEN)?;
-    let (id, sandbox) = (&stem[..end], &stem[end + BETWEEN.len()..]);
-    (!id.is_empty() && !sandbox.is_empty()).then_some((id, sandbox))
+pub fn parse(text: &[u8], keys: &[&str]) -> std::result::Result<Option<Record>, Refused> {
+    let mut found = vec![Value::Null; keys.len()];
+    select(text, keys, &mut found)?;
+    let paths = found.iter().skip(1).filter_map(Value::string);
+    let cgroups = paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
+    let pid = found.first().and_then(oci::pid);
+    Ok(pid.map(|pid| Record { pid, cgroups, ..Record::default() }))
 }
 
 #[cfg(test)]
@@ -127,19 +67,26 @@ mod tests {
 
     #[test]
     fn the_pid_is_the_sandboxs_own() {
-        let text = br#"{"id":"a","spec":{"annotations":{"sandbox":"1"},
+        let text =
+            br#"{"id":"a","spec":{"annotations":{"sandbox":"1"},"linux":{"cgroupsPath":"/x"},
             "process":{"env":["pid=1"]}},"goferPid":3,"sandbox":{"pid":7}}"#;
-        assert_eq!(pid_in(text, "sandbox pid"), Ok(Some(7)));
-        assert_eq!(pid_in(br#"{"sandbox":{"pid":0}}"#, "sandbox pid"), Ok(None));
+        let record = parse(text, GVISOR).unwrap().unwrap();
+        assert_eq!((record.pid, record.cgroups), (7, vec![b"/x".to_vec()]));
+        assert_eq!(parse(br#"{"sandbox":{"pid":0}}"#, GVISOR), Ok(None));
+        assert_eq!(
+            parse(br#"{"sandbox":{"pid":1},"sandbox":{}}"#, GVISOR),
+            Err(Refused::Duplicate)
+        );
     }
 
     #[test]
-    fn files_are_named_after_container_and_sandbox() {
-        assert_eq!(gvisor_ids(b"abc_sandbox:def.state"), Some((&b"abc"[..], &b"def"[..])));
-        for other in
-            ["abc_sandbox:def.lock", "_sandbox:def.state", "abc_sandbox:.state", "abc.state"]
-        {
-            assert_eq!(gvisor_ids(other.as_bytes()), None, "{other}");
+    fn kata_records_its_hypervisor() {
+        let rust = br#"{"hypervisor":{"pid":8},"resource":{"cgroup_state":{"path":"/a"}}}"#;
+        let go =
+            br#"{"HypervisorState":{"Pid":8},"SandboxCgroupPath":"/a","OverheadCgroupPath":""}"#;
+        for ((_, keys), text) in KATAS.iter().zip([&rust[..], go]) {
+            let record = parse(text, keys).unwrap().unwrap();
+            assert_eq!((record.pid, record.cgroups), (8, vec![b"/a".to_vec()]));
         }
     }
 }

@@ -8,10 +8,10 @@ _netns_enter_list() {
     "$1" --list --json --quiet 2>/dev/null </dev/null | grep -oE "$2"
 }
 
-# Containers as ENGINE:NAME; names that JSON has to escape are left out.
+# Containers as ENGINE:NAME, not those that another user claims; names that JSON has to escape are left out.
 _netns_enter_containers() {
-    _netns_enter_list "$1" '"engine": *"[^"\\]*", *"name": *"[^"\\]*"' |
-        sed -E 's/^"engine": *"([^"]*)", *"name": *"([^"]*)"$/\1:\2/'
+    _netns_enter_list "$1" '"engine": *"[^"\\]*", *"name": *"[^"\\]*", *"id": *"[^"\\]*", *"pid": *[0-9]*[^0-9}]*[}]' |
+        sed -E 's/^"engine": *"([^"]*)", *"name": *"([^"]*)".*$/\1:\2/'
 }
 
 # Adds those words after the first that begin with it.

@@ -8,7 +8,7 @@ function __netns_enter_list
 end
 
 function __netns_enter_containers
-    for row in (__netns_enter_list '"engine": *"[^"\\\\]*", *"name": *"[^"\\\\]*"')
+    for row in (__netns_enter_list '"engine": *"[^"\\\\]*", *"name": *"[^"\\\\]*", *"id": *"[^"\\\\]*", *"pid": *[0-9]*[^0-9}]*[}]')
         set -l fields (string split '"' -- $row)
         if string match -q '*:*' -- (commandline -ct)
             printf '%s:%s\tcontainer\n' $fields[4] $fields[8]

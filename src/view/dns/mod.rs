@@ -11,12 +11,13 @@
 
 mod source;
 mod staging;
+mod visitor;
 
 pub(super) use staging::show;
 
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
-use crate::base::text::join;
+use crate::base::text::{join, last};
 use crate::host::process::{Process, diagnose, is_gone};
 use crate::host::root::{Root, Symlink};
 use crate::host::{Host, names_in, namespaces};
@@ -25,7 +26,7 @@ use crate::target::Target;
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use source::Source;
+use source::{Copy, Source};
 
 const RESOLV_CONF: &[u8] = b"resolv.conf";
 const HOSTS: &[u8] = b"hosts";
@@ -34,7 +35,7 @@ const NSSWITCH: &[u8] = b"nsswitch.conf";
 /// A file of /etc, as COMMAND is to see it.
 pub(super) struct File {
     name: Vec<u8>,
-    text: Vec<u8>,
+    copy: Copy,
     /// Whether it is left out where the caller's /etc has none, too.
     is_optional: bool,
 }
@@ -50,51 +51,50 @@ impl File {
 /// # Errors
 /// Where one of them is not to be used, or nobody has any.
 pub(super) fn read(host: &Host, target: &Target) -> Result<Vec<File>> {
-    let of_pin = match &target.pin {
-        Some(pin) => files_of_pin(host, pin)?,
-        None => None,
+    let mut files = Vec::new();
+    let has_directory = match &target.pin {
+        Some(pin) => read_of_pin(host, pin, &mut files)?,
+        None => false,
     };
-    let mut files = match of_pin {
-        Some(files) => files,
-        None => files_of_process(host, target)?,
-    };
+    if !has_directory {
+        read_of_process(host, target, &mut files)?;
+    }
     if files.iter().all(|file| file.name != NSSWITCH) {
         let ours = Source { root: &Root::Own, whose: String::new(), buffer: &host.buffer };
-        if let Some(text) = ours.content(b"/etc/nsswitch.conf")? {
-            let text = files_and_dns(&text);
-            files.push(File { name: NSSWITCH.to_vec(), text, is_optional: false });
+        if let Some(mut copy) = ours.content(b"/etc/nsswitch.conf")? {
+            copy.text = files_and_dns(&copy.text);
+            files.push(File { name: NSSWITCH.to_vec(), copy, is_optional: false });
         }
     }
     Ok(files)
 }
 
-/// Reads the files in /etc/netns/NAME, which is where `ip netns exec` takes them from; None where
+/// Reads the files in /etc/netns/NAME, which is where `ip netns exec` takes them from; false where
 /// there is no such directory.
-fn files_of_pin(host: &Host, pin: &[u8]) -> Result<Option<Vec<File>>> {
+fn read_of_pin(host: &Host, pin: &[u8], files: &mut Vec<File>) -> Result<bool> {
     let directory = join(b"/etc/netns", pin);
     let names = match host.resolve(&directory, Symlink::Follow) {
-        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::NOENT) => return Ok(false),
         resolved => resolved.and_then(|resolved| names_in(&open_directory(resolved)?, None)),
     };
     let source = Source { root: host.root(), whose: String::new(), buffer: &host.buffer };
-    let mut files = Vec::new();
     for name in names.map_err(|e| Error::cannot_at("read", &directory, e))? {
         let path = join(&directory, &name);
         if host.is_directory(&path) {
             continue;
         }
-        if let Some(text) = source.content(&path)? {
+        if let Some(copy) = source.content(&path)? {
             // `ip netns exec` goes on without a place to mount on, too.
             let is_optional = ![RESOLV_CONF, HOSTS, NSSWITCH].contains(&&name[..]);
-            files.push(File { name, text: text.to_vec(), is_optional });
+            files.push(File { name, copy, is_optional });
         }
     }
-    Ok(Some(files))
+    Ok(true)
 }
 
 /// Reads the files in the root directory of the process by which the target was found, else of the
 /// lowest pid in the namespace.
-fn files_of_process(host: &Host, target: &Target) -> Result<Vec<File>> {
+fn read_of_process(host: &Host, target: &Target, files: &mut Vec<File>) -> Result<()> {
     let looked_up;
     let process = match &target.process {
         Some(process) => process,
@@ -103,26 +103,26 @@ fn files_of_process(host: &Host, target: &Target) -> Result<Vec<File>> {
             &looked_up
         }
     };
+    // Before its user, who may be root only until it has a root directory of its own.
     let root = Root::Directory(root_of(process)?);
-    let whose = format!(" of {}", target.label);
-    let source = Source { root: &root, whose, buffer: &host.buffer };
-    let has_etc = source.resolve(b"/etc")?.is_some();
-    let mut files = Vec::new();
-    for name in [RESOLV_CONF, HOSTS] {
-        let path = join(b"/etc", name);
-        let content = if has_etc { source.content(&path)? } else { None };
-        if content.is_none() {
-            let (label, path) = (&target.label, quoted(&path));
+    let user = visitor::user_of(host, process)?;
+    let label = &target.label;
+    let source = Source { root: &root, whose: format!(" of {label}"), buffer: &host.buffer };
+    let paths: [&[u8]; 2] = [b"/etc/resolv.conf", b"/etc/hosts"];
+    let copies = visitor::read(host, &source, user.as_ref(), &paths)?;
+    for (path, copy) in paths.into_iter().zip(copies) {
+        let is_optional = copy.is_none();
+        if is_optional {
+            let path = quoted(path);
             host.console.note(format_args!("{label} has no {path}; COMMAND sees an empty one"));
         }
-        let is_optional = content.is_none();
-        let text = content.map(|content| content.to_vec()).unwrap_or_default();
-        files.push(File { name: name.to_vec(), text, is_optional });
+        let copy = copy.unwrap_or_default();
+        files.push(File { name: last(path).to_vec(), copy, is_optional });
     }
     // With its last process a mount namespace is taken apart, and what was a bind mount shows the
     // empty file below. A process gives up its root before its mounts.
     root_of(process)?;
-    Ok(files)
+    Ok(())
 }
 
 fn root_of(process: &Process) -> Result<OwnedFd> {
@@ -131,7 +131,7 @@ fn root_of(process: &Process) -> Result<OwnedFd> {
             return Error::new(format!("process {} has exited", process.pid));
         }
         Error::cannot(format_args!("open the root directory of process {}", process.pid), e)
-            .with_remedy("needs root, or the same user as the process")
+            .with_remedy("needs root, or the same user as the process: run it with sudo")
     })
 }
 

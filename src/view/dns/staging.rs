@@ -33,27 +33,36 @@ const COPIES: &[u8] = b"copies";
 /// # Errors
 /// Where the kernel refuses.
 pub(in crate::view) fn show(own: &Host, files: &[File]) -> Result<()> {
-    let cannot = |errno| refused("mount the target's files on those of \"/etc\"", errno, None);
-    let etc = own.resolve(b"/etc", Symlink::Follow).map_err(cannot)?;
-    let submounts = Submounts::below(own, &etc).map_err(cannot)?;
-    let Replaced { files, missing } = replaced(own, &etc, files).map_err(cannot)?;
-    let staged = cover(own, &etc).map_err(cannot)?;
-    let copies = write_copies(&staged, &files).map_err(cannot)?;
-    mask_sockets(own, &staged).map_err(cannot)?;
-    let Some(missing) = missing else {
-        bind_files(&files, &copies, &etc).map_err(cannot)?;
-        // What is bound from it stays.
-        return unmount(fd_path(&staged), UnmountFlags::DETACH).map_err(cannot);
-    };
-    // No entry to mount on, and none can be made that nobody else would see.
-    mount_overlay(&copies, &etc)
-        .and_then(|()| submounts.bind_back(own))
-        // Also over what was mounted on an entry before.
-        .and_then(|()| bind_files(&files, &copies, &own.resolve(b"/etc", Symlink::Follow)?))
-        .map_err(|e| {
+    let mut missing = None;
+    mount(own, files, &mut missing).map_err(|e| match missing {
+        None => refused("mount the target's files on those of \"/etc\"", e, None),
+        Some(missing) => {
             let remedy = format!("touch {}", shown(&missing.path()));
             refused("mount an overlay on \"/etc\", where a file is missing", e, Some(&remedy))
-        })
+        }
+    })
+}
+
+/// Mounts the copies, or where the caller's /etc has no entry for one, which is `missing` then, an
+/// overlay that has them.
+fn mount<'f>(own: &Host, files: &'f [File], missing: &mut Option<&'f File>) -> io::Result<()> {
+    let etc = own.resolve(b"/etc", Symlink::Follow)?;
+    let submounts = Submounts::below(own, &etc)?;
+    let Replaced { files, missing: no_entry } = replaced(own, &etc, files)?;
+    let staged = cover(own, &etc)?;
+    let copies = write_copies(&staged, &files)?;
+    mask_sockets(own, &staged)?;
+    if no_entry.is_none() {
+        bind_files(&files, &copies, &etc)?;
+        // What is bound from it stays.
+        return unmount(fd_path(&staged), UnmountFlags::DETACH);
+    }
+    // No entry to mount on, and none can be made that nobody else would see.
+    *missing = no_entry;
+    mount_overlay(&copies, &etc)?;
+    submounts.bind_back(own)?;
+    // Also over what was mounted on an entry before.
+    bind_files(&files, &copies, &own.resolve(b"/etc", Symlink::Follow)?)
 }
 
 /// The files that COMMAND is to see in place of others.
@@ -70,7 +79,7 @@ fn replaced<'f>(own: &Host, etc: &OwnedFd, files: &'f [File]) -> io::Result<Repl
     for file in files {
         match open_entry(etc, &file.name) {
             Err(Errno::NOENT) if file.is_optional => {
-                if !file.text.is_empty() {
+                if !file.copy.text.is_empty() {
                     let path = file.path();
                     own.console.note(format_args!("there is no {} to be replaced", quoted(&path)));
                 }
@@ -94,7 +103,7 @@ fn cover(own: &Host, etc: &OwnedFd) -> io::Result<OwnedFd> {
 /// Writes the copies into a directory of their own, beside [`EMPTY`]; opens (O_PATH) that
 /// directory.
 fn write_copies(staged: &OwnedFd, files: &[&File]) -> io::Result<OwnedFd> {
-    // COMMAND may run as another user than we do.
+    // COMMAND may become another user.
     let before = umask(Mode::empty());
     let copies = write_readable_copies(staged, files);
     umask(before);
@@ -108,8 +117,9 @@ fn write_readable_copies(staged: &OwnedFd, files: &[&File]) -> io::Result<OwnedF
     let copies = open_entry(staged, COPIES)?;
     for file in files {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let copy = create_at(&copies, &file.name, flags, Mode::from_raw_mode(0o644))?;
-        write_all(copy, &file.text)?;
+        let mode = if file.copy.is_private { 0o600 } else { 0o644 };
+        let copy = create_at(&copies, &file.name, flags, Mode::from_raw_mode(mode))?;
+        write_all(copy, &file.copy.text)?;
     }
     Ok(copies)
 }
@@ -128,7 +138,8 @@ fn mask_sockets(own: &Host, staged: &OwnedFd) -> io::Result<()> {
 
 /// Mounts an overlay on /etc that has the copies beside what /etc has.
 fn mount_overlay(copies: &OwnedFd, etc: &OwnedFd) -> io::Result<()> {
-    let layers = format!("lowerdir={}:{}", fd_path(copies), fd_path(etc));
+    let (copies, lower) = (fd_path(copies), fd_path(etc));
+    let layers = [b"lowerdir=", copies.as_bytes(), b":", lower.as_bytes()].concat();
     let layers = CString::new(layers).map_err(|_| Errno::INVAL)?;
     mount_new(c"overlay", etc, MountFlags::RDONLY, &layers)
 }

@@ -11,6 +11,15 @@ pub struct Docker {
     containers: Vec<String>,
 }
 
+/// Makes docker an image of a busybox root.
+fn import(docker: &[&str], image: &str) -> Result<(), String> {
+    let scratch = Scratch::new("docker");
+    let root = busybox_root(&scratch)?;
+    let tar = scratch.path("root.tar");
+    ask(&["tar", "-C", &root, "-cf", &tar, "."])?;
+    ask(&[docker, &["import", &tar, image]].concat()).map(drop)
+}
+
 impl Docker {
     pub fn start() -> Result<Docker, String> {
         has_all(&["docker", "dockerd", "tar"])?;
@@ -23,12 +32,8 @@ impl Docker {
             }
         };
         let mut docker = Docker { daemon, image: unique("image"), containers: Vec::new() };
-        let scratch = Scratch::new("docker");
-        let root = busybox_root(&scratch)?;
-        let tar = scratch.path("root.tar");
-        ask(&["tar", "-C", &root, "-cf", &tar, "."])?;
         docker.image = format!("{}:latest", docker.image);
-        ask(&["docker", "import", &tar, &docker.image])?;
+        import(&["docker"], &docker.image)?;
         Ok(docker)
     }
 
@@ -61,5 +66,70 @@ impl Drop for Docker {
             let _ = ask(&["docker", "rm", "-f", name]);
         }
         let _ = ask(&["docker", "rmi", "-f", &self.image]);
+    }
+}
+
+/// A dockerd of our own, all of whose files are in directories that only its command line tells of, or
+/// a configuration file that it names.
+pub struct Dockerd {
+    image: String,
+    socket: String,
+    _daemon: Daemon,
+    _scratch: Scratch,
+}
+
+impl Dockerd {
+    pub fn start(by_file: bool) -> Result<Dockerd, String> {
+        has_all(&["docker", "dockerd", "containerd", "tar"])?;
+        let scratch = Scratch::new("dockerd");
+        let path = |name: &str| scratch.path(name);
+        let places = [("data-root", path("data")), ("exec-root", path("exec"))];
+        let (pid_file, socket) = (path("pid"), format!("unix://{}", path("socket")));
+        let mut command = vec![
+            "dockerd".to_owned(),
+            "--iptables=false".to_owned(),
+            "--ip6tables=false".to_owned(),
+            "--bridge=none".to_owned(),
+            format!("--pidfile={pid_file}"),
+            format!("--host={socket}"),
+        ];
+        if by_file {
+            let [(data, data_root), (exec, exec_root)] = &places;
+            let text = format!("{{{data:?}:{data_root:?},{exec:?}:{exec_root:?}}}");
+            command.extend(["--config-file".to_owned(), scratch.write("daemon.json", text)]);
+        } else {
+            command.extend(places.map(|(option, path)| format!("--{option}={path}")));
+        }
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        let daemon = Daemon::start(&command, &["docker", "-H", &socket, "version"])?;
+        let image = format!("{}:latest", unique("image"));
+        import(&["docker", "-H", &socket], &image)?;
+        Ok(Dockerd { image, socket, _daemon: daemon, _scratch: scratch })
+    }
+
+    fn docker(&self, words: &[&str]) -> Result<String, String> {
+        ask(&[&["docker", "-H", &self.socket], words].concat())
+    }
+
+    /// Runs a container; returns its name, ID and pid.
+    pub fn run(&self) -> Result<(String, String, u32), String> {
+        let name = unique("docker");
+        let head = ["run", "-d", "--network", "none", "--name", &name];
+        let id = self.docker(&[&head[..], &[&self.image, "/bin/sleep", "3600"]].concat())?;
+        let pid = number(&self.docker(&["inspect", "-f", "{{.State.Pid}}", &name])?)?;
+        Ok((name, id, pid))
+    }
+
+    pub fn stop(&self, name: &str) -> Result<String, String> {
+        self.docker(&["stop", "-t", "0", name])
+    }
+}
+
+impl Drop for Dockerd {
+    fn drop(&mut self) {
+        let ids = self.docker(&["ps", "-aq"]).unwrap_or_default();
+        for id in ids.lines() {
+            let _ = self.docker(&["rm", "-f", id]);
+        }
     }
 }

@@ -69,7 +69,10 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        signal(self.child.id(), Signal::TERM);
+        // Of one that has ended the number may be another's by now.
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            signal(self.child.id(), Signal::TERM);
+        }
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             if self.child.try_wait().is_ok_and(|status| status.is_some()) {

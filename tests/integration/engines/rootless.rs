@@ -11,7 +11,8 @@ use std::process::Command;
 
 pub struct Rootless {
     user: String,
-    home: Scratch,
+    home: String,
+    scratch: Scratch,
     pub uid: u32,
     gid: u32,
     pub name: String,
@@ -19,8 +20,18 @@ pub struct Rootless {
     pub pid: u32,
 }
 
+const PODMAN: [&str; 5] =
+    ["podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", "--log-level=error"];
+
 impl Rootless {
     pub fn start() -> Result<Rootless, String> {
+        let scratch = Scratch::new("rootless");
+        let home = scratch.path("home");
+        Rootless::start_at(scratch, home)
+    }
+
+    /// With this home directory, which is to be made, in or below `scratch`.
+    pub fn start_at(scratch: Scratch, home: String) -> Result<Rootless, String> {
         has_all(&[
             "podman",
             "conmon",
@@ -32,22 +43,21 @@ impl Rootless {
             "setpriv",
         ])?;
         let user = "ne-rootless".to_owned();
-        let home = Scratch::new("rootless");
-        let path = home.path("home");
         ask(&[
             "useradd",
             "--create-home",
             "--home-dir",
-            &path,
+            &home,
             "--shell",
             "/bin/sh",
             "--user-group",
             &user,
         ])?;
-        let owner = fs::metadata(&path).map_err(|e| e.to_string())?;
+        let owner = fs::metadata(&home).map_err(|e| e.to_string())?;
         let mut rootless = Rootless {
             user,
             home,
+            scratch,
             uid: owner.uid(),
             gid: owner.gid(),
             name: unique("rootless"),
@@ -63,8 +73,8 @@ impl Rootless {
         fs::create_dir_all(rootless.runtime_dir()).map_err(|e| e.to_string())?;
         chown(rootless.runtime_dir(), Some(rootless.uid), Some(rootless.gid))
             .map_err(|e| e.to_string())?;
-        let root = busybox_root(&rootless.home)?;
-        let tar = rootless.home.path("root.tar");
+        let root = busybox_root(&rootless.scratch)?;
+        let tar = rootless.scratch.path("root.tar");
         ask(&["tar", "-C", &root, "-cf", &tar, "."])?;
         let image = format!("localhost/{}:latest", unique("image"));
         rootless.podman(&["import", &tar, &image])?;
@@ -89,17 +99,17 @@ impl Rootless {
             .args([format!("--reuid={}", self.uid), format!("--regid={}", self.gid)])
             .arg("--clear-groups")
             .args(words);
-        command
-            .env("HOME", self.home.path("home"))
-            .env("XDG_RUNTIME_DIR", self.runtime_dir())
-            .current_dir("/");
+        command.env("HOME", &self.home).env("XDG_RUNTIME_DIR", self.runtime_dir()).current_dir("/");
         command
     }
 
     fn podman(&self, words: &[&str]) -> Result<String, String> {
-        let head =
-            ["podman", "--runtime", "runc", "--cgroup-manager=cgroupfs", "--log-level=error"];
-        finish(self.command(&[&head[..], words].concat())).answer()
+        finish(self.command(&[&PODMAN[..], words].concat())).answer()
+    }
+
+    /// A command of that user's in the user namespace of the user's podman.
+    pub fn unshare(&self, words: &[&str]) -> Command {
+        self.command(&[&PODMAN[..], &["unshare"], words].concat())
     }
 
     pub fn stop(&self) -> Result<String, String> {

@@ -4,89 +4,108 @@
 #![forbid(unsafe_code)]
 
 use crate::base::escape::json;
-use crate::commands::list::entry::{Entry, Link, LinkPeer, Listing};
-use crate::containers::lookup::RunningContainer;
-use std::fmt::{self, Display, Formatter};
+use crate::commands::list::entry::{Entry, Link, Listing};
+use crate::containers::running::RunningContainer;
+use std::fmt::Display;
 
 /// Renders the array.
 pub(super) fn render(listing: &Listing) -> String {
-    let entries = listing.entries.iter().map(|entry| format_with(|out| object(out, entry)));
-    format!("[{}\n]\n", separated(entries))
+    let mut out = Writer("[".to_owned());
+    for entry in &listing.entries {
+        object(&mut out, entry);
+    }
+    out.0 + "\n]\n"
 }
 
-fn object(out: &mut Formatter<'_>, entry: &Entry) -> fmt::Result {
+fn object(out: &mut Writer, entry: &Entry) {
     let namespace = &entry.group.namespace;
-    write!(out, "\n{{\"inode\":{}", entry.inode())?;
-    write!(out, ",\"pid\":{}", or_null(entry.pid))?;
-    write!(out, ",\"processes\":{}", namespace.processes)?;
-    write!(out, ",\"host\":{}", entry.group.is_host)?;
-    let containers = entry.group.containers.iter();
-    let containers = containers.map(|one| format_with(|out| container(out, one)));
-    write!(out, ",\"containers\":[{}]", separated(containers))?;
-    write!(out, ",\"unit\":{}", string_or_null(&entry.unit))?;
-    write!(out, ",\"command\":{}", string_or_null(&entry.command))?;
-    write!(out, ",\"pins\":[{}]", separated(namespace.mounts.iter().map(|path| json(path))))?;
-    let interfaces = entry.interfaces.iter().flatten();
-    let interfaces = interfaces.map(|link| format_with(|out| interface(out, link)));
-    write!(out, ",\"interfaces\":[{}]}}", separated(interfaces))
+    out.begin("\n{");
+    out.member("inode", &entry.inode());
+    out.member("pid", or_null(&entry.pid));
+    out.member("processes", &namespace.processes);
+    out.member("host", &entry.group.is_host);
+    out.begin("\"containers\":[");
+    for running in &entry.group.containers {
+        container(out, running);
+    }
+    out.end("]");
+    out.member("unit", or_null(&entry.unit.as_deref().map(json)));
+    out.member("command", or_null(&entry.command.as_deref().map(json)));
+    out.begin("\"pins\":[");
+    for path in &namespace.mounts {
+        out.value(&json(path));
+    }
+    out.end("]");
+    out.begin("\"interfaces\":[");
+    for link in entry.interfaces.iter().flatten() {
+        interface(out, link);
+    }
+    out.end("]}");
 }
 
-fn container(out: &mut Formatter<'_>, running: &RunningContainer) -> fmt::Result {
+fn container(out: &mut Writer, running: &RunningContainer) {
     let container = &running.container;
-    write!(out, "{{\"engine\":{}", json(container.engine.as_bytes()))?;
-    write!(out, ",\"name\":{}", json(&container.name))?;
-    write!(out, ",\"id\":{}", json(&container.id))?;
-    write!(out, ",\"pid\":{}}}", running.pid)
+    out.begin("{");
+    out.member("engine", &json(container.engine.as_bytes()));
+    out.member("name", &json(&container.name));
+    out.member("id", &json(&container.id));
+    out.member("pid", &running.pid);
+    out.member("claimed_by", or_null(&container.claimed_by));
+    out.end("}");
 }
 
-fn interface(out: &mut Formatter<'_>, link: &Link) -> fmt::Result {
-    write!(out, "{{\"name\":{}", json(&link.name))?;
-    write!(out, ",\"index\":{}", link.index)?;
-    write!(out, ",\"state\":{}", json(link.state.as_bytes()))?;
-    write!(out, ",\"mac\":{}", json(link.mac.as_bytes()))?;
-    let addresses = link.addresses.iter();
-    let addresses = addresses.map(|address| format_with(move |out| write!(out, "\"{address}\"")));
-    write!(out, ",\"addresses\":[{}]", separated(addresses))?;
-    let peer = link.peer.as_ref().map(|end| format_with(|out| peer(out, end)));
-    write!(out, ",\"peer\":{}}}", or_null(peer))
+fn interface(out: &mut Writer, link: &Link) {
+    out.begin("{");
+    out.member("name", &json(&link.name));
+    out.member("index", &link.index);
+    out.member("state", &json(&link.state));
+    out.member("mac", &json(&link.mac));
+    out.begin("\"addresses\":[");
+    for address in &link.addresses {
+        out.value(&format_args!("\"{address}\""));
+    }
+    out.end("]");
+    match &link.peer {
+        Some(peer) => {
+            out.begin("\"peer\":{");
+            out.member("inode", or_null(&peer.inode));
+            out.member("index", &peer.index);
+            out.member("name", or_null(&peer.name.as_deref().map(json)));
+            out.end("}");
+        }
+        None => out.member("peer", &"null"),
+    }
+    out.end("}");
 }
 
-fn peer(out: &mut Formatter<'_>, peer: &LinkPeer) -> fmt::Result {
-    write!(out, "{{\"inode\":{}", or_null(peer.inode))?;
-    write!(out, ",\"index\":{}", peer.index)?;
-    write!(out, ",\"name\":{}}}", string_or_null(&peer.name))
+fn or_null<T: Display>(value: &Option<T>) -> &dyn Display {
+    match value {
+        Some(value) => value,
+        None => &"null",
+    }
 }
 
-fn string_or_null(bytes: &Option<Vec<u8>>) -> impl Display + '_ {
-    or_null(bytes.as_ref().map(|bytes| json(bytes)))
-}
+/// What was written so far.
+struct Writer(String);
 
-fn or_null<T: Display>(value: Option<T>) -> impl Display {
-    format_with(move |out| match &value {
-        Some(value) => value.fmt(out),
-        None => out.write_str("null"),
-    })
-}
+impl Writer {
+    /// Begins an object or array, which ends with what [`Writer::end`] is given.
+    fn begin(&mut self, text: &str) {
+        if !self.0.ends_with(['[', '{']) {
+            self.0.push(',');
+        }
+        self.0 += text;
+    }
 
-/// Shows items with commas between them.
-fn separated<T: Display>(items: impl Iterator<Item = T> + Clone) -> impl Display {
-    format_with(move |out| {
-        items.clone().enumerate().try_for_each(|(n, item)| {
-            let comma = if n == 0 { "" } else { "," };
-            write!(out, "{comma}{item}")
-        })
-    })
-}
+    fn end(&mut self, text: &str) {
+        self.0 += text;
+    }
 
-/// Shows what a function writes.
-fn format_with(write: impl Fn(&mut Formatter<'_>) -> fmt::Result) -> impl Display {
-    Shown(write)
-}
+    fn value(&mut self, value: &dyn Display) {
+        self.begin(&value.to_string());
+    }
 
-struct Shown<F>(F);
-
-impl<F: Fn(&mut Formatter<'_>) -> fmt::Result> Display for Shown<F> {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        (self.0)(out)
+    fn member(&mut self, name: &str, value: &dyn Display) {
+        self.begin(&format!("\"{name}\":{value}"));
     }
 }

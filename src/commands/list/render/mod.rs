@@ -30,23 +30,22 @@ mod tests {
     use crate::commands::list::entry::{Entry, Link, LinkPeer};
     use crate::commands::list::group::Group;
     use crate::containers::engine::{Container, Source};
-    use crate::containers::lookup::RunningContainer;
+    use crate::containers::running::RunningContainer;
     use crate::host::namespaces::Namespace;
     use crate::kernel::netns::NsId;
     use crate::kernel::rtnetlink::Address;
-    use std::borrow::Cow;
-    use std::rc::Rc;
 
-    fn group(ino: u64, containers: &[(&'static str, &str)]) -> Group {
+    /// Engine, name and who claims it.
+    type Named = (&'static str, &'static str, Option<u32>);
+
+    fn group(ino: u64, containers: &[Named]) -> Group {
         let netns = NsId { ino, dev: 4 };
-        let running = |(engine, name): &(&'static str, &str)| RunningContainer {
-            container: Rc::new(Container {
-                engine,
+        let running = |(engine, name, claimed_by): &Named| RunningContainer {
+            container: Container {
                 name: name.as_bytes().to_vec(),
-                id: b"b146".to_vec(),
-                source: Source::Anywhere,
-                owner: 0,
-            }),
+                claimed_by: *claimed_by,
+                ..Container::unnamed(engine, b"b146", Source::Anywhere)
+            },
             pid: 7,
             start: 1,
             netns,
@@ -61,22 +60,24 @@ mod tests {
         Link {
             name: name.as_bytes().to_vec(),
             index: 2,
-            state: Cow::Borrowed("UP"),
-            mac: "02:00:00:00:00:01".to_owned(),
+            state: b"UP".to_vec(),
+            mac: b"02:00:00:00:00:01".to_vec(),
+            wants_address: !matches!(name, "lo" | "port"),
             addresses: addresses.iter().map(address).collect(),
             peer,
         }
     }
 
     fn listing() -> Listing {
-        let mut host = Entry::new(group(10, &[("docker", "proxy")]), true);
+        let mut host = Entry::new(group(10, &[("docker", "proxy", None)]), true);
         host.group.is_host = true;
         host.group.namespace.pid = Some(1);
         host.group.namespace.processes = 71;
         (host.pid, host.unit) = (Some(1), Some(b"init.scope".to_vec()));
         host.interfaces = Some(vec![link("eth0", &[("10.0.0.5", 24), ("fe80::1", 64)], None)]);
 
-        let mut pod = Entry::new(group(11, &[("k8s", "a/b/c"), ("k8s", "a/b/d")]), true);
+        let mut pod =
+            Entry::new(group(11, &[("k8s", "a/b/c", None), ("k8s", "a/b/d", None)]), true);
         pod.group.namespace.pid = Some(7);
         pod.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/run/netns/a b".to_vec()];
         let peer = |inode, name: Option<&str>| {
@@ -87,15 +88,17 @@ mod tests {
             link("lo", &[("127.0.0.1", 8), ("::1", 128)], None),
             link("eth0", &[("10.1.0.2", 16), ("fd00::2", 64)], peer(Some(10), Some("veth1"))),
             link("eth1", &[("10.2.0.2", 16)], peer(Some(12), None)),
-            link("eth2", &[], peer(None, None)),
+            link("eth2", &[("fe80::2", 64)], peer(None, None)),
+            link("port", &[], None),
         ]);
 
+        let claimed = Entry::new(group(14, &[("podman", "rl", Some(1000))]), true);
         let mut unread = Entry::new(group(12, &[]), true);
         unread.command = Some(b"a\x1b\"".to_vec());
         let mut left = Entry::new(group(13, &[]), true);
         left.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/elsewhere".to_vec()];
         left.interfaces = Some(Vec::new());
-        let entries = vec![host, pod, unread, left];
+        let entries = vec![host, pod, unread, left, claimed];
         Listing { entries, home: 10, pin_directory: b"/run/netns" }
     }
 
@@ -105,9 +108,10 @@ mod tests {
 INODE  PID  PROCS  NAME                 PINNED            ADDRESSES
 10     1    71     (host) docker:proxy  -                 eth0 10.0.0.5/24
 11     -    0      k8s:a/b              a\\x20b            eth0@veth1 10.1.0.2/16 fd00::2/64 \
-eth1 10.2.0.2/16
+eth1 10.2.0.2/16 eth2 -
 12     -    0      [a\\x1b\"]             -                 ?
 13     -    0      -                    cni-1,/elsewhere  -
+14     -    0      podman:rl@1000       -                 ?
 ";
         assert_eq!(render(Format::Table, &listing()), want);
     }
@@ -129,14 +133,17 @@ eth1 10.2.0.2/16
                 r#"{"inode":10,"index":9,"name":"veth1"}"#,
             ),
             link("eth1", r#""10.2.0.2/16""#, r#"{"inode":12,"index":9,"name":null}"#),
-            link("eth2", "", r#"{"inode":null,"index":9,"name":null}"#),
+            link("eth2", r#""fe80::2/64""#, r#"{"inode":null,"index":9,"name":null}"#),
+            link("port", "", "null"),
         ]
         .join(",");
-        let container = |engine, name| {
-            format!(r#"{{"engine":"{engine}","name":"{name}","id":"b146","pid":7}}"#)
+        let container = |engine, name, claimed_by| {
+            let name = format!(r#"{{"engine":"{engine}","name":"{name}","id":"b146","pid":7"#);
+            format!(r#"{name},"claimed_by":{claimed_by}}}"#)
         };
-        let (proxy, c) = (container("docker", "proxy"), container("k8s", "a/b/c"));
-        let d = container("k8s", "a/b/d");
+        let proxy = container("docker", "proxy", "null");
+        let [c, d] = ["a/b/c", "a/b/d"].map(|name| container("k8s", name, "null"));
+        let rl = container("podman", "rl", "1000");
         let lines = [
             "[".to_owned(),
             format!(r#"{{"inode":10,"pid":1,"processes":71,"host":true,"containers":[{proxy}],"#)
@@ -152,7 +159,9 @@ eth1 10.2.0.2/16
                 + r#""command":"a\u001b\"","pins":[],"interfaces":[]},"#,
             r#"{"inode":13,"pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#
                 .to_owned()
-                + r#""command":null,"pins":["/run/netns/cni-1","/elsewhere"],"interfaces":[]}"#,
+                + r#""command":null,"pins":["/run/netns/cni-1","/elsewhere"],"interfaces":[]},"#,
+            format!(r#"{{"inode":14,"pid":null,"processes":0,"host":false,"containers":[{rl}],"#)
+                + r#""unit":null,"command":null,"pins":[],"interfaces":[]}"#,
             "]\n".to_owned(),
         ];
         assert_eq!(render(Format::Json, &listing()), lines.join("\n"));

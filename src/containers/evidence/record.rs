@@ -1,0 +1,482 @@
+//! Evidence by records: does a living process fit what a runtime recorded?
+//!
+//! The process is held first; then what was recorded of it is compared with what it is. What is
+//! seen is collected by [`see`]; what follows from it is decided by [`judge`], which looks at
+//! nothing.
+
+#![forbid(unsafe_code)]
+
+use super::cgroup::{groups, is_within};
+use super::thread::{Held, has_other_threads, hold, is_hidden};
+use crate::base::error::{Error, Result};
+use crate::base::text::{line_after, number};
+use crate::containers::engine::{NetnsSpec, Record, netns_spec};
+use crate::containers::verdict::{Difference, Doubt, Verdict, Verified, Why};
+use crate::containers::world::World;
+use crate::host::Host;
+use crate::host::cgroup::above;
+use crate::host::process::{Process, is_dead, is_gone};
+use crate::host::root::Symlink;
+use rustix::fs::{OFlags, fstat, fstatfs};
+use rustix::io::{self, Errno};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// What is seen of a process that a record names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The record's file was written before the machine was started last.
+    is_old: bool,
+    life: Life,
+    /// The start time.
+    start: u64,
+    /// Start times are shifted by our time namespace.
+    shifted: bool,
+    /// It is in the host's network namespace.
+    is_hosts: bool,
+    /// Its specification wants a network namespace made, not taken from a file.
+    wants_new: bool,
+    /// The inode of its pidfd, where the kernel has one for each process.
+    pidfd: Option<u64>,
+    /// Whether it is in a cgroup that is recorded; None where that cannot be told.
+    is_inside: Option<bool>,
+}
+
+/// Whether a process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Alive,
+    /// There is none of this pid.
+    Gone,
+    Zombie,
+    /// Its first thread has ended, and the others are in several network namespaces.
+    Apart,
+    Unreadable(Errno),
+}
+
+/// What follows for one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ruling {
+    Holds,
+    Starting,
+    NotRunning(Why),
+    NotProven(Doubt),
+}
+
+/// Decides what a record and what is seen of its process prove.
+pub(super) fn judge(record: &Record, seen: &Seen) -> Ruling {
+    let pid = record.pid;
+    let is_dated = record.start.is_some() || record.pidfd_inode.is_some();
+    if seen.is_old && is_dated {
+        return Ruling::NotRunning(Why::BeforeBoot { file: record.file.clone() });
+    }
+    let reused = |by| Ruling::NotRunning(Why::Reused { pid, by });
+    let has_start = matches!(seen.life, Life::Alive | Life::Zombie | Life::Apart);
+    if let Some(recorded) = record.start.filter(|start| has_start && *start != seen.start) {
+        let (found, shifted) = (seen.start, seen.shifted);
+        return reused(Difference::Start { recorded, found, shifted });
+    }
+    match seen.life {
+        Life::Alive => {}
+        Life::Gone => return Ruling::NotRunning(Why::Ended),
+        Life::Zombie => return Ruling::NotRunning(Why::Zombie { pid }),
+        Life::Apart => return Ruling::NotProven(Doubt::Threads { pid }),
+        Life::Unreadable(errno) => return Ruling::NotProven(Doubt::Unreadable { pid, errno }),
+    }
+    if record.start.is_some() {
+        return if seen.is_hosts && seen.wants_new { Ruling::Starting } else { Ruling::Holds };
+    }
+    match (record.pidfd_inode, seen.pidfd, seen.is_inside) {
+        (Some(recorded), Some(found), _) if recorded == found => Ruling::Holds,
+        (Some(recorded), Some(found), _) => reused(Difference::Pidfd { recorded, found }),
+        (_, _, Some(true)) => Ruling::Holds,
+        (_, _, Some(false)) => reused(Difference::Cgroup),
+        (_, _, None) => {
+            let (file, is_hosts) = (record.file.clone(), seen.is_hosts);
+            Ruling::NotProven(Doubt::Unproven { pid, file, is_hosts })
+        }
+    }
+}
+
+/// Decides what the records of one kind prove together; None where there is none. Each has the
+/// process that was held for it.
+pub(super) fn combine(rulings: Vec<(Ruling, Option<Verified>)>) -> Option<Verdict> {
+    let mut running: Option<Verified> = None;
+    let mut best: Option<Ruling> = None;
+    for (ruling, held) in rulings {
+        match (ruling, held) {
+            (Ruling::Holds, Some(held)) => match &running {
+                Some(known) if known.process.pid != held.process.pid => {
+                    let pids = [known.process.pid, held.process.pid];
+                    return Some(Verdict::NotProven(Doubt::TwoRecords { pids }));
+                }
+                Some(_) => {}
+                None => running = Some(held),
+            },
+            (ruling, _) => {
+                if best.as_ref().is_none_or(|best| weight(&ruling) > weight(best)) {
+                    best = Some(ruling);
+                }
+            }
+        }
+    }
+    if let Some(running) = running {
+        return Some(Verdict::Running(running));
+    }
+    Some(match best? {
+        Ruling::Holds => Verdict::NotProven(Doubt::Changing),
+        Ruling::Starting => Verdict::Starting,
+        Ruling::NotRunning(why) => Verdict::NotRunning(why),
+        Ruling::NotProven(doubt) => Verdict::NotProven(doubt),
+    })
+}
+
+/// Orders what is told where no record holds: that one may hold before why one does not, and of
+/// reasons the one that says most.
+fn weight(ruling: &Ruling) -> u32 {
+    match ruling {
+        Ruling::NotRunning(Why::NotRecorded | Why::Ended) => 0,
+        Ruling::NotRunning(Why::BeforeBoot { .. }) => 1,
+        Ruling::NotRunning(Why::Zombie { .. }) => 2,
+        Ruling::NotRunning(Why::Reused { .. }) => 3,
+        Ruling::NotProven(_) => 4,
+        Ruling::Starting | Ruling::Holds => 5,
+    }
+}
+
+/// Rules on a record; with the process, held, where it holds.
+///
+/// # Errors
+/// Where the machine refuses.
+pub(super) fn verify(world: &World<'_>, record: &Record) -> Result<(Ruling, Option<Verified>)> {
+    let (seen, held) = see(world, record)?;
+    let ruling = judge(record, &seen);
+    let note = record.sandbox.as_ref().map(|sandbox| sandbox.note);
+    let verified = held.filter(|_| ruling == Ruling::Holds).map(|held| {
+        let Held { process, start, netns } = held;
+        Verified { process, start, netns, note }
+    });
+    Ok((ruling, verified))
+}
+
+/// Holds the process that a record names and looks at what the record can be compared with.
+fn see(world: &World<'_>, record: &Record) -> Result<(Seen, Option<Held>)> {
+    let host = world.host;
+    let mut seen = Seen {
+        is_old: false,
+        life: Life::Gone,
+        start: 0,
+        shifted: false,
+        is_hosts: false,
+        wants_new: false,
+        pidfd: None,
+        is_inside: None,
+    };
+    let held = match hold_recorded(host, record, &mut seen) {
+        Ok(held) => held,
+        Err(e) if is_gone(e) => {
+            if seen.life != Life::Zombie && is_hidden(world, record.pid) {
+                seen.life = Life::Unreadable(e);
+            }
+            return Ok((seen, None));
+        }
+        Err(e) => {
+            seen.life = Life::Unreadable(e);
+            return Ok((seen, None));
+        }
+    };
+    let Some(held) = held else { return Ok((seen, None)) };
+    seen.is_hosts = host.is_hosts(&held.netns);
+    if record.start.is_some() {
+        // Root reads nothing beside a file that a user wrote.
+        if seen.is_hosts && (world.user_of().is_none() || !world.caller.is_root) {
+            let spec = netns_spec(world, record)?;
+            seen.wants_new = matches!(spec, Some(NetnsSpec { path: None }));
+        }
+        seen.is_old = is_older_than_boot(host, &record.file)?;
+    } else if record.pidfd_inode.is_some() {
+        seen.pidfd = pidfd_inode(host, &held.process);
+        seen.is_old = is_older_than_boot(host, &record.file)?;
+    }
+    if record.start.is_none() && !(record.cgroups.is_empty() && record.unit.is_empty()) {
+        seen.is_inside = is_inside(world, &held.process, record)?;
+    }
+    Ok((seen, Some(held)))
+}
+
+fn hold_recorded(host: &Host, record: &Record, seen: &mut Seen) -> io::Result<Option<Held>> {
+    let process = Process::open(host, record.pid)?;
+    let stat = process.stat()?;
+    seen.start = stat.start;
+    seen.life =
+        if is_dead(stat.state) && !has_other_threads(&stat) { Life::Zombie } else { Life::Alive };
+    if record.start.is_some_and(|start| start != stat.start) {
+        seen.shifted = host.in_time_namespace();
+        return Ok(None);
+    }
+    if seen.life == Life::Zombie {
+        return Ok(None);
+    }
+    match hold(host, process) {
+        Ok(None) => {
+            seen.life = Life::Apart;
+            Ok(None)
+        }
+        Err(e) if is_gone(e) => {
+            seen.life = Life::Gone;
+            Err(e)
+        }
+        held => held,
+    }
+}
+
+/// Tells whether a process is in a cgroup that is recorded, or that of the unit; None where that
+/// cannot be told.
+fn is_inside(world: &World<'_>, process: &Process, record: &Record) -> Result<Option<bool>> {
+    let Some(paths) = world.cgroup_paths(process)? else { return Ok(None) };
+    let units = paths.iter().filter_map(|path| unit_path(path, &record.unit));
+    let recorded: Vec<&[u8]> = record.cgroups.iter().map(Vec::as_slice).chain(units).collect();
+    let is_in = |group: &&&[u8]| paths.iter().any(|path| is_within(path, group));
+    // A user's word is not more than that: what it is about is for who asks to judge.
+    let is_claim = world.user_of().is_some() && world.caller.is_root;
+    match recorded.iter().find(is_in) {
+        // A cgroup of this path that is another's proves nothing.
+        Some(group) => {
+            let is_its = record.unit.is_empty() || is_units(group);
+            let is_proof = is_claim || (is_its && !groups(world, group)?.is_empty());
+            Ok(is_proof.then_some(true))
+        }
+        None => Ok(world.has_cgroups()?.then_some(false)),
+    }
+}
+
+/// Returns the cgroup that is called like a unit and that a path leads to, or below it.
+fn unit_path<'p>(path: &'p [u8], unit: &[u8]) -> Option<&'p [u8]> {
+    let mut end = 0;
+    path.split(|byte| *byte == b'/').find(|part| {
+        end += part.len() + 1;
+        *part == unit && !unit.is_empty()
+    })?;
+    Some(&path[..end - 1])
+}
+
+/// Tells whether systemd has a unit of root's in this cgroup: below slices alone, which are no
+/// user's.
+fn is_units(group: &[u8]) -> bool {
+    let is_slice = |part: &[u8]| part.ends_with(b".slice") && part != b"user.slice";
+    above(group)[1..].split(|byte| *byte == b'/').all(is_slice)
+}
+
+/// Returns the inode of a process's pidfd, by which it is told from all others of this boot:
+/// pidfd_open(2), Linux 6.9. None where there is no such inode, or pids are not as we count them.
+fn pidfd_inode(host: &Host, process: &Process) -> Option<u64> {
+    /// PID_FS_MAGIC, linux/magic.h. Before, all pidfds had one inode.
+    const MAGIC: u64 = 0x5049_4446;
+    if !host.has_our_pids() {
+        return None;
+    }
+    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    let inode = fstat(&pidfd).ok()?.st_ino;
+    let is_pidfs = fstatfs(&pidfd).ok()?.f_type as u64 == MAGIC;
+    // As long as what we hold is there, the pid is its own.
+    process.stat().ok().filter(|_| is_pidfs).map(|_| inode)
+}
+
+/// Tells whether a file was written before the machine was started last, so that another boot's
+/// pids are in it. What is on a tmpfs was not.
+fn is_older_than_boot(host: &Host, file: &[u8]) -> Result<bool> {
+    /// TMPFS_MAGIC and RAMFS_MAGIC, linux/magic.h.
+    const VOLATILE: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+    /// btime is rounded, and file systems have clocks of their own.
+    const SLACK_SECONDS: u64 = 2;
+    let opened = host.resolve(file, Symlink::Follow);
+    let asked = opened.and_then(|file| Ok((fstatfs(&file)?.f_type as u64, fstat(&file)?.st_mtime)));
+    let Some((kind, written)) = host.readable(file, asked)? else { return Ok(false) };
+    if VOLATILE.contains(&kind) {
+        return Ok(false);
+    }
+    let text = host.open_proc(b"stat", OFlags::RDONLY);
+    let text = text.and_then(|stat| host.buffer.read_all(stat, 4095, 1 << 24));
+    let text = text.map_err(|e| Error::cannot("read /proc/stat", e))?;
+    let boot = line_after(&text, b"btime ").and_then(number);
+    let boot = boot.ok_or_else(|| Error::new("/proc/stat has no btime"))?;
+    Ok(u64::try_from(written).unwrap_or(0) + SLACK_SECONDS < boot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::console::Console;
+
+    #[test]
+    fn a_unit_is_in_slices() {
+        let unit = b"box.service";
+        let found = |path: &'static [u8]| unit_path(path, unit);
+        for path in [
+            &b"/system.slice/box.service"[..],
+            b"/machine.slice/box.service/payload",
+            b"/system.slice/system-box.slice/box.service/a/box.service",
+        ] {
+            let group = found(path).unwrap();
+            assert!(group.ends_with(unit) && is_units(group) && path.starts_with(group));
+        }
+        for path in [
+            &b"/user.slice/user-1000.slice/box.service"[..],
+            b"/docker/1/system.slice/box.service",
+            b"/box.service/a.slice/x",
+        ] {
+            assert!(!is_units(found(path).unwrap()));
+        }
+        assert_eq!(found(b"/system.slice/box.service.d"), None);
+        assert_eq!(unit_path(b"/system.slice/x", b""), None);
+    }
+
+    const ALIVE: Seen = Seen {
+        is_old: false,
+        life: Life::Alive,
+        start: 9,
+        shifted: false,
+        is_hosts: false,
+        wants_new: true,
+        pidfd: None,
+        is_inside: None,
+    };
+
+    fn started() -> Record {
+        Record { pid: 7, start: Some(9), file: b"/run/x".to_vec(), ..Record::default() }
+    }
+
+    fn pid_only() -> Record {
+        Record { start: None, ..started() }
+    }
+
+    fn difference(ruling: Ruling) -> Difference {
+        match ruling {
+            Ruling::NotRunning(Why::Reused { pid: 7, by }) => by,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_start_time_proves() {
+        assert_eq!(judge(&started(), &ALIVE), Ruling::Holds);
+        // What else is recorded is not asked then.
+        let seen = Seen { is_inside: Some(false), pidfd: Some(1), ..ALIVE };
+        assert_eq!(judge(&started(), &seen), Ruling::Holds);
+    }
+
+    #[test]
+    fn another_start_time_is_another_process() {
+        for life in [Life::Alive, Life::Zombie, Life::Apart] {
+            let seen = Seen { start: 10, shifted: true, life, ..ALIVE };
+            let by = Difference::Start { recorded: 9, found: 10, shifted: true };
+            assert_eq!(difference(judge(&started(), &seen)), by);
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_boot_proves_nothing() {
+        let seen = Seen { is_old: true, ..ALIVE };
+        let old = Ruling::NotRunning(Why::BeforeBoot { file: b"/run/x".to_vec() });
+        assert_eq!(judge(&started(), &seen), old);
+        let by_inode = Record { pidfd_inode: Some(3), ..pid_only() };
+        assert_eq!(judge(&by_inode, &Seen { pidfd: Some(3), ..seen }), old);
+        // A cgroup is of this boot, whenever the pid was written down.
+        assert_eq!(judge(&pid_only(), &Seen { is_inside: Some(true), ..seen }), Ruling::Holds);
+    }
+
+    #[test]
+    fn who_is_dead_does_not_run() {
+        for record in [started(), pid_only()] {
+            let ruling = |life| judge(&record, &Seen { life, is_inside: Some(true), ..ALIVE });
+            assert_eq!(ruling(Life::Gone), Ruling::NotRunning(Why::Ended));
+            assert_eq!(ruling(Life::Zombie), Ruling::NotRunning(Why::Zombie { pid: 7 }));
+            let denied = Doubt::Unreadable { pid: 7, errno: Errno::ACCESS };
+            assert_eq!(ruling(Life::Unreadable(Errno::ACCESS)), Ruling::NotProven(denied));
+            assert_eq!(ruling(Life::Apart), Ruling::NotProven(Doubt::Threads { pid: 7 }));
+        }
+    }
+
+    #[test]
+    fn who_wants_a_new_namespace_and_is_in_the_hosts_is_starting() {
+        let seen = Seen { is_hosts: true, ..ALIVE };
+        assert_eq!(judge(&started(), &seen), Ruling::Starting);
+        // The host's network was asked for, by a path or by no namespace at all.
+        assert_eq!(judge(&started(), &Seen { wants_new: false, ..seen }), Ruling::Holds);
+    }
+
+    #[test]
+    fn a_pid_alone_needs_its_cgroup() {
+        let hosts = Seen { is_hosts: true, ..ALIVE };
+        let unproven = |is_hosts| Doubt::Unproven { pid: 7, file: b"/run/x".to_vec(), is_hosts };
+        assert_eq!(judge(&pid_only(), &ALIVE), Ruling::NotProven(unproven(false)));
+        assert_eq!(judge(&pid_only(), &hosts), Ruling::NotProven(unproven(true)));
+        let inside = |is| judge(&pid_only(), &Seen { is_inside: Some(is), ..ALIVE });
+        assert_eq!(inside(true), Ruling::Holds);
+        assert_eq!(difference(inside(false)), Difference::Cgroup);
+    }
+
+    #[test]
+    fn the_inode_of_a_pidfd_decides_where_the_kernel_has_one() {
+        let record = Record { pidfd_inode: Some(3), ..pid_only() };
+        let ruling = |pidfd, is_inside| judge(&record, &Seen { pidfd, is_inside, ..ALIVE });
+        assert_eq!(ruling(Some(3), Some(false)), Ruling::Holds);
+        let by = Difference::Pidfd { recorded: 3, found: 4 };
+        assert_eq!(difference(ruling(Some(4), Some(true))), by);
+        assert_eq!(ruling(None, Some(true)), Ruling::Holds);
+        assert!(matches!(ruling(None, None), Ruling::NotProven(Doubt::Unproven { .. })));
+    }
+
+    fn own(host: &Host) -> Verified {
+        let process = Process::open(host, std::process::id()).unwrap();
+        let (start, netns) = (process.stat().unwrap().start, process.netns().unwrap());
+        Verified { process, start, netns, note: None }
+    }
+
+    #[test]
+    fn one_record_that_holds_is_enough_and_two_processes_are_too_many() {
+        let host = Host::own(Console::default());
+        let holds = || (Ruling::Holds, Some(own(&host)));
+        let ended = || (Ruling::NotRunning(Why::Ended), None);
+        let zombie = || (Ruling::NotRunning(Why::Zombie { pid: 7 }), None);
+        assert!(combine(Vec::new()).is_none());
+        assert!(matches!(combine(vec![ended(), holds(), holds()]), Some(Verdict::Running(_))));
+        let verdict = combine(vec![ended(), zombie(), ended()]);
+        assert!(matches!(verdict, Some(Verdict::NotRunning(Why::Zombie { .. }))));
+        let verdict = combine(vec![zombie(), (Ruling::Starting, None)]);
+        assert!(matches!(verdict, Some(Verdict::Starting)));
+        let parent = Process::open(&host, std::os::unix::process::parent_id()).unwrap();
+        let other = Verified { process: parent, ..own(&host) };
+        let verdict = combine(vec![holds(), (Ruling::Holds, Some(other))]);
+        assert!(matches!(verdict, Some(Verdict::NotProven(Doubt::TwoRecords { .. }))));
+    }
+
+    #[test]
+    fn a_living_process_is_seen() {
+        let host = Host::own(Console::default());
+        let world = World::root(&host);
+        let (pid, start) = (std::process::id(), own(&host).start);
+        let record = Record { pid, start: Some(start + 1), ..Record::default() };
+        let (seen, held) = see(&world, &record).unwrap();
+        assert!(held.is_none() && (seen.life, seen.start) == (Life::Alive, start));
+        let record = Record { pid, pidfd_inode: Some(0), ..Record::default() };
+        let (seen, held) = see(&world, &record).unwrap();
+        assert!(held.is_some() && seen.pidfd != Some(0) && seen.is_inside.is_none());
+        let record = Record { pid: 4_194_304, start: Some(1), ..Record::default() };
+        assert_eq!(see(&world, &record).unwrap().0.life, Life::Gone);
+    }
+
+    #[test]
+    fn this_boots_files_are_not_old() {
+        let host = Host::own(Console::default());
+        let path = std::env::temp_dir().join(format!("netns-enter-boot-{}", std::process::id()));
+        let file = std::fs::File::create(&path).unwrap();
+        let bytes = path.as_os_str().as_encoded_bytes();
+        assert!(!is_older_than_boot(&host, bytes).unwrap());
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        let kind = fstatfs(&file).unwrap().f_type as u64;
+        assert_eq!(is_older_than_boot(&host, bytes).unwrap(), kind != 0x0102_1994);
+        std::fs::remove_file(&path).unwrap();
+        assert!(!is_older_than_boot(&host, bytes).unwrap());
+    }
+}

@@ -1,0 +1,43 @@
+//! Looking up a word for the caller: in the worlds that the caller asks, and in a user's for root
+//! who names the user.
+
+#![forbid(unsafe_code)]
+
+use super::claims;
+use super::lookup::{Lookup, find_in, worlds};
+use super::word::Word;
+use super::world::{User, users};
+use crate::base::error::Result;
+use crate::base::text::number;
+use crate::host::Host;
+
+/// Looks up `word` for the caller.
+///
+/// # Errors
+/// Where it is ambiguous, or what it means is starting or not proven.
+pub(crate) fn find(host: &Host, word: &[u8]) -> Result<Lookup> {
+    let wanted = Word::parse(word);
+    let worlds = worlds(host)?;
+    for world in &worlds {
+        match find_in(world, &wanted)? {
+            Lookup::Unknown => {}
+            known => return Ok(known),
+        }
+    }
+    // A name of root's that is spelled so goes first.
+    let Some((name, user)) = wanted.of_user else { return Ok(Lookup::Unknown) };
+    let wanted = wanted.without_user(name);
+    let Some(roots) = worlds.last() else { return Ok(Lookup::Unknown) };
+    let named = users::named(roots, user)?;
+    let own = worlds.iter().find(|world| {
+        let is_it = |own: &User| match &named {
+            Some(named) => named.uid == own.uid,
+            None => number(user) == Some(own.uid.into()),
+        };
+        world.user_of().is_some_and(is_it)
+    });
+    let Some(user) = named.filter(|_| own.is_none()) else {
+        return own.map_or(Ok(Lookup::Unknown), |own| find_in(own, &wanted));
+    };
+    Ok(claims::ask(host, &wanted, &user)?.map_or(Lookup::Unknown, Lookup::Running))
+}

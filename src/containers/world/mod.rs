@@ -1,0 +1,188 @@
+//! Whose word counts: what makes a file, a cgroup or a process root's or a user's. Everything else
+//! asks this room.
+//!
+//! A world is what one author can write. A look-up joins claims (this name means that ID, this ID
+//! is that process), and claims of different authors joined are nobody's word: so each look-up is
+//! of one world.
+
+#![forbid(unsafe_code)]
+
+mod cgroups;
+mod held;
+mod judge;
+mod processes;
+mod tree;
+pub mod users;
+mod walk;
+
+use crate::base::error::Result;
+use crate::base::json::Refused;
+use crate::base::text::join;
+use crate::host::{File, Host};
+use judge::Judge;
+use rustix::process::{getegid, geteuid};
+use std::cell::RefCell;
+use tree::Tree;
+pub(crate) use users::{Caller, User};
+
+/// Whose world it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Owner {
+    /// What only root can write. Where the caller is a user, as far as it can be read.
+    Root,
+    /// What this user can write. The process that looks is this user's.
+    User(User),
+}
+
+/// A world on a machine.
+pub(crate) struct World<'h> {
+    pub(crate) host: &'h Host,
+    pub(crate) owner: Owner,
+    pub(crate) caller: Caller,
+    tree: Tree<'h>,
+    /// The cgroup hierarchies that are mounted whole, once they were looked for.
+    hierarchies: RefCell<Option<Vec<Vec<u8>>>>,
+}
+
+impl<'h> World<'h> {
+    /// Returns root's world.
+    pub(crate) fn root(host: &'h Host) -> World<'h> {
+        World::new(host, Owner::Root)
+    }
+
+    /// Returns a user's world, for a process of that user's.
+    pub(crate) fn user(host: &'h Host, user: User) -> World<'h> {
+        World::new(host, Owner::User(user))
+    }
+
+    /// Returns a user's world for a reader, which may wait for a mount, and looks at no more than
+    /// so many names of a directory.
+    pub(crate) fn readers(host: &'h Host, user: User, most_names: usize) -> World<'h> {
+        let world = World::user(host, user);
+        world.tree.become_readers(most_names);
+        world
+    }
+
+    fn new(host: &'h Host, owner: Owner) -> World<'h> {
+        let caller = Caller::of(host);
+        let user = match &owner {
+            Owner::Root => None,
+            // In a user namespace of the user's they are others than the machine's.
+            Owner::User(_) => Some((geteuid().as_raw(), getegid().as_raw())),
+        };
+        let tree = Tree::new(host, Judge { root_uid: caller.root_uid, user });
+        World { host, owner, caller, tree, hierarchies: RefCell::default() }
+    }
+
+    /// Returns the user whose world it is; None for root's.
+    pub(crate) fn user_of(&self) -> Option<&User> {
+        match &self.owner {
+            Owner::Root => None,
+            Owner::User(user) => Some(user),
+        }
+    }
+
+    /// Reads a regular file that counts in this world. Returns None where it is absent, is
+    /// another's, or cannot be read (remembered).
+    ///
+    /// # Errors
+    /// Where the machine rather than the file is at fault; never in a user's world.
+    pub(crate) fn file(&self, path: &[u8]) -> Result<Option<File<'h>>> {
+        self.tolerated(path, self.tree.file(path))
+    }
+
+    /// Reads a file that counts and parses it, twice where it was perhaps being rewritten in place.
+    /// Returns None where there is none, or where it cannot be parsed, which is noted.
+    ///
+    /// # Errors
+    /// As [`World::file`].
+    pub(crate) fn parsed<T>(
+        &self,
+        path: &[u8],
+        parse: &mut dyn FnMut(&[u8]) -> std::result::Result<T, Refused>,
+    ) -> Result<Option<T>> {
+        let mut refused = None;
+        for _ in 0..2 {
+            let Some(file) = self.file(path)? else { return Ok(None) };
+            match parse(&file.bytes) {
+                Ok(parsed) => return Ok(Some(parsed)),
+                Err(reason) => refused = Some(reason),
+            }
+        }
+        if let Some(reason) = refused {
+            self.host.console.note_of(path, reason);
+            self.host.remember(path, &reason.to_string());
+        }
+        Ok(None)
+    }
+
+    /// Returns the names in a directory that counts, sorted, without those that begin with a dot;
+    /// none where it is absent, is another's, or cannot be read (remembered).
+    ///
+    /// # Errors
+    /// As [`World::file`].
+    pub(crate) fn entries(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+        self.tolerated(path, self.tree.entries(path))
+    }
+
+    /// Tells whether a path is, or leads to, a directory that counts.
+    ///
+    /// # Errors
+    /// As [`World::file`].
+    pub(crate) fn is_directory(&self, path: &[u8]) -> Result<bool> {
+        self.tolerated(path, self.tree.is_directory(path))
+    }
+
+    /// Lets a place count that this world's configuration names, with a note where others can write
+    /// there.
+    ///
+    /// # Errors
+    /// As [`World::file`].
+    pub(crate) fn believe(&self, path: &[u8]) -> Result<()> {
+        self.tolerated(path, self.tree.believe(path))
+    }
+
+    /// Makes any failure in a user's world one to be remembered.
+    fn tolerated<T: Default>(&self, path: &[u8], result: Result<T>) -> Result<T> {
+        match (result, &self.owner) {
+            (Err(error), Owner::User(_)) => {
+                self.host.remember(path, error.message());
+                Ok(T::default())
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Returns the directories for what lives no longer than the machine runs: `/run`, or a user's.
+    pub(crate) fn run_directories(&self) -> Vec<Vec<u8>> {
+        let Owner::User(user) = &self.owner else { return vec![b"/run".to_vec()] };
+        let mut directories = vec![user.run.clone()];
+        // Without a login session podman makes one itself. Where others made it, it does not count.
+        for name in ["/run/user/", "/tmp/podman-run-", "/tmp/storage-run-"] {
+            let directory = format!("{name}{}", user.uid).into_bytes();
+            if !directories.contains(&directory) {
+                directories.push(directory);
+            }
+        }
+        directories
+    }
+
+    /// Returns the directory in which a service keeps its data, unless the user's home is unknown.
+    pub(crate) fn data(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let Owner::User(user) = &self.owner else { return Some(join(b"/var/lib", name)) };
+        let below_home = || user.home.as_ref().map(|home| join(home, b".local/share"));
+        user.data.clone().or_else(below_home).map(|data| join(&data, name))
+    }
+
+    /// Returns a configuration file's path, unless the user's home is unknown.
+    pub(crate) fn config(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let Owner::User(user) = &self.owner else { return Some(join(b"/etc", name)) };
+        let below_home = || user.home.as_ref().map(|home| join(home, b".config"));
+        user.config.clone().or_else(below_home).map(|config| join(&config, name))
+    }
+}
+
+/// How a user is called in `ENGINE:NAME@USER`.
+pub(crate) fn at_user(uid: u32) -> String {
+    format!("@{uid}")
+}

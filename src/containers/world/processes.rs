@@ -1,0 +1,159 @@
+//! Processes of root's world: an engine's daemon, whose command line is to be believed, or a
+//! process whose mount namespace is the host's own.
+//!
+//! Uids alone prove nothing: a user starts set-user-ID programs, and root in a container has uid 0.
+
+#![forbid(unsafe_code)]
+
+use super::judge::Standing;
+use super::users::uids_in;
+use super::{Owner, World};
+use crate::base::error::Result;
+use crate::host::cgroup::is_containers;
+use crate::host::process::{Process, unless_gone};
+use crate::kernel::netns::NsId;
+use rustix::fs::{OFlags, fstat};
+use rustix::io;
+
+/// The inodes of the initial user and pid namespaces, by which they are told where pid 1 may not be
+/// read: PROC_USER_INIT_INO and PROC_PID_INIT_INO, linux/proc_ns.h.
+const INITIAL: [(&str, u64); 2] = [("user", 0xefff_fffd), ("pid", 0xefff_fffc)];
+
+impl World<'_> {
+    /// Tells whether a process is this world's: for root's that its four uids are root's, its user
+    /// and pid namespaces those of pid 1, its cgroup root's and below no user's slice or
+    /// container's, and its executable a file of root's that is not set-user-ID or set-group-ID. No
+    /// user's process counts.
+    ///
+    /// # Errors
+    /// Where the machine refuses.
+    pub(crate) fn has_process(&self, process: &Process) -> Result<bool> {
+        if !matches!(self.owner, Owner::Root) {
+            return Ok(false);
+        }
+        let own = self.has_roots_identity(process);
+        let own = unless_gone(self.host, process.pid, own)?.unwrap_or(false);
+        Ok(own && self.is_in_roots_cgroup(process)? && self.runs_roots_file(process)?)
+    }
+
+    fn has_roots_identity(&self, process: &Process) -> io::Result<bool> {
+        let uids = uids_in(&process.read(self.host, "status")?);
+        if uids != Some([self.caller.root_uid; 4]) {
+            return Ok(false);
+        }
+        for (kind, initial) in INITIAL {
+            let link = process.open_file(&format!("ns/{kind}"), OFlags::PATH)?;
+            let own = NsId::new(&fstat(link)?);
+            let is_hosts = match self.host.stat_proc(&format!("1/ns/{kind}")) {
+                Ok(hosts) => own == hosts,
+                Err(_) => own.ino == initial,
+            };
+            if !is_hosts {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_in_roots_cgroup(&self, process: &Process) -> Result<bool> {
+        let Some(paths) = self.cgroup_paths(process)? else { return Ok(false) };
+        for path in &paths {
+            let is_others = |name| name == b"user.slice" || is_containers(name);
+            if path.split(|byte| *byte == b'/').any(is_others) || !self.has_cgroup(path)? {
+                return Ok(false);
+            }
+        }
+        Ok(!paths.is_empty())
+    }
+
+    fn runs_roots_file(&self, process: &Process) -> Result<bool> {
+        let opened = process.open_file("exe", OFlags::PATH);
+        let opened = opened.and_then(|exe| Ok((Standing::of(&exe)?, exe)));
+        let Some((standing, exe)) = unless_gone(self.host, process.pid, opened)? else {
+            return Ok(false);
+        };
+        Ok(!standing.has_set_id() && self.tree.is_at_its_path(&exe)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::console::Console;
+    use crate::base::testing::is_root;
+    use crate::host::Host;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    /// Tells whether the process that these words start is root's.
+    fn is_roots(words: &[&str]) -> bool {
+        let host = Host::own(Console { quiet: true, verbose: false });
+        let mut command = Command::new(words[0]);
+        // The shell says when it runs.
+        let command = command.args(&words[1..]).args(["sh", "-c", "echo; read end; :"]);
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = started.unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut String::new()).unwrap();
+        let process = Process::open(&host, child.id()).unwrap();
+        let is_roots = World::root(&host).has_process(&process).unwrap();
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        is_roots
+    }
+
+    #[test]
+    fn uids_alone_prove_nothing() {
+        if !is_root() {
+            return;
+        }
+        let host = Host::own(Console { quiet: true, verbose: false });
+        let own = World::root(&host);
+        let paths = own.cgroup_paths(&Process::open(&host, std::process::id()).unwrap()).unwrap();
+        let is_session = |path: &Vec<u8>| path.starts_with(b"/user.slice");
+        if own.has_cgroups().unwrap() && !paths.iter().flatten().any(is_session) {
+            assert!(is_roots(&["env"]));
+        }
+        for words in [
+            &["setpriv", "--reuid", "65533"][..],
+            &["setpriv", "--ruid", "65533"],
+            &["unshare", "-Ur"],
+        ] {
+            assert!(!is_roots(words), "{words:?}");
+        }
+        let user = World::user(&host, super::super::User::default());
+        let process = Process::open(&host, std::process::id()).unwrap();
+        assert!(!user.has_process(&process).unwrap());
+    }
+
+    #[test]
+    fn a_set_user_id_program_is_its_callers() {
+        use crate::base::testing::Scratch;
+        if !is_root() {
+            return;
+        }
+        let scratch = Scratch::new();
+        std::fs::copy("/bin/sh", scratch.at("sh")).unwrap();
+        let program = scratch.at("sh");
+        let host = Host::own(Console { quiet: true, verbose: false });
+        let world = World::root(&host);
+        let mut child = Command::new(&program)
+            .args(["-c", "echo; read end; :"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        let process = Process::open(&host, child.id()).unwrap();
+        assert!(world.runs_roots_file(&process).unwrap());
+        scratch.mode("sh", 0o4755);
+        assert!(!world.runs_roots_file(&process).unwrap());
+        scratch.mode("sh", 0o777);
+        assert!(!world.runs_roots_file(&process).unwrap());
+        std::fs::remove_file(&program).unwrap();
+        assert!(!world.runs_roots_file(&process).unwrap());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!world.has_process(&process).unwrap());
+    }
+}

@@ -1,0 +1,387 @@
+//! The way to a file, walked by descriptors, and whether all on it is of one author.
+//!
+//! Symlinks are followed component by component, so that what was judged is what is opened. Where a
+//! directory is the author's and no sticky one, nobody else can put or replace anything in it.
+//! What is found is held and not opened: it may be a device or a FIFO, whoever made it.
+//!
+//! Where the way comes to a mount that may not answer (network, FUSE), nothing on that is touched.
+
+#![forbid(unsafe_code)]
+
+use super::held::{Directory, Held};
+use super::judge::{Judge, Standing};
+use crate::base::error::is_absent;
+use crate::base::text::join;
+use crate::host::Host;
+use crate::host::mounts::Kind;
+use crate::host::root::Root;
+use crate::sys::fd::{ITSELF, open_at, open_within, read_link};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, Stat, StatxFlags, fstat, statx};
+use rustix::io::{self, Errno};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// As many symlinks are followed on the way to a file as the kernel does: path_resolution(7).
+const MOST_LINKS: u32 = 40;
+
+/// Whether what is on the way must be the author's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    Judged,
+    /// It is a place that the author's configuration names.
+    Believed,
+}
+
+/// How the way to a directory ended.
+pub(super) enum Walk {
+    At(Directory),
+    /// Somebody else could have put something in the way.
+    Foreign(Standing),
+    /// The rest of the way is on the mount with this id, which may not answer.
+    Slow(u64),
+}
+
+/// Why a mount is not touched, as in [`Walk`].
+enum Untouched {
+    Foreign(Standing),
+    Slow(u64),
+}
+
+impl From<Untouched> for Walk {
+    fn from(untouched: Untouched) -> Walk {
+        match untouched {
+            Untouched::Foreign(standing) => Walk::Foreign(standing),
+            Untouched::Slow(mount) => Walk::Slow(mount),
+        }
+    }
+}
+
+impl From<Untouched> for Opened {
+    fn from(untouched: Untouched) -> Opened {
+        match untouched {
+            Untouched::Foreign(standing) => Opened::Foreign(standing),
+            Untouched::Slow(mount) => Opened::Slow(mount),
+        }
+    }
+}
+
+/// How the way to a file ended.
+pub(super) enum Opened {
+    /// It is held by an O_PATH descriptor, whatever it is but a symlink.
+    File(OwnedFd, Stat),
+    /// As [`Walk`].
+    Foreign(Standing),
+    /// As [`Walk`].
+    Slow(u64),
+}
+
+/// Walks on a machine for one world.
+pub(super) struct Walker<'h> {
+    pub(super) host: &'h Host,
+    pub(super) judge: Judge,
+    /// Whether this process may wait for a mount, as nobody waits for it.
+    is_reader: Cell<bool>,
+    /// The directories that were judged last.
+    held: Held,
+}
+
+impl<'h> Walker<'h> {
+    pub(super) fn new(host: &'h Host, judge: Judge) -> Walker<'h> {
+        Walker { host, judge, is_reader: Cell::new(false), held: Held::default() }
+    }
+
+    /// Makes this the walker of a reader, whose descriptors were closed.
+    pub(super) fn become_readers(&self) {
+        self.is_reader.set(true);
+        self.held.forget();
+    }
+
+    /// Finds a file.
+    ///
+    /// # Errors
+    /// The errno of what there is no way to.
+    pub(super) fn file(&self, path: &[u8], rule: Rule) -> io::Result<Opened> {
+        let mut path = Cow::Borrowed(path);
+        for _ in 0..=MOST_LINKS {
+            let (parent, name) = split(&path);
+            if matches!(name, b"" | b"." | b"..") || path.contains(&0) {
+                return Err(Errno::NOENT);
+            }
+            if let Some((file, stat)) = self.file_below_held(parent, name, rule)? {
+                return Ok(Opened::File(file, stat));
+            }
+            let directory = match self.walk(parent, rule)? {
+                Walk::At(directory) => directory,
+                Walk::Slow(mount) => return Ok(Opened::Slow(mount)),
+                Walk::Foreign(standing) => return Ok(Opened::Foreign(standing)),
+            };
+            let entry = match self.step(&directory, name, rule)? {
+                Ok(entry) => entry,
+                Err(untouched) => return Ok(untouched.into()),
+            };
+            let stat = fstat(&entry)?;
+            let standing = Standing::with(&entry, &stat);
+            let kind = standing.kind();
+            let is_foreign = match (rule, directory.is_shared) {
+                (Rule::Believed, _) => false,
+                (Rule::Judged, false) => kind != FileType::Symlink && !self.judge.counts(&standing),
+                (Rule::Judged, true) => {
+                    let is_one = kind == FileType::RegularFile && stat.st_nlink == 1;
+                    !is_one || !self.may_be_in(&directory, &standing)
+                }
+            };
+            match kind {
+                _ if is_foreign => return Ok(Opened::Foreign(standing)),
+                FileType::Symlink => {
+                    let target = read_link(&entry, b"")?;
+                    let is_absolute = target.starts_with(b"/");
+                    path = Cow::Owned(if is_absolute { target } else { join(parent, &target) });
+                }
+                _ => return Ok(Opened::File(entry, stat)),
+            }
+        }
+        Err(Errno::LOOP)
+    }
+
+    /// Finds `parent/name` by three system calls where the directory above `parent` is held: the
+    /// way to each of a thousand containers' files. None where that takes a closer look.
+    fn file_below_held(
+        &self,
+        parent: &[u8],
+        name: &[u8],
+        rule: Rule,
+    ) -> io::Result<Option<(OwnedFd, Stat)>> {
+        let (above, middle) = split(parent);
+        let is_plain = rule == Rule::Judged && !matches!(middle, b"" | b"." | b"..");
+        let Some(held) = self.held.at(above).filter(|held| is_plain && !held.is_shared) else {
+            return Ok(None);
+        };
+        // It may be a mount of one that does not answer, which is not asked then.
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
+        let wanted = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID | StatxFlags::GID;
+        let standing = match statx(&*held.fd, middle, flags, wanted) {
+            Ok(stat) => Standing::from(&stat),
+            Err(e) if is_absent(e) => return Err(e),
+            Err(_) => return Ok(None),
+        };
+        // Nobody else can put another directory in its place meanwhile.
+        let is_sure = standing.kind() == FileType::Directory && self.judge.counts(&standing);
+        if !is_sure || standing.is_writable_by_group() || self.judge.is_shared(&standing) {
+            return Ok(None);
+        }
+        let plain = ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+        let path = join(middle, name);
+        let file = match open_within(&*held.fd, &path, ITSELF, plain) {
+            Err(Errno::LOOP | Errno::XDEV | Errno::NOSYS | Errno::PERM) => return Ok(None),
+            file => file?,
+        };
+        let stat = fstat(&file)?;
+        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        Ok((!is_link).then_some((file, stat)))
+    }
+
+    /// Walks to a directory.
+    ///
+    /// # Errors
+    /// The errno of what there is no way to.
+    pub(super) fn walk(&self, path: &[u8], rule: Rule) -> io::Result<Walk> {
+        if path.contains(&0) {
+            return Err(Errno::NOENT);
+        }
+        let (mut at, start) = match self.nearest_held(path, rule) {
+            Some(held) => held,
+            None => match self.root(rule)? {
+                Ok(root) => (root, 0),
+                Err(foreign) => return Ok(Walk::Foreign(foreign)),
+            },
+        };
+        // What is walked without symlink or `..` is held by its path, too.
+        let (mut text, mut position, mut is_plain) = (Cow::Borrowed(path), start, true);
+        let mut links = 0;
+        while let Some((from, end)) = component(&text, position) {
+            let name = &text[from..end];
+            position = end;
+            if name == b".." {
+                is_plain = false;
+                if self.is_root(&at)? {
+                    continue;
+                }
+            }
+            let entry = match self.step(&at, name, rule)? {
+                Ok(entry) => entry,
+                Err(untouched) => return Ok(untouched.into()),
+            };
+            let standing = Standing::of(&entry)?;
+            match standing.kind() {
+                FileType::Symlink => {
+                    if rule == Rule::Judged && at.is_shared {
+                        return Ok(Walk::Foreign(standing));
+                    }
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno::LOOP);
+                    }
+                    let target = read_link(&entry, b"")?;
+                    if target.starts_with(b"/") {
+                        at = match self.root(rule)? {
+                            Ok(root) => root,
+                            Err(foreign) => return Ok(Walk::Foreign(foreign)),
+                        };
+                    }
+                    text = Cow::Owned([&target, &b"/"[..], &text[end..]].concat());
+                    (position, is_plain) = (0, false);
+                }
+                FileType::Directory => {
+                    let is_shared = match rule {
+                        Rule::Believed => false,
+                        Rule::Judged if self.may_be_in(&at, &standing) => false,
+                        Rule::Judged if self.judge.is_shared(&standing) => true,
+                        Rule::Judged => return Ok(Walk::Foreign(standing)),
+                    };
+                    at = Directory { fd: Rc::new(entry), is_shared };
+                    if is_plain && rule == Rule::Judged {
+                        self.held.hold(&path[..end], &at);
+                    }
+                }
+                _ => return Err(Errno::NOTDIR),
+            }
+        }
+        if rule == Rule::Judged {
+            self.held.hold(path, &at);
+        }
+        Ok(Walk::At(at))
+    }
+
+    /// Tells whether what stands so counts in this directory.
+    fn may_be_in(&self, directory: &Directory, standing: &Standing) -> bool {
+        let may_be_shared = !directory.is_shared || self.judge.counts_in_shared(standing);
+        may_be_shared && self.judge.counts(standing)
+    }
+
+    /// Opens the entry `name` itself; Err where it is on a mount that is not touched.
+    fn step(
+        &self,
+        top: &Directory,
+        name: &[u8],
+        rule: Rule,
+    ) -> io::Result<Result<OwnedFd, Untouched>> {
+        let is_reader = self.is_reader.get();
+        // What is mounted when it is wanted is mounted for one who wants a directory.
+        let directory = match is_reader {
+            true => entry_of(top, name, ITSELF | OFlags::DIRECTORY),
+            false => Err(Errno::NOTDIR),
+        };
+        let (entry, may_be_mount) = match directory {
+            Err(Errno::NOTDIR) => entry_of(top, name, ITSELF)?,
+            entry => entry?,
+        };
+        if !may_be_mount {
+            return Ok(Ok(entry));
+        }
+        let (mount, kind) = self.host.mounts.of(self.host, &entry, is_reader)?;
+        let is_prompt = is_reader || kind == Kind::Prompt;
+        Ok(match kind {
+            Kind::Users(uid) if rule == Rule::Judged && !self.judge.is_author(uid) => {
+                // Whatever it says of itself.
+                Err(Untouched::Foreign(Standing { uid, gid: uid, mode: 0o040_700, has_acl: false }))
+            }
+            _ if is_prompt => Ok(entry),
+            _ => Err(Untouched::Slow(mount)),
+        })
+    }
+
+    /// Returns the machine's `/`; Err where that is another's.
+    fn root(&self, rule: Rule) -> io::Result<Result<Directory, Standing>> {
+        if let Some(held) = self.held.at(b"") {
+            return Ok(Ok(held));
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let fd = match self.host.root() {
+            Root::Own => open_at(CWD, b"/", flags),
+            Root::Directory(fd) => open_at(fd, b".", flags),
+        }?;
+        let standing = Standing::of(&fd)?;
+        let root = Directory { fd: Rc::new(fd), is_shared: false };
+        if rule == Rule::Judged {
+            if !self.judge.counts(&standing) {
+                return Ok(Err(standing));
+            }
+            self.held.hold(b"", &root);
+        }
+        Ok(Ok(root))
+    }
+
+    /// Tells whether a directory is the machine's `/`, above which there is nothing.
+    fn is_root(&self, directory: &Directory) -> io::Result<bool> {
+        let Root::Directory(root) = self.host.root() else { return Ok(false) };
+        let (own, roots) = (fstat(&*directory.fd)?, fstat(root)?);
+        Ok((own.st_dev, own.st_ino) == (roots.st_dev, roots.st_ino))
+    }
+
+    /// Returns the longest part of the way that is held, and where in the path it ends.
+    fn nearest_held(&self, path: &[u8], rule: Rule) -> Option<(Directory, usize)> {
+        let mut end = path.len();
+        while rule == Rule::Judged && end > 0 {
+            if let Some(directory) = self.held.at(&path[..end]) {
+                return Some((directory, end));
+            }
+            end = path[..end].iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        }
+        None
+    }
+}
+
+/// Opens the entry `name` itself, and tells whether it may be where a mount begins. To open the
+/// root of one asks nothing of the file system.
+fn entry_of(top: &Directory, name: &[u8], flags: OFlags) -> io::Result<(OwnedFd, bool)> {
+    let inside = ResolveFlags::NO_XDEV;
+    match open_within(&*top.fd, name, flags, inside) {
+        // A mount, or the kernel cannot tell.
+        Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => {
+            open_at(&*top.fd, name, flags).map(|entry| (entry, true))
+        }
+        opened => opened.map(|entry| (entry, false)),
+    }
+}
+
+/// Splits a path into its directory and its last component.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// Returns where the next component of a path, from `position` on, begins and ends.
+fn component(path: &[u8], position: usize) -> Option<(usize, usize)> {
+    let mut from = position;
+    loop {
+        from += path[from..].iter().position(|byte| *byte != b'/')?;
+        let length = path[from..].iter().position(|byte| *byte == b'/');
+        let end = length.map_or(path.len(), |length| from + length);
+        if &path[from..end] != b"." {
+            return Some((from, end));
+        }
+        from = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_what_is_between_slashes() {
+        let path = b"//a/./.b/..//.";
+        let mut found = Vec::new();
+        let mut position = 0;
+        while let Some((from, end)) = component(path, position) {
+            found.push(&path[from..end]);
+            position = end;
+        }
+        assert_eq!(found, [&b"a"[..], b".b", b".."]);
+        assert_eq!([split(b"/a/b"), split(b"a")], [(&b"/a"[..], &b"b"[..]), (b"", b"a")]);
+    }
+}
