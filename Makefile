@@ -116,7 +116,8 @@ vm-packages:
 	@$(MAKE) --no-print-directory install-packages PACKAGES='$(VM_PACKAGES)'
 # --- -----------------------------------------------------------------------------------------------------------------------------
 
-# Debian names; the first install needs root.
+# Debian names; the first install needs root. Nothing is ever removed for one.
+APT_INSTALL = DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove
 PACKAGES := docker.io containerd runc crun podman lxc bubblewrap busybox-static tcpdump iproute2 iputils-ping jq strace \
 	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal gcc libc6-dev musl-tools g++ \
 	qemu-system-x86 qemu-user-static openssh-server openssh-client zsh fish
@@ -128,7 +129,10 @@ install-packages:
 	done; \
 	if [ -n "$$missing" ]; then \
 		echo "to be installed:$$missing"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove $$missing; \
+		apt-get update -qq; \
+		$(APT_INSTALL) $$missing || for package in $$missing; do \
+			$(APT_INSTALL) $$package || echo "$$package cannot be installed unless another one is removed" >&2; \
+		done; \
 	fi
 
 # An archive is the same bytes whoever makes it, where and when: dates are the commit's, owners and order fixed.

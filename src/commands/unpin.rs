@@ -29,6 +29,6 @@ pub(super) fn unpin(host: &Host, names: &[Vec<u8>]) -> Result<()> {
 fn remove(host: &Host, pins: Option<&Pins<'_>>, name: &[u8]) -> Result<()> {
     match pins {
         Some(pins) if pins.remove(name)? => Ok(()),
-        _ => Err(no_pin(host, name)?),
+        _ => Err(no_pin(host, name)),
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn worlds(host: &Host) -> Result<Vec<World<'_>>> {
 pub(crate) fn find_in(world: &World<'_>, word: &Word<'_>) -> Result<Lookup> {
     if is_long(word.text) {
         // That needs no enumeration: every runtime has its record under the ID itself.
-        let found = engine::by_id(world, word.engine, word.text)?;
+        let found = engine::by_id(world, word.engine, word.text);
         if !found.is_empty() {
             return decide(world, word, &found);
         }
@@ -95,8 +95,8 @@ fn decide(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Resul
             first = at;
         }
         verdicts[at] = Some(verdict).filter(|_| !is_running || at == first);
-        Ok(())
-    })?;
+    });
+    host.check()?;
     let (at, other) = match choose(candidates, &states) {
         Choice::One { at, other } => (at, other),
         Choice::Ambiguous(several) => {
@@ -279,7 +279,7 @@ pub(crate) fn all_in(world: &World<'_>, only: Option<&str>) -> Result<Vec<Contai
 }
 
 /// Finds containers of a world, or those of one engine, with `needle` in what tells of them.
-type Enumerate = fn(&World<'_>, Option<&str>, Option<&[u8]>, &mut Containers) -> Result<()>;
+type Enumerate = fn(&World<'_>, Option<&str>, Option<&[u8]>, &mut Containers);
 
 /// Returns the containers that are found so, of no other engine if one is named.
 fn known(
@@ -289,7 +289,8 @@ fn known(
     needle: Option<&[u8]>,
 ) -> Result<Vec<Container>> {
     let mut known = Containers::default();
-    enumerate(world, only, needle, &mut known)?;
+    enumerate(world, only, needle, &mut known);
+    world.host.check()?;
     let mut known = known.into_list();
     known.retain(|container| only.is_none_or(|word| container.is_of(word)));
     Ok(known)

@@ -46,19 +46,15 @@ pub(crate) fn running(host: &Host) -> Result<Vec<RunningContainer>> {
 /// As [`running`].
 pub(crate) fn running_in(world: &World<'_>, found: &mut Vec<RunningContainer>) -> Result<()> {
     let mut known = Containers::default();
-    engine::list(world, None, None, &mut known)?;
-    engine::scan(world, None, None, &mut known)?;
+    engine::list(world, None, None, &mut known);
+    engine::scan(world, None, None, &mut known);
     let known = known.into_list();
-    verify_each(world, &known, &mut |at, verdict| add(world.host, &known[at], verdict, found))
+    verify_each(world, &known, &mut |at, verdict| add(world.host, &known[at], verdict, found));
+    world.host.check()
 }
 
 /// Adds a container if it runs. Notes what is wrong with it.
-fn add(
-    host: &Host,
-    container: &Container,
-    verdict: Verdict,
-    found: &mut Vec<RunningContainer>,
-) -> Result<()> {
+fn add(host: &Host, container: &Container, verdict: Verdict, found: &mut Vec<RunningContainer>) {
     match verdict {
         Verdict::Running(Verified { process, start, netns, .. }) => {
             let (pid, netns) = (process.pid, netns.id);
@@ -74,22 +70,19 @@ fn add(
                 }
                 Some(_) => {}
             }
-            Ok(())
         }
         // What could not be read is remembered.
-        Verdict::NotRunning(_) | Verdict::NoRecord { .. } => Ok(()),
+        Verdict::NotRunning(_) | Verdict::NoRecord { .. } => {}
         Verdict::NotProven(Doubt::Unreadable { errno, .. }) => {
-            host.remember_unread(&spelled(container), errno)
+            host.remember_unread(&spelled(container), errno);
         }
         Verdict::Starting => {
             host.console.note(format_args!("{} is starting", label(container)));
-            Ok(())
         }
         doubt => {
             if let Err(error) = doubt.of(host, container) {
                 host.console.note(error.message());
             }
-            Ok(())
         }
     }
 }
@@ -100,7 +93,9 @@ impl RunningContainer {
     /// # Errors
     /// Where the machine refuses to be looked at.
     pub(crate) fn reopen(&self, host: &Host) -> Result<Option<(NetNs, Process)>> {
-        Ok(unless_gone(host, self.pid, self.open_if_same(host))?.flatten())
+        let opened = unless_gone(host, self.pid, self.open_if_same(host));
+        host.check()?;
+        Ok(opened.flatten())
     }
 
     fn open_if_same(&self, host: &Host) -> io::Result<Option<(NetNs, Process)>> {

@@ -39,43 +39,34 @@ const MONITORS: &[&str] = &[
 
 /// Returns the mounted hierarchies: `/sys/fs/cgroup` where that is cgroup2, else the directories in
 /// it, those that hold every process first.
-///
-/// # Errors
-/// Where the machine fails, as [`Host::readable`] tells.
-pub(crate) fn hierarchies(host: &Host) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn hierarchies(host: &Host) -> Vec<Vec<u8>> {
     const TOP: &[u8] = b"/sys/fs/cgroup";
-    if is_cgroup(host, TOP)? {
-        return Ok(vec![TOP.to_vec()]);
+    if is_cgroup(host, TOP) {
+        return vec![TOP.to_vec()];
     }
     let mut found = Vec::new();
-    for path in host.entries(TOP)? {
-        if is_cgroup(host, &path)? {
+    for path in host.entries(TOP) {
+        if is_cgroup(host, &path) {
             let holds_all = matches!(last(&path), b"systemd" | b"unified");
             found.insert(if holds_all { 0 } else { found.len() }, path);
         }
     }
-    Ok(found)
+    found
 }
 
 /// Tells whether `path` is a directory of a cgroup hierarchy.
-///
-/// # Errors
-/// Those of [`hierarchies`].
-pub(crate) fn is_cgroup(host: &Host, path: &[u8]) -> Result<bool> {
+pub(crate) fn is_cgroup(host: &Host, path: &[u8]) -> bool {
     let kind = host.resolve(path, Symlink::Follow).and_then(fstatfs).map(|fs| fs.f_type as u64);
-    Ok(host.readable(path, kind)?.is_some_and(|kind| MAGICS.contains(&kind)))
+    host.readable(path, kind).is_some_and(|kind| MAGICS.contains(&kind))
 }
 
 /// Shows the names of a directory's child groups to `visitor`, if the directory is one that counts.
-///
-/// # Errors
-/// Those of [`hierarchies`].
 pub(crate) fn visit_children(
     host: &Host,
     dir: &[u8],
     counts: &dyn Fn(&Stat) -> bool,
     visitor: &mut dyn FnMut(&[u8]),
-) -> Result<()> {
+) {
     let listed = host.resolve(dir, Symlink::NoFollow).and_then(|group| {
         let stat = fstat(&group)?;
         // A group is linked twice, and once for each child: one without any need not be listed.
@@ -92,22 +83,21 @@ pub(crate) fn visit_children(
     match listed {
         // It was removed since it was opened.
         Err(Errno::NODEV) => {}
-        listed => _ = host.readable(dir, listed)?,
+        listed => _ = host.readable(dir, listed),
     }
-    Ok(())
 }
 
 /// Returns the cgroup directories that the user means by a path, or by a line of /proc/PID/cgroup.
 ///
 /// # Errors
-/// Where there is none, and those of [`hierarchies`].
+/// Where there is none.
 pub(crate) fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
     let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
     if path.starts_with(b"/") {
-        if is_cgroup(host, path)? {
+        if is_cgroup(host, path) {
             return Ok(vec![path.to_vec()]);
         }
-        let found = in_hierarchies(host, path)?;
+        let found = in_hierarchies(host, path);
         if !found.is_empty() {
             return Ok(found);
         }
@@ -119,18 +109,15 @@ pub(crate) fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
 }
 
 /// Returns the directories that `path`, from the top of a hierarchy, means in each of them.
-///
-/// # Errors
-/// Those of [`hierarchies`].
-pub(crate) fn in_hierarchies(host: &Host, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
-    for top in &hierarchies(host)? {
+    for top in &hierarchies(host) {
         let dir = [top, path].concat();
-        if is_cgroup(host, &dir)? {
+        if is_cgroup(host, &dir) {
             found.push(dir);
         }
     }
-    Ok(found)
+    found
 }
 
 /// Returns the systemd unit that a cgroup path is of: its innermost service or scope.
@@ -154,23 +141,20 @@ pub(crate) fn is_containers(name: &[u8]) -> bool {
 
 /// Returns the pids listed at and below `dirs`, sorted, each once; and whether these are all. They
 /// are not where a list may not be read, or has processes that our pid namespace does not have.
-///
-/// # Errors
-/// Those of [`hierarchies`].
-pub(crate) fn pids(host: &Host, dirs: &[Vec<u8>]) -> Result<(Vec<u32>, bool)> {
+pub(crate) fn pids(host: &Host, dirs: &[Vec<u8>]) -> (Vec<u32>, bool) {
     let (mut found, mut is_whole) = (Vec::new(), true);
     let mut open = dirs.to_vec();
     while let Some(dir) = open.pop() {
-        is_whole &= add_pids(host, &join(&dir, b"cgroup.procs"), &mut found)?;
-        visit_children(host, &dir, &|_| true, &mut |name| open.push(join(&dir, name)))?;
+        is_whole &= add_pids(host, &join(&dir, b"cgroup.procs"), &mut found);
+        visit_children(host, &dir, &|_| true, &mut |name| open.push(join(&dir, name)));
     }
     found.sort_unstable();
     found.dedup();
-    Ok((found, is_whole))
+    (found, is_whole)
 }
 
 /// Adds the pids that one file lists; tells whether these are all.
-fn add_pids(host: &Host, path: &[u8], found: &mut Vec<u32>) -> Result<bool> {
+fn add_pids(host: &Host, path: &[u8], found: &mut Vec<u32>) -> bool {
     const MOST: usize = 64 << 20;
     let file = host.resolve(path, Symlink::NoFollow).and_then(|fd| reopen(&fd, OFlags::RDONLY));
     match file.and_then(|file| host.buffer.read_all(file, 4095, MOST)) {
@@ -181,11 +165,14 @@ fn add_pids(host: &Host, path: &[u8], found: &mut Vec<u32>) -> Result<bool> {
                 // The number of who has none in our pid namespace.
                 is_whole &= line != b"0";
             }
-            Ok(is_whole)
+            is_whole
         }
         // A threaded group's processes are listed in the group above; a removed one's nowhere.
-        Err(Errno::OPNOTSUPP | Errno::NODEV) => Ok(true),
-        Err(e) => host.remember_unread(path, e).map(|()| is_absent(e)),
+        Err(Errno::OPNOTSUPP | Errno::NODEV) => true,
+        Err(e) => {
+            host.remember_unread(path, e);
+            is_absent(e)
+        }
     }
 }
 
@@ -249,11 +236,11 @@ mod tests {
         std::fs::write(dir.join("child/cgroup.procs"), "5\n3\n").unwrap();
         let path = dir.as_os_str().as_encoded_bytes();
         let dirs = [path.to_vec(), join(path, b"child"), join(path, b"absent")];
-        assert_eq!(pids(&host, &dirs).unwrap(), (vec![3, 5, 70], true));
+        assert_eq!(pids(&host, &dirs), (vec![3, 5, 70], true));
         std::fs::write(dir.join("child/cgroup.procs"), "5\n0\n").unwrap();
-        assert_eq!(pids(&host, &dirs).unwrap(), (vec![3, 5, 70], false));
+        assert_eq!(pids(&host, &dirs), (vec![3, 5, 70], false));
         std::fs::remove_dir_all(&dir).unwrap();
-        assert_eq!(pids(&host, &dirs).unwrap(), (vec![], true));
+        assert_eq!(pids(&host, &dirs), (vec![], true));
     }
 
     #[test]

@@ -70,10 +70,7 @@ impl Host {
 
     /// Returns the paths of what is in a directory, sorted, without names that begin with a dot, as
     /// no container's does; none where it is absent or may not be read (remembered).
-    ///
-    /// # Errors
-    /// As [`Host::remember_unread`].
-    pub(crate) fn entries(&self, directory: &[u8]) -> Result<Vec<Vec<u8>>> {
+    pub(crate) fn entries(&self, directory: &[u8]) -> Vec<Vec<u8>> {
         let mut paths = Vec::new();
         let resolved = self.resolve(directory, Symlink::Follow);
         let listed = resolved.and_then(|resolved| {
@@ -84,20 +81,17 @@ impl Host {
                 true
             })
         });
-        self.readable(directory, listed)?;
+        self.readable(directory, listed);
         paths.sort_unstable();
-        Ok(paths)
+        paths
     }
 
     /// Returns the uid of a directory's owner; None where there is no directory or it may not be
     /// looked at (remembered).
-    ///
-    /// # Errors
-    /// As [`Host::remember_unread`].
-    pub(crate) fn owner_of(&self, directory: &[u8], symlink: Symlink) -> Result<Option<u32>> {
+    pub(crate) fn owner_of(&self, directory: &[u8], symlink: Symlink) -> Option<u32> {
         let stat = self.readable(directory, self.resolve(directory, symlink).and_then(fstat))?;
         let is_directory = |mode| FileType::from_raw_mode(mode) == FileType::Directory;
-        Ok(stat.filter(|stat| is_directory(stat.st_mode)).map(|stat| stat.st_uid))
+        is_directory(stat.st_mode).then_some(stat.st_uid)
     }
 
     /// Tells whether `path` is, or leads to, a directory.
@@ -193,9 +187,9 @@ mod tests {
             std::fs::write(dir.join(name), "").unwrap();
         }
         let path = dir.as_os_str().as_encoded_bytes();
-        assert!(host.is_directory(path) && host.owner_of(path, Symlink::Follow).unwrap().is_some());
-        assert_eq!(host.entries(path).unwrap(), [join(path, b"a"), join(path, b"b")]);
+        assert!(host.is_directory(path) && host.owner_of(path, Symlink::Follow).is_some());
+        assert_eq!(host.entries(path), [join(path, b"a"), join(path, b"b")]);
         std::fs::remove_dir_all(&dir).unwrap();
-        assert!(host.entries(path).unwrap().is_empty());
+        assert!(host.entries(path).is_empty());
     }
 }

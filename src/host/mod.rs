@@ -3,7 +3,8 @@
 //! Usually our own; with `--host-root` the one mounted at a directory. What is found here belongs
 //! to other programs and sometimes to other people, so failures are told apart: what is absent is
 //! absent, what is denied is remembered for a note, what is odd hides only itself. Any other
-//! failure ends the lookup: without memory, for one, an ambiguous name could seem to be unique.
+//! failure is kept, and nothing is found until [`Host::check`] has told that there was none: without
+//! memory, for one, an ambiguous name could seem to be unique.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +23,7 @@ use crate::base::console::Console;
 use crate::base::error::{Error, Result, describe, is_absent, is_denied};
 use crate::base::escape::quoted;
 use crate::base::read::Buffer;
-use crate::base::text::join;
+use crate::base::text::{join, line_after, number};
 use crate::kernel::netns::{NetNs, NsId, id_at, own_id};
 use crate::sys::fd::{ITSELF, name_of, open_at, read_link};
 use mounts::Mounts;
@@ -46,6 +47,8 @@ pub(crate) struct Host {
     proc: Option<OwnedFd>,
     /// The paths that were denied, each with the reason.
     unread: RefCell<Vec<String>>,
+    /// The first failure that could make a lookup wrong.
+    fault: RefCell<Option<Error>>,
     /// How many processes were denied beside those remembered one by one.
     pub(crate) unread_processes: Cell<usize>,
 }
@@ -64,6 +67,7 @@ impl Host {
             root,
             proc,
             unread: RefCell::default(),
+            fault: RefCell::default(),
             unread_processes: Cell::new(0),
         }
     }
@@ -178,6 +182,18 @@ impl Host {
         own.is_ok_and(|own| parse_pid(&own) == Some(std::process::id()))
     }
 
+    /// Returns when the machine was started, in seconds since 1970: btime of proc_stat(5).
+    ///
+    /// # Errors
+    /// Where /proc/stat cannot be read or does not tell.
+    pub(crate) fn boot_time(&self) -> Result<u64> {
+        let file = self.open_proc(b"stat", OFlags::RDONLY);
+        let text = file.and_then(|file| self.buffer.read_all(file, 4095, 1 << 24));
+        let text = text.map_err(|e| Error::cannot("read /proc/stat", e))?;
+        let boot = line_after(&text, b"btime ").and_then(number);
+        boot.ok_or_else(|| Error::new("/proc/stat has no btime"))
+    }
+
     /// Tells whether our clocks, and so the start times we read, are shifted: time_namespaces(7).
     pub(crate) fn in_time_namespace(&self) -> bool {
         // PROC_TIME_INIT_INO, linux/proc_ns.h
@@ -185,31 +201,33 @@ impl Host {
         id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
     }
 
-    /// Returns what was asked of `path`; None where that is absent, or denied and remembered.
-    ///
-    /// # Errors
-    /// As [`Host::remember_unread`].
-    pub(crate) fn readable<T>(&self, path: &[u8], result: io::Result<T>) -> Result<Option<T>> {
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(e) => self.remember_unread(path, e).map(|()| None),
+    /// Returns what was asked of `path`; None where that is absent or denied, as
+    /// [`Host::remember_unread`] has it.
+    pub(crate) fn readable<T>(&self, path: &[u8], result: io::Result<T>) -> Option<T> {
+        result.map_err(|e| self.remember_unread(path, e)).ok()
+    }
+
+    /// Remembers a failure that makes a lookup incomplete: a denial. An absence is none, and any
+    /// other failure could make a lookup wrong: [`Host::check`] tells it.
+    pub(crate) fn remember_unread(&self, path: &[u8], errno: Errno) {
+        if is_denied(errno) {
+            self.remember(path, &describe(errno));
+        } else if !is_absent(errno) {
+            self.fail(Error::cannot_at("read", path, errno));
         }
     }
 
-    /// Accepts a failure that does not make a lookup wrong, and remembers it where it makes the
-    /// lookup incomplete.
+    /// Keeps a failure that could make a lookup wrong, so that none comes to its end.
+    pub(crate) fn fail(&self, error: Error) {
+        self.fault.borrow_mut().get_or_insert(error);
+    }
+
+    /// Ends a lookup: what was found counts only if nothing failed meanwhile.
     ///
     /// # Errors
-    /// Any failure that is neither an absence nor a denial.
-    pub(crate) fn remember_unread(&self, path: &[u8], errno: Errno) -> Result<()> {
-        if is_absent(errno) {
-            return Ok(());
-        }
-        if !is_denied(errno) {
-            return Err(Error::cannot_at("read", path, errno));
-        }
-        self.remember(path, &describe(errno));
-        Ok(())
+    /// The first failure that could have made it wrong.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.fault.take().map_or(Ok(()), Err)
     }
 
     /// Remembers why `path` was not read, for a note and for what is not found.
@@ -274,14 +292,17 @@ mod tests {
     #[test]
     fn only_what_is_denied_is_remembered() {
         let host = Host::own(Console::default());
-        assert!(host.remember_unread(b"/a", Errno::NOENT).is_ok());
+        host.remember_unread(b"/a", Errno::NOENT);
         assert_eq!((host.unread(), host.but_unread()), (None, String::new()));
         for path in [&b"/b\x1b"[..], b"/b\x1b", b"/c"] {
-            assert!(host.remember_unread(path, Errno::ACCESS).is_ok());
+            host.remember_unread(path, Errno::ACCESS);
         }
         let denied = describe(Errno::ACCESS);
         assert_eq!(host.unread(), Some(format!("\"/b\\x1b\": {denied} (and 1 more)")));
-        let failure = host.remember_unread(b"/d", Errno::MFILE).unwrap_err();
+        assert!(host.check().is_ok());
+        host.remember_unread(b"/d", Errno::MFILE);
+        host.remember_unread(b"/e", Errno::IO);
+        let failure = host.check().unwrap_err();
         assert_eq!(failure.errno(), Some(Errno::MFILE));
     }
 
@@ -289,6 +310,6 @@ mod tests {
     fn a_path_that_no_file_can_have_is_absent() {
         let host = Host::own(Console::default());
         assert_eq!(host.resolve(b"/etc\0", Symlink::Follow).unwrap_err(), Errno::NOENT);
-        assert!(host.entries(b"/etc\0").unwrap().is_empty());
+        assert!(host.entries(b"/etc\0").is_empty());
     }
 }

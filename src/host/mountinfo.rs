@@ -56,20 +56,20 @@ pub(crate) fn read(host: &Host) -> io::Result<Vec<Mount>> {
 
 /// Returns the inode of each network namespace that is mounted somewhere, and where, as paths are
 /// called on `host`.
-///
-/// # Errors
-/// Where mountinfo cannot be read, or the kernel does not say what the host's root is called here.
-pub(crate) fn nsfs(host: &Host) -> Result<Vec<(u64, Vec<u8>)>> {
+pub(crate) fn nsfs(host: &Host) -> Vec<(u64, Vec<u8>)> {
     let mut found = Vec::new();
-    for mount in &all(host)? {
+    let mounts = all(host).unwrap_or_else(|error| {
+        host.fail(error);
+        Vec::new()
+    });
+    for mount in &mounts {
         let Some(inode) = netns_inode(mount) else { continue };
-        let path = host.path_inside(&mount.point);
-        let path = path.map_err(|e| Error::cannot("name the mounts of the host", e))?;
-        if let Some(path) = path {
-            found.push((inode, path.to_vec()));
+        match host.path_inside(&mount.point) {
+            Ok(path) => found.extend(path.map(|path| (inode, path.to_vec()))),
+            Err(e) => host.fail(Error::cannot("name the mounts of the host", e)),
         }
     }
-    Ok(found)
+    found
 }
 
 /// Returns the inode of the network namespace that is mounted, if one is.

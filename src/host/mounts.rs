@@ -8,7 +8,7 @@
 
 use super::Host;
 use super::mountinfo::{self, mount_id};
-use crate::base::error::{Result, is_denied};
+use crate::base::error::is_denied;
 use crate::base::text::number;
 use crate::kernel::fork;
 use crate::sys::fd::open_at;
@@ -95,20 +95,18 @@ impl Mounts {
         (found, self.is_left_out.take())
     }
 
-    /// Lets a reader answer `question`; None where the mount does not answer (remembered).
-    ///
-    /// # Errors
-    /// Where no reader can be made.
+    /// Lets a reader answer `question`; None where the mount does not answer (remembered). Where no
+    /// reader can be made, [`Host::check`] tells.
     pub(crate) fn ask(
         &self,
         host: &Host,
         mount: u64,
         path: &[u8],
         question: &dyn Fn() -> Vec<u8>,
-    ) -> Result<Option<Vec<u8>>> {
+    ) -> Option<Vec<u8>> {
         let Some(patience) = self.patience.get() else {
             self.is_left_out.set(true);
-            return Ok(None);
+            return None;
         };
         let is_dead = self.known.borrow().contains(&(mount, Kind::Dead));
         if !is_dead {
@@ -116,16 +114,17 @@ impl Mounts {
                 // Whom it is for misses what cannot be written, and says so.
                 let _ = write_all(report, &question());
             };
-            let answer = fork::ask(MOST, &host.descriptors(), patience, &tell)?;
-            if answer.is_some() {
-                return Ok(answer);
+            match fork::ask(MOST, &host.descriptors(), patience, &tell) {
+                Ok(Some(answer)) => return Some(answer),
+                Ok(None) => {}
+                Err(error) => host.fail(error),
             }
             self.known.borrow_mut().retain(|(known, _)| *known != mount);
             self.known.borrow_mut().push((mount, Kind::Dead));
             self.hurry();
         }
         host.remember(path, "its file system does not answer");
-        Ok(None)
+        None
     }
 }
 
@@ -282,7 +281,7 @@ mod tests {
         let host = Host::own(Console { quiet: true, verbose: false });
         let ask = || host.mounts.ask(&host, 7, b"/mnt", &|| unreachable!("nobody is to ask"));
         let (asked, is_left_out) = host.mounts.without(ask);
-        assert!(asked.unwrap().is_none() && is_left_out && host.unread().is_none());
+        assert!(asked.is_none() && is_left_out && host.unread().is_none());
         assert!(!host.mounts.without(|| ()).1);
         assert_eq!(host.mounts.patience.get(), Some(fork::PATIENCE));
     }
@@ -293,6 +292,6 @@ mod tests {
         let mounts = Mounts::default();
         mounts.known.borrow_mut().push((7, Kind::Dead));
         let asked = mounts.ask(&host, 7, b"/mnt", &|| unreachable!("it is dead"));
-        assert!(asked.unwrap().is_none() && host.unread().is_some());
+        assert!(asked.is_none() && host.unread().is_some());
     }
 }

@@ -8,7 +8,7 @@
 use super::process::{Process, is_gone, parse_pid, pass_over, unless_gone};
 use super::root::Symlink;
 use super::{Host, mountinfo, visit_names};
-use crate::base::error::{Error, Result, is_denied};
+use crate::base::error::{Error, is_denied};
 use crate::kernel::netns::{NetNs, NsId, id_at};
 use crate::sys::fd::open_at;
 use rustix::fd::{AsFd, OwnedFd};
@@ -51,7 +51,7 @@ pub(crate) type Opened = (NetNs, Option<Process>);
 ///
 /// # Errors
 /// Where /proc cannot be walked.
-pub(crate) fn all(host: &Host) -> Result<Vec<Namespace>> {
+pub(crate) fn all(host: &Host) -> Vec<Namespace> {
     let mut found: Vec<Namespace> = Vec::new();
     visit(host, &mut |id, holder| {
         let at = match found.binary_search_by_key(&id, |known| known.id) {
@@ -62,24 +62,21 @@ pub(crate) fn all(host: &Host) -> Result<Vec<Namespace>> {
             }
         };
         found[at].add(holder);
-        Ok(true)
-    })?;
-    Ok(found)
+        true
+    });
+    found
 }
 
 /// Opens the namespace with this inode; None where nothing that can be looked at holds it.
-///
-/// # Errors
-/// Where /proc cannot be walked.
-pub(crate) fn by_inode(host: &Host, inode: u64) -> Result<Option<Opened>> {
+pub(crate) fn by_inode(host: &Host, inode: u64) -> Option<Opened> {
     let mut found = None;
     visit(host, &mut |id, holder| {
         if id.ino == inode {
-            found = holder.open(host, id)?;
+            found = holder.open(host, id);
         }
-        Ok(found.is_none())
-    })?;
-    Ok(found)
+        found.is_none()
+    });
+    found
 }
 
 impl Namespace {
@@ -103,84 +100,74 @@ impl Namespace {
     }
 
     /// Opens the namespace; None where it has vanished meanwhile.
-    ///
-    /// # Errors
-    /// Where the machine fails.
-    pub(crate) fn open(&self, host: &Host) -> Result<Option<NetNs>> {
-        Ok(self.open_with_holder(host)?.map(|(netns, _)| netns))
+    pub(crate) fn open(&self, host: &Host) -> Option<NetNs> {
+        self.open_with_holder(host).map(|(netns, _)| netns)
     }
 
     /// Opens the namespace and the process or thread that holds it; None where it has vanished
     /// meanwhile.
-    ///
-    /// # Errors
-    /// Where the machine fails.
-    pub(crate) fn open_with_holder(&self, host: &Host) -> Result<Option<Opened>> {
+    pub(crate) fn open_with_holder(&self, host: &Host) -> Option<Opened> {
         let last = Some(self.last).filter(|_| self.processes > 1);
-        for pid in [self.pid, last, self.thread].into_iter().flatten() {
-            if let Some(opened) = Holder::Process(pid).open(host, self.id)? {
-                return Ok(Some(opened));
-            }
-        }
-        for path in &self.mounts {
-            if let Some(opened) = Holder::Mount(path).open(host, self.id)? {
-                return Ok(Some(opened));
-            }
-        }
-        if self.processes > 2 { by_inode(host, self.id.ino) } else { Ok(None) }
+        let tasks = [self.pid, last, self.thread].into_iter().flatten().map(Holder::Process);
+        let mounts = self.mounts.iter().map(|path| Holder::Mount(path));
+        let opened = tasks.chain(mounts).find_map(|holder| holder.open(host, self.id));
+        // One in the middle may be left.
+        if opened.is_none() && self.processes > 2 { by_inode(host, self.id.ino) } else { opened }
     }
 }
 
 impl Holder<'_> {
     /// Opens the namespace if this still holds it.
-    fn open(self, host: &Host, id: NsId) -> Result<Option<Opened>> {
+    fn open(self, host: &Host, id: NsId) -> Option<Opened> {
         let opened = match self {
-            Holder::Process(pid) | Holder::Thread(pid) => open_task(host, pid)?,
-            Holder::Mount(path) => open_mount(host, path)?,
+            Holder::Process(pid) | Holder::Thread(pid) => open_task(host, pid),
+            Holder::Mount(path) => open_mount(host, path),
         };
-        Ok(opened.filter(|(netns, _)| netns.id == id))
+        opened.filter(|(netns, _)| netns.id == id)
     }
 }
 
 /// Opens the namespace of a process or thread; None where that has gone or may not be looked at.
-fn open_task(host: &Host, pid: u32) -> Result<Option<Opened>> {
+fn open_task(host: &Host, pid: u32) -> Option<Opened> {
     let opened = Process::open(host, pid).and_then(|process| Ok((process.netns()?, Some(process))));
     match opened {
-        Err(e) if is_denied(e) => Ok(None),
+        Err(e) if is_denied(e) => None,
         opened => unless_gone(host, pid, opened),
     }
 }
 
 /// Opens the namespace that is mounted at a path; None where none is.
-fn open_mount(host: &Host, path: &[u8]) -> Result<Option<Opened>> {
+fn open_mount(host: &Host, path: &[u8]) -> Option<Opened> {
     let resolved = host.readable(path, host.resolve(path, Symlink::NoFollow))?;
-    let Some(resolved) = resolved else { return Ok(None) };
     match NetNs::of_file(&resolved, path) {
-        Ok(netns) => Ok(Some((netns, None))),
-        Err(error) if error.errno().is_some() => Err(error),
-        Err(_) => Ok(None),
+        Ok(netns) => Some((netns, None)),
+        Err(error) => {
+            if error.errno().is_some() {
+                host.fail(error);
+            }
+            None
+        }
     }
 }
 
 /// Is shown a namespace and one that holds it; false ends the walk.
-type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder<'_>) -> Result<bool>;
+type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder<'_>) -> bool;
 
 /// Shows every holder of a network namespace, processes by ascending pid first. A path is shown
 /// once for each time it is mounted on.
-fn visit(host: &Host, visitor: Visitor<'_>) -> Result<()> {
+fn visit(host: &Host, visitor: Visitor<'_>) {
     let mut walk = Walk { host, denied: Vec::new(), path: Vec::with_capacity(64) };
-    if !walk.all(visitor)? {
-        return Ok(());
+    if !walk.all(visitor) {
+        return;
     }
-    for (inode, path) in &mountinfo::nsfs(host)? {
+    for (inode, path) in &mountinfo::nsfs(host) {
         let resolved = host.resolve(path, Symlink::NoFollow).and_then(fstat);
-        let Some(stat) = host.readable(path, resolved)? else { continue };
+        let Some(stat) = host.readable(path, resolved) else { continue };
         // Another mount may hide it.
-        if stat.st_ino == *inode && !visitor(NsId::new(&stat), Holder::Mount(path))? {
+        if stat.st_ino == *inode && !visitor(NsId::new(&stat), Holder::Mount(path)) {
             break;
         }
     }
-    Ok(())
 }
 
 /// A walk over /proc. It opens nothing but directories and keeps one buffer: there may be tens of
@@ -202,49 +189,47 @@ struct Denied {
 
 impl Walk<'_> {
     /// Shows all processes and threads.
-    fn all(&mut self, visitor: Visitor<'_>) -> Result<bool> {
-        let cannot = |e| Error::cannot("list /proc", e);
+    fn all(&mut self, visitor: Visitor<'_>) -> bool {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let proc = self.host.open_proc(b".", flags).map_err(cannot)?;
-        let mut outcome = Ok(true);
-        let listed = visit_names(&proc, &mut |name, _| {
-            if let Some(pid) = parse_pid(name) {
-                outcome = self.process(&proc, pid, visitor);
+        let mut goes_on = true;
+        let listed = self.host.open_proc(b".", flags).and_then(|proc| {
+            visit_names(&proc, &mut |name, _| {
+                if let Some(pid) = parse_pid(name) {
+                    goes_on = self.process(&proc, pid, visitor);
+                }
+                goes_on
+            })?;
+            // Even root is denied a process that is about to exit: at the second look it has gone.
+            for Denied { pid, own, .. } in std::mem::take(&mut self.denied) {
+                goes_on = goes_on
+                    && match own {
+                        None => self.process(&proc, pid, visitor),
+                        own => self.threads(&proc, pid, own, visitor),
+                    };
             }
-            matches!(outcome, Ok(true))
+            Ok(())
         });
-        let mut goes_on = outcome?;
-        listed.map_err(cannot)?;
-        // Even root is denied a process that is about to exit: at the second look it has gone.
-        for Denied { pid, own, .. } in std::mem::take(&mut self.denied) {
-            goes_on = goes_on
-                && match own {
-                    None => self.process(&proc, pid, visitor)?,
-                    own => self.threads(&proc, pid, own, visitor)?,
-                };
+        if let Err(e) = listed {
+            self.host.fail(Error::cannot("list /proc", e));
         }
         if let Some(Denied { pid, errno, .. }) = self.denied.first() {
             // The first stands for all: there may be thousands.
-            self.host.remember_unread(format!("/proc/{pid}/ns/net").as_bytes(), *errno)?;
+            self.host.remember_unread(format!("/proc/{pid}/ns/net").as_bytes(), *errno);
             self.host.unread_processes.set(self.denied.len() - 1);
         }
-        Ok(goes_on)
+        goes_on
     }
 
     /// Shows a process, then its threads.
-    fn process(&mut self, proc: &OwnedFd, pid: u32, visitor: Visitor<'_>) -> Result<bool> {
+    fn process(&mut self, proc: &OwnedFd, pid: u32, visitor: Visitor<'_>) -> bool {
         let own = match self.netns_of(proc, pid) {
             Ok(own) => Some(own),
             // It may have exited but for its threads.
             Err(e) if is_gone(e) => None,
             Err(e) => return self.pass_over(pid, None, e),
         };
-        if let Some(id) = own {
-            if !visitor(id, Holder::Process(pid))? {
-                return Ok(false);
-            }
-        }
-        self.threads(proc, pid, own, visitor)
+        let goes_on = own.is_none_or(|id| visitor(id, Holder::Process(pid)));
+        goes_on && self.threads(proc, pid, own, visitor)
     }
 
     /// Shows the threads that are elsewhere than their process.
@@ -254,23 +239,23 @@ impl Walk<'_> {
         pid: u32,
         own: Option<NsId>,
         visitor: Visitor<'_>,
-    ) -> Result<bool> {
-        let mut outcome = Ok(true);
+    ) -> bool {
+        let mut goes_on = true;
         let listed = self.other_threads(proc, pid).and_then(|tasks| {
             let Some(tasks) = tasks else { return Ok(()) };
             visit_names(&tasks, &mut |name, _| {
                 let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) else { return true };
-                outcome = match self.netns_of(&tasks, tid) {
-                    Ok(id) if Some(id) == own => Ok(true),
+                goes_on = match self.netns_of(&tasks, tid) {
+                    Ok(id) if Some(id) == own => true,
                     Ok(id) => visitor(id, Holder::Thread(tid)),
                     Err(e) => self.pass_over(pid, own, e),
                 };
-                matches!(outcome, Ok(true))
+                goes_on
             })
         });
         match listed {
-            Err(e) if matches!(outcome, Ok(true)) => self.pass_over(pid, own, e),
-            _ => outcome,
+            Err(e) if goes_on => self.pass_over(pid, own, e),
+            _ => goes_on,
         }
     }
 
@@ -285,13 +270,13 @@ impl Walk<'_> {
     }
 
     /// Goes on without a process that met a failure. Who is denied is remembered for a second look.
-    fn pass_over(&mut self, pid: u32, own: Option<NsId>, errno: Errno) -> Result<bool> {
+    fn pass_over(&mut self, pid: u32, own: Option<NsId>, errno: Errno) -> bool {
         if !is_denied(errno) {
-            pass_over(self.host, pid, errno)?;
+            pass_over(self.host, pid, errno);
         } else if self.denied.last().is_none_or(|last| last.pid != pid) {
             self.denied.push(Denied { pid, own, errno });
         }
-        Ok(true)
+        true
     }
 
     /// Returns the network namespace of a task whose directory is in `dir`.
@@ -317,27 +302,27 @@ mod tests {
     #[test]
     fn our_own_is_found_once_and_opens() {
         let host = Host::own(Console::default());
-        let found = all(&host).unwrap();
+        let found = all(&host);
         assert!(found.is_sorted_by(|a, b| a.id < b.id));
         let own = found.iter().find(|namespace| namespace.id == own_id().unwrap()).unwrap();
         let pid = std::process::id();
         assert!(own.processes > 0);
         assert!(own.pid.is_some_and(|first| first <= pid && pid <= own.last));
-        assert_eq!(own.open(&host).unwrap().unwrap().id, own.id);
-        let (netns, process) = by_inode(&host, own.id.ino).unwrap().unwrap();
+        assert_eq!(own.open(&host).unwrap().id, own.id);
+        let (netns, process) = by_inode(&host, own.id.ino).unwrap();
         assert!(netns.id == own.id && process.is_some());
-        assert!(by_inode(&host, 1).unwrap().is_none());
+        assert!(by_inode(&host, 1).is_none());
     }
 
     #[test]
     fn what_holds_another_namespace_by_now_is_not_taken() {
         let host = Host::own(Console::default());
         let gone = NsId { ino: 1, ..own_id().unwrap() };
-        assert!(Holder::Process(std::process::id()).open(&host, gone).unwrap().is_none());
-        assert!(Holder::Mount(b"/proc/version").open(&host, gone).unwrap().is_none());
+        assert!(Holder::Process(std::process::id()).open(&host, gone).is_none());
+        assert!(Holder::Mount(b"/proc/version").open(&host, gone).is_none());
         let mounts = vec![b"/nowhere".to_vec()];
         let namespace =
             Namespace { pid: Some(1), last: 9, processes: 3, mounts, ..Namespace::new(gone) };
-        assert!(namespace.open(&host).unwrap().is_none());
+        assert!(namespace.open(&host).is_none());
     }
 }

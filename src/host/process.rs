@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Host, names_in, visit_names};
-use crate::base::error::{Error, MORE_RIGHTS, Result};
+use crate::base::error::{Error, MORE_RIGHTS};
 use crate::base::read::{Buffer, Content};
 use crate::base::text::{line_after, lines, number};
 use crate::kernel::netns::NetNs;
@@ -145,27 +145,17 @@ pub(crate) fn is_dead(state: u8) -> bool {
     matches!(state, b'Z' | b'X' | b'x')
 }
 
-/// Returns what was asked of a process; None where it has gone meanwhile, or may not be looked at
-/// (remembered).
-///
-/// # Errors
-/// As [`Host::remember_unread`]: a process overlooked for any other reason could make one namespace
-/// of two.
-pub(crate) fn unless_gone<T>(host: &Host, pid: u32, result: io::Result<T>) -> Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(e) => pass_over(host, pid, e).map(|()| None),
-    }
+/// Returns what was asked of a process; None where it has gone meanwhile, or may not be looked at, as
+/// [`Host::remember_unread`] has it: a process overlooked for any other reason could make one
+/// namespace of two.
+pub(crate) fn unless_gone<T>(host: &Host, pid: u32, result: io::Result<T>) -> Option<T> {
+    result.map_err(|e| pass_over(host, pid, e)).ok()
 }
 
-/// Accepts a failure to look at a process as [`unless_gone`] does.
-///
-/// # Errors
-/// As [`unless_gone`].
-pub(crate) fn pass_over(host: &Host, pid: u32, errno: Errno) -> Result<()> {
-    match is_gone(errno) {
-        true => Ok(()),
-        false => host.remember_unread(format!("/proc/{pid}").as_bytes(), errno),
+/// Goes on without a process that met a failure.
+pub(crate) fn pass_over(host: &Host, pid: u32, errno: Errno) {
+    if !is_gone(errno) {
+        host.remember_unread(format!("/proc/{pid}").as_bytes(), errno);
     }
 }
 
@@ -212,7 +202,7 @@ fn exists(pid: u32) -> bool {
 ///
 /// # Errors
 /// Where /proc cannot be listed.
-pub(crate) fn all_pids(host: &Host) -> Result<Vec<u32>> {
+pub(crate) fn all_pids(host: &Host) -> Vec<u32> {
     let mut pids = Vec::new();
     let proc = host.open_proc(b".", OFlags::RDONLY | OFlags::DIRECTORY);
     let listed = proc.and_then(|proc| {
@@ -221,8 +211,10 @@ pub(crate) fn all_pids(host: &Host) -> Result<Vec<u32>> {
             true
         })
     });
-    listed.map_err(|e| Error::cannot("list /proc", e))?;
-    Ok(pids)
+    if let Err(e) = listed {
+        host.fail(Error::cannot("list /proc", e));
+    }
+    pids
 }
 
 /// Parses a pid as a file or a user spells it: decimal digits only, 1 to [`MAX_PID`].
@@ -292,7 +284,7 @@ mod tests {
         assert!(stat.threads >= 1 && stat.start > 0 && !is_dead(stat.state));
         assert_eq!(own.nested_pids(&host).unwrap().last(), Some(&std::process::id()));
         assert!(own.netns().unwrap().is_own().unwrap());
-        assert!(all_pids(&host).unwrap().contains(&own.pid));
+        assert!(all_pids(&host).contains(&own.pid));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
-use crate::base::text::{join, last, line_after, number};
+use crate::base::text::{join, last};
 use crate::host::Host;
 use crate::host::process::{Process, is_dead, is_gone, parse_pid};
 use crate::host::root::{Root, Symlink};
@@ -30,15 +30,12 @@ pub(crate) fn directory(host: &Host) -> &'static [u8] {
 }
 
 /// Returns the names in the directory, sorted.
-///
-/// # Errors
-/// Where the machine fails, as [`Host::entries`] tells.
-pub(crate) fn names(host: &Host) -> Result<Vec<Vec<u8>>> {
-    let mut names = host.entries(directory(host))?;
+pub(crate) fn names(host: &Host) -> Vec<Vec<u8>> {
+    let mut names = host.entries(directory(host));
     for name in &mut names {
         *name = last(name).to_vec();
     }
-    Ok(names)
+    names
 }
 
 /// Opens the entry `name`; None where there is none.
@@ -51,7 +48,7 @@ pub(crate) fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
         return Ok(None);
     }
     let path = join(directory(host), name);
-    let resolved = host.readable(&path, host.resolve(&path, Symlink::NoFollow))?;
+    let resolved = host.readable(&path, host.resolve(&path, Symlink::NoFollow));
     let Some(resolved) = resolved else { return Ok(None) };
     let kind = file_type(&resolved).map_err(|e| Error::cannot_at("open", &path, e))?;
     match kind {
@@ -132,17 +129,11 @@ fn is_at_its_path(file: &OwnedFd) -> bool {
     is_path && id_at(CWD, &path).is_ok_and(|id| id_of(file) == Ok(id))
 }
 
-/// Returns when a process of this start time began, in seconds since 1970: by btime of
-/// proc_stat(5).
+/// Returns when a process of this start time began, in seconds since 1970.
 fn started(host: &Host, ticks: u64) -> Result<i64> {
     // USER_HZ, which is 100 wherever Linux containers run.
     const TICKS_PER_SECOND: u64 = 100;
-    let file = host.open_proc(b"stat", OFlags::RDONLY);
-    let text = file.and_then(|file| host.buffer.read_all(file, 4095, 1 << 24));
-    let text = text.map_err(|e| Error::cannot("read /proc/stat", e))?;
-    let boot = line_after(&text, b"btime ").and_then(number);
-    let boot = boot.ok_or_else(|| Error::new("/proc/stat has no btime"))?;
-    Ok((boot + ticks / TICKS_PER_SECOND) as i64)
+    Ok((host.boot_time()? + ticks / TICKS_PER_SECOND) as i64)
 }
 
 #[cfg(test)]

@@ -33,13 +33,13 @@ const INITIAL: u64 = 0xefff_fffd;
 /// # Errors
 /// Where none has it, or several.
 pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
-    let all = namespaces::all(host)?;
+    let all = namespaces::all(host);
     let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
     let (home, netlink) = (Home::own()?, Netlink::default());
     let (mut first, mut holders) = (None, Vec::new());
     for are_machines in [true, false] {
         for namespace in &all {
-            let Some(opened) = namespace.open_with_holder(host)? else { continue };
+            let Some(opened) = namespace.open_with_holder(host) else { continue };
             // Where it is owned from above our own user namespace, or the kernel does not tell, it
             // is no user's.
             let is_machines = opened.0.owner().map_or(true, |owner| owner.ino == machines);
@@ -54,7 +54,7 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
                 Some(false) => {}
                 None => {
                     let name = format!("network namespace {}", namespace.id.ino);
-                    host.remember_unread(name.as_bytes(), Errno::PERM)?;
+                    host.remember_unread(name.as_bytes(), Errno::PERM);
                 }
             }
         }

@@ -62,10 +62,10 @@ pub(super) fn ends_as_unit(word: &[u8]) -> bool {
 }
 
 fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
-    let paths = nearest(host, name)?;
+    let paths = nearest(host, name);
     match &paths[..] {
         [] => Ok(None),
-        [path] => of_directories(host, &in_hierarchies(host, path)?, name).map(Some),
+        [path] => of_directories(host, &in_hierarchies(host, path), name).map(Some),
         _ => {
             let mut named = Vec::new();
             for path in &paths {
@@ -81,10 +81,10 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
 /// Returns the paths of root's cgroups of this name, from the top of a hierarchy, that are nearest
 /// to it. Units are in slices, and what is below a unit is its own affair, or below a container's,
 /// whatever that is called.
-fn nearest(host: &Host, name: &[u8]) -> Result<Vec<Vec<u8>>> {
+fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
     let root_uid = Caller::of(host).root_uid;
     let counts = |stat: &Stat| stat.st_uid == root_uid && stat.st_mode & 0o022 == 0;
-    let tops = hierarchies(host)?;
+    let tops = hierarchies(host);
     let mut level: Vec<(&[u8], Vec<u8>)> = Vec::new();
     for top in &tops {
         level.push((top, Vec::new()));
@@ -100,7 +100,7 @@ fn nearest(host: &Host, name: &[u8]) -> Result<Vec<Vec<u8>>> {
                 } else if child.ends_with(b".slice") && !is_containers(child) {
                     next.push((*top, path));
                 }
-            })?;
+            });
         }
         let mut roots = Vec::new();
         for path in found {
@@ -109,20 +109,18 @@ fn nearest(host: &Host, name: &[u8]) -> Result<Vec<Vec<u8>>> {
             }
         }
         if !roots.is_empty() {
-            return Ok(roots);
+            return roots;
         }
         level = next;
     }
-    Ok(Vec::new())
+    Vec::new()
 }
 
 /// Tells whether a cgroup itself belongs to root: the directories above do.
 fn is_roots(host: &Host, path: &[u8], root_uid: u32) -> bool {
-    let found = in_hierarchies(host, path).unwrap_or_default();
-    let is_roots = |directory: &Vec<u8>| {
-        let owner = host.owner_of(directory, Symlink::NoFollow).unwrap_or_default();
-        owner == Some(root_uid)
-    };
+    let found = in_hierarchies(host, path);
+    let is_roots =
+        |directory: &Vec<u8>| host.owner_of(directory, Symlink::NoFollow) == Some(root_uid);
     !found.is_empty() && found.iter().all(is_roots)
 }
 
@@ -165,7 +163,7 @@ fn shared(host: &Host, dirs: &[Vec<u8>], label: &str) -> Result<Option<Held>> {
 
 /// Returns the pids of a cgroup's processes.
 fn list_pids(host: &Host, dirs: &[Vec<u8>], label: &str) -> Result<Vec<u32>> {
-    let (listed, is_whole) = pids(host, dirs)?;
+    let (listed, is_whole) = pids(host, dirs);
     if is_whole && (listed.is_empty() || host.has_our_pids()) {
         return Ok(listed);
     }

@@ -13,7 +13,7 @@ use crate::host::namespaces::by_inode;
 /// Where nothing that may be looked at holds it.
 pub(super) fn resolve(host: &Host, inode: u64) -> Result<Target> {
     let label = format!("network namespace {inode}");
-    match by_inode(host, inode)? {
+    match by_inode(host, inode) {
         Some((netns, process)) => Ok(Target::new(netns, label, process)),
         None => {
             let remedy =

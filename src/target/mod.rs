@@ -74,7 +74,7 @@ impl Target {
 /// # Errors
 /// Where there is none, more than one, or any doubt.
 pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
-    let target = match spec {
+    let found = match spec {
         TargetSpec::Pid(pid) => pid::resolve(host, *pid),
         TargetSpec::Name(name) => name::resolve(host, name),
         TargetSpec::Container(name) => container::resolve(host, name),
@@ -85,7 +85,9 @@ pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
         TargetSpec::Inode(inode) => inode::resolve(host, *inode),
         TargetSpec::Addr(ip) => addr::resolve(host, *ip),
         TargetSpec::Veth(word) => veth::resolve(host, word),
-    }?;
+    };
+    host.check()?;
+    let target = found?;
     let by = target.process.as_ref().map(|process| format!(", by process {}", process.pid));
     if matches!(spec, TargetSpec::Name(_) | TargetSpec::Container(_)) {
         host.note_unread();

@@ -52,7 +52,7 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
         (Lookup::Unknown, None) => match cgroup::of_unit(host, name)? {
             Some(target) => Ok(target),
             None => {
-                let error = no_container(host, "container or pin", name, &pins::names(host)?)?;
+                let error = no_container(host, "container or pin", name, &pins::names(host))?;
                 Err(match cgroup::is_unit(name) {
                     true => error.with_remedy(
                         "no unit of the system is called so; for a user's or a container's say \

@@ -17,7 +17,7 @@ use crate::pin::lookup;
 pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
     match lookup::open(host, name)? {
         Some(netns) => Ok(of_pin(netns, name)),
-        None => Err(no_pin(host, name)?),
+        None => Err(no_pin(host, name)),
     }
 }
 

@@ -28,7 +28,7 @@ use rustix::process::geteuid;
 pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
     let label = format!("container of {}", quoted(path));
     let root = World::root(host);
-    let is_roots = root.file(path)?.is_some();
+    let is_roots = root.file(path).is_some();
     let caller = User::caller(host)?;
     let (verified, claimed_by) = if is_roots {
         (recorded(&root, path, &label), None)
@@ -52,7 +52,7 @@ pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
 /// Verifies what the file records by what there is in a world.
 fn recorded(world: &World<'_>, path: &[u8], label: &str) -> Result<Verified> {
     let (record, _) = oci::read_named(world, path)?;
-    verify_record(world, label, &record)?.into_verified(world.host, label, &record.id)
+    verify_record(world, label, &record).into_verified(world.host, label, &record.id)
 }
 
 /// Returns who could have written a file that is not root's: its owner, or else that of the nearest

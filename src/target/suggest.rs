@@ -58,12 +58,9 @@ pub(super) fn no_container(
 }
 
 /// Makes the failure of a word that is no pin's name.
-///
-/// # Errors
-/// Where the pins cannot be listed.
-pub(crate) fn no_pin(host: &Host, word: &[u8]) -> Result<Error> {
-    let pins = lookup::names(host)?;
-    Ok(not_found(host, "pin", word, &near(word, word, &[], &pins)))
+pub(crate) fn no_pin(host: &Host, word: &[u8]) -> Error {
+    let pins = lookup::names(host);
+    not_found(host, "pin", word, &near(word, word, &[], &pins))
 }
 
 fn not_found(host: &Host, what: &str, word: &[u8], names: &[String]) -> Error {

@@ -51,8 +51,8 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
     };
     let label = format!("the other end of {name}");
     let Some(nsid) = peer.nsid else { return Ok((label, None)) };
-    for namespace in namespaces::all(host)? {
-        let Some(opened) = namespace.open_with_holder(host)? else { continue };
+    for namespace in namespaces::all(host) {
+        let Some(opened) = namespace.open_with_holder(host) else { continue };
         if nsid_of(&netlink, &opened.0)? != Some(nsid) {
             continue;
         }

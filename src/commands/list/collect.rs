@@ -23,6 +23,7 @@ pub(super) fn listing(host: &Host, target: Option<&Target>, detail: Detail) -> R
     let visitor = Visitor::new(host, detail)?;
     visit(&visitor, target, &mut entries)?;
     userns::visit(&visitor, &mut entries)?;
+    host.check()?;
     entries.retain(|entry| entry.is_listed);
     let (home, pin_directory) = (visitor.home.id().ino, lookup::directory(host));
     Ok(Listing { entries, home, pin_directory })
@@ -67,7 +68,7 @@ fn visit(visitor: &Visitor<'_>, target: Option<&Target>, entries: &mut [Entry]) 
             }
         };
         if let Some((_, Some(process))) = &opened {
-            entries[at].describe(visitor.host, process, visitor.detail)?;
+            entries[at].describe(visitor.host, process, visitor.detail);
         }
         entries[at].interfaces = visitor.home.within(netns, || visitor.links(entries, at))?;
     }

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::group::Group;
-use crate::base::error::Result;
 use crate::host::Host;
 use crate::host::cgroup::unit_in;
 use crate::host::process::{Process, cgroup_paths, unless_gone};
@@ -86,25 +85,16 @@ impl Entry {
     }
 
     /// Reads what the process or thread is by which the namespace was opened.
-    ///
-    /// # Errors
-    /// As [`unless_gone`].
-    pub(super) fn describe(
-        &mut self,
-        host: &Host,
-        process: &Process,
-        detail: Detail,
-    ) -> Result<()> {
+    pub(super) fn describe(&mut self, host: &Host, process: &Process, detail: Detail) {
         self.pid = Some(process.pid);
         if detail == Detail::Full || self.group.containers.is_empty() {
-            let cgroups = unless_gone(host, process.pid, process.read(host, "cgroup"))?;
+            let cgroups = unless_gone(host, process.pid, process.read(host, "cgroup"));
             self.unit = cgroups.and_then(|text| {
                 cgroup_paths(&text).find_map(|path| unit_in(path)).map(<[u8]>::to_vec)
             });
-            let comm = unless_gone(host, process.pid, process.read(host, "comm"))?;
+            let comm = unless_gone(host, process.pid, process.read(host, "comm"));
             self.command = comm.map(|text| text.strip_suffix(b"\n").unwrap_or(&text).to_vec());
         }
-        Ok(())
     }
 }
 

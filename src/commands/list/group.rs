@@ -20,15 +20,15 @@ pub(crate) struct Group {
 }
 
 /// Returns every network namespace, sorted by inode, with those of the containers that are in it.
-/// These were found before: one that runs all the time is then in one of the namespaces.
+/// These were found before: one that runs all the time is then in one of the namespaces. What the
+/// caller may not read is left to [`Host::unread`].
 ///
 /// # Errors
-/// Where the machine refuses, so that one could be missing. What the caller may not read is left to
-/// [`Host::unread`].
+/// Where the machine refuses, so that one could be missing.
 pub(crate) fn all(host: &Host, containers: Vec<RunningContainer>) -> Result<Vec<Group>> {
     let hosts = host.netns_id();
     let mut groups: Vec<Group> = Vec::new();
-    for namespace in namespaces::all(host)? {
+    for namespace in namespaces::all(host) {
         let is_host = hosts == Some(namespace.id);
         groups.push(Group { namespace, is_host, containers: Vec::new() });
     }
@@ -42,6 +42,7 @@ pub(crate) fn all(host: &Host, containers: Vec<RunningContainer>) -> Result<Vec<
         let place = group.containers.iter().position(is_after).unwrap_or(group.containers.len());
         group.containers.insert(place, container);
     }
+    host.check()?;
     Ok(groups)
 }
 
@@ -50,7 +51,7 @@ impl Group {
     /// containers that have ended. Returns None where the namespace has vanished meanwhile.
     ///
     /// # Errors
-    /// As [`Namespace::open_with_holder`].
+    /// Where the machine refuses to be looked at.
     pub(crate) fn open(&mut self, host: &Host) -> Result<Option<Opened>> {
         let mut first = None;
         let mut at = 0;
@@ -63,10 +64,9 @@ impl Group {
                 None => _ = self.containers.remove(at),
             }
         }
-        match first {
-            Some(opened) => Ok(Some(opened)),
-            None => self.namespace.open_with_holder(host),
-        }
+        let opened = first.or_else(|| self.namespace.open_with_holder(host));
+        host.check()?;
+        Ok(opened)
     }
 
     /// Returns what its containers can be called as TARGET, as it is shown, each once: a pod's

@@ -24,14 +24,14 @@ pub(super) fn visit(visitor: &Visitor<'_>, entries: &mut [Entry]) -> Result<()> 
         if !entries[at].lacks_interfaces() {
             continue;
         }
-        let Some(netns) = entries[at].group.namespace.open(visitor.host)? else { continue };
+        let Some(netns) = entries[at].group.namespace.open(visitor.host) else { continue };
         if visitor.home.lets_child_go_to(&netns) {
             drop(netns);
             visit_in_child(visitor, entries, at)?;
         }
         if entries[at].lacks_interfaces() {
             let link = format!("net:[{}]", entries[at].inode());
-            visitor.host.remember_unread(link.as_bytes(), Errno::PERM)?;
+            visitor.host.remember_unread(link.as_bytes(), Errno::PERM);
         }
     }
     Ok(())
@@ -60,7 +60,7 @@ fn report(visitor: &Visitor<'_>, entries: &[Entry], first: usize, pipe: &OwnedFd
         if !entry.lacks_interfaces() {
             continue;
         }
-        let Some(netns) = entry.group.namespace.open(visitor.host)? else { continue };
+        let Some(netns) = entry.group.namespace.open(visitor.host) else { continue };
         if !is_there {
             netns.enter("a container")?;
             is_there = true;

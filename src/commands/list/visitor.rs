@@ -113,7 +113,7 @@ impl<'h> Visitor<'h> {
                 _ => at + step / 2,
             };
             let Some(entry) = entries.get(other) else { continue };
-            let Some(netns) = entry.group.namespace.open(self.host)? else { continue };
+            let Some(netns) = entry.group.namespace.open(self.host) else { continue };
             if self.ask_nsid(&netns, &mut unknown, &mut known)? {
                 self.last.set(other);
             }

@@ -9,7 +9,6 @@ use super::oci::{mentions, read};
 use super::recorded::add_recorded;
 use super::records::{Kind, Root};
 use super::{Container, Containers, Source};
-use crate::base::error::Result;
 use crate::base::json::{Refused, Value, select};
 use crate::base::text::join;
 use crate::containers::world::World;
@@ -38,55 +37,49 @@ const STATES: &[&[u8]] = &[
 const TASKS: [&[u8]; 2] = [b"io.containerd.runtime.v2.task", b"io.containerd.runtime.v1.linux"];
 
 /// Adds every task of every namespace but Docker's.
-pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
-    list_states(world, &states(world)?, needle, out)
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
+    list_states(world, &states(world), needle, out)
 }
 
 /// Adds the tasks of a containerd with this command line.
-fn list_of(
-    world: &World<'_>,
-    line: &[u8],
-    needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    let mut all = states(world)?;
+fn list_of(world: &World<'_>, line: &[u8], needle: Option<&[u8]>, out: &mut Containers) {
+    let mut all = states(world);
     let known = all.len();
-    add_command_line(world, line, &mut all)?;
+    add_command_line(world, line, &mut all);
     list_states(world, &all[known..], needle, out)
 }
 
 /// Returns, by namespace, where the runtimes keep their state, and the bundles.
-pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
-    let namespaces = namespaces(world, &states(world)?)?;
-    Ok(namespaces.iter().flat_map(|namespace| namespace.roots(world)).collect())
+pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
+    let namespaces = namespaces(world, &states(world));
+    namespaces.iter().flat_map(|namespace| namespace.roots(world)).collect()
 }
 
 /// Returns the state directories of this world's containerds.
-pub(super) fn states(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
+pub(super) fn states(world: &World<'_>) -> Vec<Vec<u8>> {
     if world.user_of().is_some() {
         let own = world.run_directories();
-        return Ok(own.iter().map(|run| join(run, b"containerd")).collect());
+        return own.iter().map(|run| join(run, b"containerd")).collect();
     }
     let mut states: Vec<Vec<u8>> = STATES.iter().map(|state| state.to_vec()).collect();
-    add_config(world, b"/etc/containerd/config.toml", &mut states)?;
-    for line in command_lines(world, &DAEMON)? {
-        add_command_line(world, &line, &mut states)?;
+    add_config(world, b"/etc/containerd/config.toml", &mut states);
+    for line in command_lines(world, &DAEMON) {
+        add_command_line(world, &line, &mut states);
     }
-    Ok(states)
+    states
 }
 
-fn add_command_line(world: &World<'_>, line: &[u8], states: &mut Vec<Vec<u8>>) -> Result<()> {
-    add(world, states, option(line, b"--state").unwrap_or_default())?;
+fn add_command_line(world: &World<'_>, line: &[u8], states: &mut Vec<Vec<u8>>) {
+    add(world, states, option(line, b"--state").unwrap_or_default());
     for name in [&b"--config"[..], b"-c"] {
         if let Some(path) = option(line, name) {
-            add_config(world, path, states)?;
+            add_config(world, path, states);
         }
     }
-    Ok(())
 }
 
-fn add_config(world: &World<'_>, path: &[u8], states: &mut Vec<Vec<u8>>) -> Result<()> {
-    let Some(file) = world.file(path)? else { return Ok(()) };
+fn add_config(world: &World<'_>, path: &[u8], states: &mut Vec<Vec<u8>>) {
+    let Some(file) = world.file(path) else { return };
     let state = setting(&file.bytes, b"", b"state").unwrap_or_default().to_vec();
     drop(file);
     add(world, states, &state)
@@ -127,7 +120,7 @@ impl Namespace {
 }
 
 /// Returns the namespaces that have bundles or a runtime's state, but for Docker's.
-fn namespaces(world: &World<'_>, states: &[Vec<u8>]) -> Result<Vec<Namespace>> {
+fn namespaces(world: &World<'_>, states: &[Vec<u8>]) -> Vec<Namespace> {
     let mut found: Vec<Namespace> = Vec::new();
     let mut add = |name: Vec<u8>, bundles: Option<Vec<u8>>| {
         if name == DOCKERS {
@@ -139,37 +132,32 @@ fn namespaces(world: &World<'_>, states: &[Vec<u8>]) -> Result<Vec<Namespace>> {
         }
     };
     for tasks in task_directories(states) {
-        for name in world.entries(&tasks)? {
+        for name in world.entries(&tasks) {
             let bundles = join(&tasks, &name);
             add(name, Some(bundles));
         }
     }
     for run in world.run_directories() {
-        for name in world.entries(&join(&run, b"containerd/runc"))? {
+        for name in world.entries(&join(&run, b"containerd/runc")) {
             add(name, None);
         }
     }
-    Ok(found)
+    found
 }
 
-fn list_states(
-    world: &World<'_>,
-    states: &[Vec<u8>],
-    needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    for namespace in namespaces(world, states)? {
+fn list_states(world: &World<'_>, states: &[Vec<u8>], needle: Option<&[u8]>, out: &mut Containers) {
+    for namespace in namespaces(world, states) {
         let all: Rc<[Root]> = namespace.roots(world).into();
-        let mut nerdctls = nerdctl_names(world, &namespace.name, needle)?;
+        let mut nerdctls = nerdctl_names(world, &namespace.name, needle);
         for bundles in &namespace.bundles {
             // Another daemon's bundle of the same namespace and ID is another container's.
             let is_its = |root: &&Root| root.kind != Kind::Bundle || root.path == *bundles;
             let roots: Rc<[Root]> = all.iter().filter(is_its).cloned().collect();
-            for id in world.entries(bundles)? {
+            for id in world.entries(bundles) {
                 let at = nerdctls.binary_search_by(|(of, _)| of.cmp(&id)).ok();
                 let given = at.map(|at| std::mem::take(&mut nerdctls[at].1));
                 let directory = join(bundles, &id);
-                let named = name_of(world, &directory, &id, needle)?;
+                let named = name_of(world, &directory, &id, needle);
                 let is_wanted = needle.is_none_or(|needle| contains(&id, needle));
                 let (engine, name) = match (named, given) {
                     (Some(("k8s", pod)), _) => ("k8s", pod),
@@ -194,9 +182,8 @@ fn list_states(
         }
         // Each bundle is listed already.
         let states = all.iter().filter(|root| root.kind != Kind::Bundle);
-        add_recorded(world, &states.cloned().collect(), needle, out)?;
+        add_recorded(world, &states.cloned().collect(), needle, out);
     }
-    Ok(())
 }
 
 /// Returns the engine and name that a bundle's annotations tell, if these mention the needle.
@@ -205,13 +192,13 @@ fn name_of(
     bundle: &[u8],
     id: &[u8],
     needle: Option<&[u8]>,
-) -> Result<Option<(&'static str, Vec<u8>)>> {
+) -> Option<(&'static str, Vec<u8>)> {
     let mut named = None;
     read(world, &join(bundle, b"config.json"), &mut |text| {
         named = if mentions(text, id, needle) { name_in(text)? } else { None };
         Ok(())
-    })?;
-    Ok(named)
+    });
+    named
 }
 
 /// Returns the IDs of the containers of a namespace, sorted, with the names that nerdctl keeps for
@@ -220,14 +207,14 @@ fn nerdctl_names(
     world: &World<'_>,
     namespace: &[u8],
     needle: Option<&[u8]>,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut found = Vec::new();
-    let Some(top) = world.data(b"nerdctl") else { return Ok(found) };
-    for hash in world.entries(&top)? {
+    let Some(top) = world.data(b"nerdctl") else { return found };
+    for hash in world.entries(&top) {
         let names = [&top[..], b"/", &hash, b"/names/", namespace].concat();
-        for name in world.entries(&names)? {
+        for name in world.entries(&names) {
             // Empty after a crash of nerdctl, and then no container's.
-            if let Some(file) = world.file(&join(&names, &name))? {
+            if let Some(file) = world.file(&join(&names, &name)) {
                 let id = file.bytes.trim_ascii();
                 let has = |needle| contains(id, needle) || contains(&name, needle);
                 if !id.is_empty() && needle.is_none_or(has) {
@@ -237,14 +224,14 @@ fn nerdctl_names(
         }
     }
     found.sort_unstable();
-    Ok(found)
+    found
 }
 
 /// Returns the engine and name that a bundle's annotations tell.
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn name_in(text: &[u8]) -> std::result::Result<Option<(&'static str, Vec<u8>)>, Refused> {
+pub fn name_in(text: &[u8]) -> Result<Option<(&'static str, Vec<u8>)>, Refused> {
     const KEYS: [&str; 5] = [
         "annotations io.kubernetes.cri.sandbox-namespace",
         "annotations io.kubernetes.cri.sandbox-name",

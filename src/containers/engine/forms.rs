@@ -6,7 +6,6 @@
 use super::Container;
 use super::oci::strings;
 use super::records::Kind;
-use crate::base::error::Result;
 use crate::containers::world::World;
 
 /// Where a specification, a config.json, has its cgroup path.
@@ -61,12 +60,12 @@ static FORMS: &[Form] = &[
 ];
 
 /// Returns the cgroup that a container's specification tells, else those of the table.
-pub(super) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option<Vec<Vec<u8>>>> {
-    Ok(Some(told(world, container)?.map_or_else(|| of(world, container), |path| vec![path])))
+pub(super) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Vec<u8>>> {
+    Some(told(world, container).map_or_else(|| of(world, container), |path| vec![path]))
 }
 
 /// Returns the cgroup that a container's specification tells, in its bundle or store.
-pub(super) fn told(world: &World<'_>, container: &Container) -> Result<Option<Vec<u8>>> {
+pub(super) fn told(world: &World<'_>, container: &Container) -> Option<Vec<u8>> {
     for root in container.roots().unwrap_or_default() {
         let config: &[u8] = match root.kind {
             Kind::Bundle => b"/config.json",
@@ -74,18 +73,18 @@ pub(super) fn told(world: &World<'_>, container: &Container) -> Result<Option<Ve
             _ => continue,
         };
         let config = [&root.path[..], b"/", &container.id, config].concat();
-        let path = cgroups_path(world, &config, SPEC)?;
+        let path = cgroups_path(world, &config, SPEC);
         if path.is_some() {
-            return Ok(path);
+            return path;
         }
     }
-    Ok(None)
+    None
 }
 
 /// Returns the cgroup path that a file has at `key`.
-pub(super) fn cgroups_path(world: &World<'_>, file: &[u8], key: &str) -> Result<Option<Vec<u8>>> {
-    let told = strings(world, file, &[key])?.concat();
-    Ok(resolve(world, &told))
+pub(super) fn cgroups_path(world: &World<'_>, file: &[u8], key: &str) -> Option<Vec<u8>> {
+    let told = strings(world, file, &[key]).concat();
+    resolve(world, &told)
 }
 
 /// Returns the paths in which the table says that a container may be.

@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::Containers;
-use crate::base::error::Result;
 use crate::base::text::{last, lines};
 use crate::containers::world::World;
 use crate::host::cgroup;
@@ -25,61 +24,52 @@ pub(crate) struct Daemon {
 }
 
 /// Adds the containers of a daemon with this command line that a needle may mean. As [`super::List`].
-type ListOf = fn(&World<'_>, &[u8], Option<&[u8]>, &mut Containers) -> Result<()>;
+type ListOf = fn(&World<'_>, &[u8], Option<&[u8]>, &mut Containers);
 
 /// Returns the command lines of a daemon that tell where its files are: of those that a pid file
 /// names, else that a unit has, if they are root's.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(crate) fn command_lines(world: &World<'_>, daemon: &Daemon) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn command_lines(world: &World<'_>, daemon: &Daemon) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     if world.user_of().is_some() || !world.caller.is_root {
-        return Ok(found);
+        return found;
     }
     let mut pids = Vec::new();
     for path in daemon.pid_files {
-        if let Some(file) = world.file(path)? {
+        if let Some(file) = world.file(path) {
             pids.extend(parse_pid(file.bytes.trim_ascii()));
         }
     }
     pids.dedup();
     for pid in pids {
-        found.extend(command_line(world, pid, daemon)?);
+        found.extend(command_line(world, pid, daemon));
     }
     // The kernel numbers a cgroup's processes as our pid namespace does.
     if !found.is_empty() || !world.host.has_our_pids() {
-        return Ok(found);
+        return found;
     }
     for unit in daemon.units {
-        let directories = world.cgroup(unit)?;
+        let directories = world.cgroup(unit);
         if !directories.is_empty() {
-            for pid in cgroup::pids(world.host, &directories)?.0 {
-                found.extend(command_line(world, pid, daemon)?);
+            for pid in cgroup::pids(world.host, &directories).0 {
+                found.extend(command_line(world, pid, daemon));
             }
         }
     }
-    Ok(found)
+    found
 }
 
 /// Returns the command line of a process, if it is the daemon, root's, and has one of the options.
-pub(super) fn command_line(
-    world: &World<'_>,
-    pid: u32,
-    daemon: &Daemon,
-) -> Result<Option<Vec<u8>>> {
+pub(super) fn command_line(world: &World<'_>, pid: u32, daemon: &Daemon) -> Option<Vec<u8>> {
     let host = world.host;
-    let Some(process) = unless_gone(host, pid, Process::open(host, pid))? else { return Ok(None) };
+    let process = unless_gone(host, pid, Process::open(host, pid))?;
     // What a user's process says is of any length, and to ask for it may wait for the user.
-    if !world.has_process(&process)? {
-        return Ok(None);
+    if !world.has_process(&process) {
+        return None;
     }
-    let Some(text) = unless_gone(host, pid, process.read(host, "cmdline"))? else {
-        return Ok(None);
-    };
+    let text = unless_gone(host, pid, process.read(host, "cmdline"))?;
     let command = text.split(|byte| *byte == 0).next().unwrap_or_default();
     let tells = daemon.options.iter().any(|name| option(&text, name).is_some());
-    Ok((last(command) == daemon.name && tells).then(|| text.to_vec()))
+    (last(command) == daemon.name && tells).then(|| text.to_vec())
 }
 
 /// Returns the value of an option in a command line, that which is given last: `--name VALUE` or
@@ -126,20 +116,12 @@ fn quoted_after_equals(rest: &[u8]) -> Option<&[u8]> {
 
 /// Adds a directory that is configured, unless it is there already or no absolute path, and lets it
 /// count.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(crate) fn add(
-    world: &World<'_>,
-    directories: &mut Vec<Vec<u8>>,
-    configured: &[u8],
-) -> Result<()> {
+pub(crate) fn add(world: &World<'_>, directories: &mut Vec<Vec<u8>>, configured: &[u8]) {
     let path = configured.strip_suffix(b"/").unwrap_or(configured);
     if path.starts_with(b"/") && !directories.iter().any(|known| known == path) {
-        world.believe(path)?;
+        world.believe(path);
         directories.push(path.to_vec());
     }
-    Ok(())
 }
 
 #[cfg(test)]

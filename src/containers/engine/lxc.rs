@@ -6,7 +6,6 @@
 use super::kubernetes::contains;
 use super::learn::add;
 use super::{Container, Containers, Source, forms};
-use crate::base::error::Result;
 use crate::base::text::{join, lines, number};
 use crate::containers::world::World;
 use crate::host::cgroup;
@@ -26,39 +25,35 @@ const MOST_TRIES: u32 = 999;
 type Home = (&'static str, Vec<u8>);
 
 /// Returns the directories in which containers are kept.
-fn homes(world: &World<'_>) -> Result<Vec<Home>> {
+fn homes(world: &World<'_>) -> Vec<Home> {
     let mut homes = vec![
         ("incus", b"/var/lib/incus/containers".to_vec()),
         ("lxd", b"/var/lib/lxd/containers".to_vec()),
         ("lxd", b"/var/snap/lxd/common/lxd/containers".to_vec()),
     ];
     let mut of_lxc = vec![b"/var/lib/lxc".to_vec()];
-    if let Some(told) = system_setting(world, b"lxc.lxcpath")? {
-        add(world, &mut of_lxc, &told)?;
+    if let Some(told) = system_setting(world, b"lxc.lxcpath") {
+        add(world, &mut of_lxc, &told);
     }
     homes.extend(of_lxc.into_iter().map(|home| (LXC, home)));
-    Ok(homes)
+    homes
 }
 
-fn system_setting(world: &World<'_>, key: &[u8]) -> Result<Option<Vec<u8>>> {
-    let file = world.file(SYSTEM)?;
-    Ok(file.and_then(|file| setting(&file.bytes, key).map(<[u8]>::to_vec)))
+fn system_setting(world: &World<'_>, key: &[u8]) -> Option<Vec<u8>> {
+    let file = world.file(SYSTEM);
+    file.and_then(|file| setting(&file.bytes, key).map(<[u8]>::to_vec))
 }
 
 /// Adds LXC's containers, also those that are nowhere but in a cgroup.
-pub(crate) fn list_lxc(
-    world: &World<'_>,
-    needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    list(world, LXC, needle, out)?;
+pub(crate) fn list_lxc(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
+    list(world, LXC, needle, out);
     if world.user_of().is_some() {
-        return Ok(());
+        return;
     }
-    let homes = homes(world)?;
+    let homes = homes(world);
     let mut known: Vec<Vec<u8>> = Vec::new();
-    for top in world.cgroup(b"")? {
-        for group in world.entries(&top)? {
+    for top in world.cgroup(b"") {
+        for group in world.entries(&top) {
             let Some(name) = group.strip_prefix(PAYLOAD).filter(|name| !name.is_empty()) else {
                 continue;
             };
@@ -70,7 +65,7 @@ pub(crate) fn list_lxc(
             known.push(name.to_vec());
             // `web-1` may be the second try at `web`, whose first cgroup was left over.
             let path = [b"/", PAYLOAD, name].concat();
-            let (directory, name) = match owner(world, &world.cgroup(&path)?)? {
+            let (directory, name) = match owner(world, &world.cgroup(&path)) {
                 Owner::Of { home, name } => (join(&home, &name), name),
                 Owner::Nobody | Owner::Unknown => (Vec::new(), name.to_vec()),
             };
@@ -78,14 +73,13 @@ pub(crate) fn list_lxc(
             for (_, home) in &homes {
                 let own = join(home, &name);
                 let may_be = directory.is_empty() || is_same(world, &own, &directory);
-                is_listed |= may_be && keeps(world, home, &name)?;
+                is_listed |= may_be && keeps(world, home, &name);
             }
             if !is_listed {
                 out.add(Container::unnamed(LXC, &name, source(directory)));
             }
         }
     }
-    Ok(())
 }
 
 /// Adds the containers that have a directory in one of an engine's. Whoever owns that directory,
@@ -95,19 +89,18 @@ pub(crate) fn list(
     engine: &'static str,
     needle: Option<&[u8]>,
     out: &mut Containers,
-) -> Result<()> {
+) {
     if world.user_of().is_some() {
-        return Ok(());
+        return;
     }
-    for (_, home) in homes(world)?.iter().filter(|(of, _)| *of == engine) {
-        for name in world.entries(home)? {
+    for (_, home) in homes(world).iter().filter(|(of, _)| *of == engine) {
+        for name in world.entries(home) {
             let is_wanted = needle.is_none_or(|needle| contains(&name, needle));
-            if is_wanted && keeps(world, home, &name)? {
+            if is_wanted && keeps(world, home, &name) {
                 out.add(Container::unnamed(engine, &name, source(join(home, &name))));
             }
         }
     }
-    Ok(())
 }
 
 /// Makes the source of a container that no runtime records.
@@ -116,13 +109,12 @@ fn source(directory: Vec<u8>) -> Source {
 }
 
 /// Tells whether a name in a directory of containers is one's, and no file's.
-fn keeps(world: &World<'_>, home: &[u8], name: &[u8]) -> Result<bool> {
+fn keeps(world: &World<'_>, home: &[u8], name: &[u8]) -> bool {
     let path = join(home, name);
-    if world.is_directory(&path)? {
-        return Ok(true);
+    if world.is_directory(&path) {
+        return true;
     }
-    let is_listed = || Ok(world.entries(home)?.binary_search(&name.to_vec()).is_ok());
-    Ok(world.file(&path)?.is_none() && is_listed()?)
+    world.file(&path).is_none() && world.entries(home).binary_search(&name.to_vec()).is_ok()
 }
 
 /// Whose the processes of a cgroup are.
@@ -139,7 +131,7 @@ enum Owner {
 /// make, and of each the next ones, which LXC takes where one was left over: those whose monitor
 /// says that they are its own, else those that no other's does. None where such a one has
 /// processes, and another container may have it.
-pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option<Vec<Vec<u8>>>> {
+pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Vec<u8>>> {
     let name = &container.id[..];
     let directory = match &container.source {
         Source::Files { directory, .. } => &directory[..],
@@ -147,12 +139,12 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option
     };
     let mut first = Vec::new();
     if !directory.is_empty() {
-        let config = world.file(&join(directory, b"config"))?;
+        let config = world.file(&join(directory, b"config"));
         first = config.map(|file| configured(&file.bytes, name)).unwrap_or_default();
     }
     if first.is_empty() {
         first = forms::of(world, container);
-        if let Some(pattern) = system_setting(world, b"lxc.cgroup.pattern")? {
+        if let Some(pattern) = system_setting(world, b"lxc.cgroup.pattern") {
             let below = patterned(&pattern, name);
             first.push(join(&below, b"payload"));
             first.push([&below[..], b"/", PAYLOAD, name].concat());
@@ -165,11 +157,11 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option
                 0 => first.clone(),
                 number => [&first[..], b"-", number.to_string().as_bytes()].concat(),
             };
-            let directories = world.cgroup(&path)?;
+            let directories = world.cgroup(&path);
             if number > 0 && directories.is_empty() {
                 break;
             }
-            match owner(world, &directories)? {
+            match owner(world, &directories) {
                 Owner::Of { home, name: owner } => {
                     let told = join(&home, &owner);
                     if owner == name && (directory.is_empty() || is_same(world, &told, directory)) {
@@ -177,89 +169,89 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option
                     }
                 }
                 Owner::Unknown => {
-                    is_unsure |= number > 0 || has_rival(world, name, directory)?;
+                    is_unsure |= number > 0 || has_rival(world, name, directory);
                     open.push(path);
                 }
                 Owner::Nobody => open.extend((number == 0).then_some(path)),
             }
         }
     }
-    Ok(match own.is_empty() {
+    match own.is_empty() {
         false => Some(own),
         true => (!is_unsure).then_some(open),
-    })
+    }
 }
 
 /// Tells whether another container may have a cgroup of this name: one that is called so, too, or
 /// one whose second try it is.
-fn has_rival(world: &World<'_>, name: &[u8], directory: &[u8]) -> Result<bool> {
+fn has_rival(world: &World<'_>, name: &[u8], directory: &[u8]) -> bool {
     let dash = name.iter().rposition(|byte| *byte == b'-');
     let numbered = dash.filter(|dash| number(&name[dash + 1..]).is_some());
     let base = numbered.map(|dash| &name[..dash]);
-    for (_, home) in homes(world)? {
+    for (_, home) in homes(world) {
         for name in base.into_iter().chain([name]) {
             let path = join(&home, name);
             if path != directory && world.host.resolve(&path, Symlink::NoFollow).is_ok() {
-                return Ok(true);
+                return true;
             }
         }
     }
-    Ok(match base {
-        Some(base) => !world.cgroup(&[b"/", PAYLOAD, base].concat())?.is_empty(),
+    match base {
+        Some(base) => !world.cgroup(&[b"/", PAYLOAD, base].concat()).is_empty(),
         None => false,
-    })
+    }
 }
 
 /// Returns whose the processes in a cgroup's directories are. The first of a container is the child
 /// of its monitor.
-fn owner(world: &World<'_>, directories: &[Vec<u8>]) -> Result<Owner> {
+fn owner(world: &World<'_>, directories: &[Vec<u8>]) -> Owner {
     let host = world.host;
     if directories.is_empty() {
-        return Ok(Owner::Nobody);
+        return Owner::Nobody;
     }
-    let pids = cgroup::pids(host, directories)?.0;
+    let pids = cgroup::pids(host, directories).0;
     if pids.is_empty() {
-        return Ok(Owner::Nobody);
+        return Owner::Nobody;
     }
     // A user cannot tell whose process a monitor is.
     if !world.caller.is_root || !host.has_our_pids() {
-        return Ok(Owner::Unknown);
+        return Owner::Unknown;
     }
     let mut asked = vec![0];
     for pid in &pids {
         let stat = Process::open(host, *pid).and_then(|process| process.stat());
-        let Some(Stat { parent, .. }) = unless_gone(host, *pid, stat)? else { continue };
+        let Some(Stat { parent, .. }) = unless_gone(host, *pid, stat) else { continue };
         if asked.contains(&parent) || pids.binary_search(&parent).is_ok() {
             continue;
         }
         asked.push(parent);
         let monitor = Process::open(host, parent);
-        let Some(monitor) = unless_gone(host, parent, monitor)? else { continue };
-        if world.has_process(&monitor)? {
-            if let Some((home, name)) = watched(world, &monitor)? {
-                return Ok(Owner::Of { home, name });
+        let Some(monitor) = unless_gone(host, parent, monitor) else { continue };
+        if world.has_process(&monitor) {
+            if let Some((home, name)) = watched(world, &monitor) {
+                return Owner::Of { home, name };
             }
         }
     }
-    Ok(Owner::Unknown)
+    Owner::Unknown
 }
 
 /// Returns the directory of containers and the name that a monitor has in the address of its
 /// command socket, `PATH/NAME/command`, else in its title, which one in the foreground has not.
-fn watched(world: &World<'_>, monitor: &Process) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+fn watched(world: &World<'_>, monitor: &Process) -> Option<(Vec<u8>, Vec<u8>)> {
     // lxc/src/lxc/commands.c, lxc_server_init.
     for address in monitor.abstract_addresses().unwrap_or_default() {
         let path = address.strip_suffix(b"/command").unwrap_or_default();
         let slash = path.iter().rposition(|byte| *byte == b'/');
         // Of a long path there is a hash alone.
         if let Some(slash) = slash.filter(|_| path.starts_with(b"/")) {
-            return Ok(Some((path[..slash].to_vec(), path[slash + 1..].to_vec())));
+            return Some((path[..slash].to_vec(), path[slash + 1..].to_vec()));
         }
     }
     let title = monitor.read(world.host, "cmdline");
-    let title = unless_gone(world.host, monitor.pid, title)?;
+    let title = unless_gone(world.host, monitor.pid, title);
     let told = title.as_deref().and_then(monitored).filter(|(home, _)| home.starts_with(b"/"));
-    Ok(told.map(|(home, name)| (home.to_vec(), name.to_vec())))
+    told.map(|(home, name)| (home.to_vec(), name.to_vec()))
 }
 
 /// Tells whether two paths mean one directory.

@@ -5,7 +5,6 @@
 use super::kubernetes::contains;
 use super::records::{Kind, Record, Root};
 use super::{Container, Containers, Source};
-use crate::base::error::Result;
 use crate::base::text::{join, lines, number};
 use crate::containers::world::World;
 use crate::host::process::parse_pid;
@@ -14,28 +13,27 @@ use std::rc::Rc;
 const MACHINES: &[u8] = b"/run/systemd/machines";
 
 /// Adds every registered machine that is a container.
-pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
-    let roots: Rc<[Root]> = roots(world)?.into();
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
+    let roots: Rc<[Root]> = roots(world).into();
     for root in roots.iter() {
-        for name in world.entries(&root.path)? {
+        for name in world.entries(&root.path) {
             // The links `unit:SCOPE` beside them lead to the same files.
             if name.contains(&b':') || !needle.is_none_or(|needle| contains(&name, needle)) {
                 continue;
             }
-            let file = world.file(&join(&root.path, &name))?;
+            let file = world.file(&join(&root.path, &name));
             if file.is_some_and(|file| record(&file.bytes).is_some()) {
                 let source = Source::Files { directory: Vec::new(), roots: roots.clone() };
                 out.add(Container::unnamed("machine", &name, source));
             }
         }
     }
-    Ok(())
 }
 
 /// Returns where machined keeps its files.
-pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
     let root = || Root::new("machine", Kind::Machines, MACHINES.to_vec());
-    Ok(world.user_of().is_none().then(root).into_iter().collect())
+    world.user_of().is_none().then(root).into_iter().collect()
 }
 
 /// Returns the record in a machine's file; None of a virtual machine's, or one without a process.

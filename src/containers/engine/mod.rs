@@ -24,7 +24,6 @@ pub(crate) mod runtimes;
 pub mod sandbox;
 mod scan;
 
-use crate::base::error::Result;
 use crate::containers::world::World;
 use ask::all_roots;
 pub(crate) use ask::{by_id, of as records};
@@ -55,15 +54,15 @@ pub(crate) struct Engine {
 
 /// Adds every container of a world, also those that only a runtime's record tells of. With a
 /// needle, those of which neither the ID begins with it nor the files contain it may be missing.
-pub(crate) type List = fn(&World<'_>, Option<&[u8]>, &mut Containers) -> Result<()>;
+pub(crate) type List = fn(&World<'_>, Option<&[u8]>, &mut Containers);
 
 /// Returns the places in which an engine's runtimes record processes.
-pub(crate) type Roots = fn(&World<'_>) -> Result<Vec<Root>>;
+pub(crate) type Roots = fn(&World<'_>) -> Vec<Root>;
 
 /// Returns cgroup paths, from the top of a hierarchy, that a container's processes may be in: the
 /// one that the engine's files tell, else each form that its drivers use. Not all of them need
 /// exist. None where a cgroup has processes and may as well be another container's.
-pub(crate) type Cgroups = fn(&World<'_>, &Container) -> Result<Option<Vec<Vec<u8>>>>;
+pub(crate) type Cgroups = fn(&World<'_>, &Container) -> Option<Vec<Vec<u8>>>;
 
 /// All engines; what names a container stands before what runs it.
 pub(crate) static ENGINES: &[Engine] = &[
@@ -149,8 +148,8 @@ pub(crate) static ENGINES: &[Engine] = &[
     },
 ];
 
-fn no_roots(_: &World<'_>) -> Result<Vec<Root>> {
-    Ok(Vec::new())
+fn no_roots(_: &World<'_>) -> Vec<Root> {
+    Vec::new()
 }
 
 /// A container, as its engine names it. All in a list are one world's.
@@ -244,32 +243,26 @@ impl Engine {
 
 /// Adds every container of a world, or with `only` those of the engines that may mean that word. As
 /// [`List`].
-///
-/// # Errors
-/// Where the machine refuses.
 pub(crate) fn list(
     world: &World<'_>,
     only: Option<&str>,
     needle: Option<&[u8]>,
     out: &mut Containers,
-) -> Result<()> {
+) {
     for engine in ENGINES {
         if only.is_none_or(|word| engine.answers_to(word)) {
-            (engine.list)(world, needle, out)?;
+            (engine.list)(world, needle, out);
         }
     }
-    out.settle(world)
+    out.settle(world);
 }
 
 /// Returns the cgroup paths, from the top of a hierarchy, that a container's processes may be in.
 /// As [`Cgroups`].
-///
-/// # Errors
-/// Where the machine refuses.
-pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Result<Option<Vec<Vec<u8>>>> {
+pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Vec<u8>>> {
     match Engine::of(container.runs_on) {
         Some(engine) => (engine.cgroups)(world, container),
-        None => Ok(Some(Vec::new())),
+        None => Some(Vec::new()),
     }
 }
 
@@ -285,17 +278,16 @@ impl Containers {
 
     /// Tells the containers of pods whose engine is not known where to look: in all engines'
     /// places, which are found out once.
-    fn settle(&mut self, world: &World<'_>) -> Result<()> {
+    fn settle(&mut self, world: &World<'_>) {
         let mut everywhere: Option<Rc<[Root]>> = None;
         for container in self.0.iter_mut().filter(|it| matches!(it.source, Source::Anywhere)) {
             let roots = match &everywhere {
                 Some(known) => known.clone(),
-                None => all_roots(world, &|engine| engine.has_pods)?.into(),
+                None => all_roots(world, &|engine| engine.has_pods).into(),
             };
             everywhere = Some(roots.clone());
             container.source = Source::Files { directory: Vec::new(), roots };
         }
-        Ok(())
     }
 
     /// Returns all of them, each once, in the order in which they were found: what names a

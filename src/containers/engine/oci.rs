@@ -96,31 +96,25 @@ pub(crate) enum Reading {
 }
 
 /// Reads a file and parses it, twice where it was perhaps being rewritten in place.
-///
-/// # Errors
-/// As [`World::file`].
 pub(crate) fn read(
     world: &World<'_>,
     path: &[u8],
     parse: &mut dyn FnMut(&[u8]) -> std::result::Result<(), Refused>,
-) -> Result<Reading> {
+) -> Reading {
     let mut is_there = false;
     let parsed = world.parsed(path, &mut |text| {
         is_there = true;
         parse(text)
-    })?;
-    Ok(match parsed {
+    });
+    match parsed {
         Some(()) => Reading::Parsed,
         None if is_there => Reading::Odd,
         None => Reading::Absent,
-    })
+    }
 }
 
 /// Returns the strings that are at `keys` in a file, in their order; empty where there is none.
-///
-/// # Errors
-/// As [`World::file`].
-pub(crate) fn strings(world: &World<'_>, path: &[u8], keys: &[&str]) -> Result<Vec<Vec<u8>>> {
+pub(crate) fn strings(world: &World<'_>, path: &[u8], keys: &[&str]) -> Vec<Vec<u8>> {
     let mut strings = vec![Vec::new(); keys.len()];
     read(world, path, &mut |text| {
         let mut found = vec![Value::Null; keys.len()];
@@ -129,8 +123,8 @@ pub(crate) fn strings(world: &World<'_>, path: &[u8], keys: &[&str]) -> Result<V
             *string = value.string().unwrap_or_default().to_vec();
         }
         Ok(())
-    })?;
-    Ok(strings)
+    });
+    strings
 }
 
 /// Returns the record in a file that the user named, and the uid of its owner.
@@ -155,7 +149,7 @@ pub(crate) fn read_named(world: &World<'_>, path: &[u8]) -> Result<(Record, u32)
         record.id = directory_of(path).unwrap_or_default().to_vec();
     }
     record.file = path.to_vec();
-    record.add_cgroups(world)?;
+    record.add_cgroups(world);
     Ok((record, owner))
 }
 

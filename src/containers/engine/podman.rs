@@ -9,7 +9,6 @@ use super::learn::{add, setting};
 use super::oci::{begins_ids, is_id, is_long, read, strings};
 use super::records::{Kind, Root};
 use super::{Container, Containers, Source, k8s_name, runtimes};
-use crate::base::error::Result;
 use crate::base::json::{Refused, Value, elements, select};
 use crate::base::text::join;
 use crate::containers::world::World;
@@ -27,8 +26,8 @@ const CONFIGS: [&[u8]; 3] = [
 const DROP_INS: [&[u8]; 3] = [b".d", b".rootful.conf.d", b".conf.d"];
 
 /// Adds every container in a world's storage.
-pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) -> Result<()> {
-    let stores = stores(world)?;
+pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
+    let stores = stores(world);
     let roots: Rc<[Root]> = places(world, &stores).into();
     for store in &stores {
         for list in LISTS {
@@ -48,10 +47,10 @@ pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Container
                     named = names_in(text, &|_, _| true)?;
                 }
                 Ok(())
-            })?;
+            });
             for (id, name) in named {
                 let is_meant = |pod: &Vec<u8>| needle.is_some_and(|needle| pod.starts_with(needle));
-                let pod = if may_be_pod { pod_of(world, store, &id)? } else { None };
+                let pod = if may_be_pod { pod_of(world, store, &id) } else { None };
                 let pod = pod.filter(is_meant);
                 if pod.is_some() || is_named(&id, &name) {
                     out.add(container(store, id, &name, pod, &roots));
@@ -60,12 +59,11 @@ pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Container
         }
     }
     // What no store knows is its runtime's own.
-    Ok(())
 }
 
 /// Returns where the runtimes keep their state, then the stores.
-pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
-    Ok(places(world, &stores(world)?))
+pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
+    places(world, &stores(world))
 }
 
 fn container(
@@ -85,15 +83,15 @@ fn container(
 
 /// Returns the ID of the pod that a container is in, as its specification tells: by the path of its
 /// cgroup, else, as where the pod has no cgroup, by an annotation, which CRI-O has, too.
-fn pod_of(world: &World<'_>, store: &[u8], id: &[u8]) -> Result<Option<Vec<u8>>> {
+fn pod_of(world: &World<'_>, store: &[u8], id: &[u8]) -> Option<Vec<u8>> {
     const KEYS: [&str; 2] = ["linux cgroupsPath", "annotations io.kubernetes.cri-o.SandboxID"];
     if !is_id(id) {
-        return Ok(None);
+        return None;
     }
     let config = [store, b"/", id, b"/userdata/config.json"].concat();
-    let told = strings(world, &config, &KEYS)?;
+    let told = strings(world, &config, &KEYS);
     let annotated = Some(&told[1][..]).filter(|pod| is_long(pod) && *pod != id);
-    Ok(pod_in(&told[0], id).or(annotated).map(<[u8]>::to_vec))
+    pod_in(&told[0], id).or(annotated).map(<[u8]>::to_vec)
 }
 
 /// Returns the ID of the pod in a cgroupsPath of podman's:
@@ -125,7 +123,7 @@ pub type Named = (Vec<u8>, Vec<u8>);
 pub fn names_in(
     text: &[u8],
     is_wanted: &dyn Fn(&[u8], &[u8]) -> bool,
-) -> std::result::Result<Vec<Named>, Refused> {
+) -> Result<Vec<Named>, Refused> {
     let mut named = Vec::new();
     elements(text, &mut |container| {
         let Some(container) = container.nested() else { return Ok(()) };
@@ -142,14 +140,14 @@ pub fn names_in(
 }
 
 /// Returns the directories DRIVER-containers of every graph root and run root.
-fn stores(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
+fn stores(world: &World<'_>) -> Vec<Vec<u8>> {
     let mut roots: Vec<Vec<u8>> = world.data(b"containers/storage").into_iter().collect();
     match world.user_of() {
         None => roots.push(b"/run/containers/storage".to_vec()),
         Some(_) => roots.extend(world.run_directories().iter().map(|run| join(run, b"containers"))),
     }
-    for config in configs(world)? {
-        let Some(file) = world.file(&config)? else { continue };
+    for config in configs(world) {
+        let Some(file) = world.file(&config) else { continue };
         let of = |key: &[u8]| setting(&file.bytes, b"storage", key).unwrap_or_default().to_vec();
         let mut told = Vec::new();
         match world.user_of() {
@@ -158,20 +156,20 @@ fn stores(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
         }
         drop(file);
         for path in told {
-            add(world, &mut roots, &expanded(world, &path))?;
+            add(world, &mut roots, &expanded(world, &path));
         }
     }
     let mut found = Vec::new();
     for root in roots {
-        let mut entries = world.entries(&root)?;
+        let mut entries = world.entries(&root);
         entries.retain(|name| name.ends_with(b"-containers"));
         found.extend(entries.iter().map(|name| join(&root, name)));
     }
-    Ok(found)
+    found
 }
 
 /// Returns the paths of the configuration files that may tell where the storage is.
-fn configs(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
+fn configs(world: &World<'_>) -> Vec<Vec<u8>> {
     let mut files: Vec<Vec<u8>> = CONFIGS[..2].iter().map(|path| path.to_vec()).collect();
     match world.user_of() {
         None => files.push(CONFIGS[2].to_vec()),
@@ -182,12 +180,12 @@ fn configs(world: &World<'_>) -> Result<Vec<Vec<u8>>> {
         let stem = file.strip_suffix(b".conf").unwrap_or(file);
         for (at, ending) in DROP_INS.iter().enumerate() {
             let directory = [if at == 0 { file } else { stem }, *ending].concat();
-            let names = world.entries(&directory)?;
+            let names = world.entries(&directory);
             more.extend(names.iter().map(|name| join(&directory, name)));
         }
     }
     files.extend(more);
-    Ok(files)
+    files
 }
 
 /// Returns a configured path with what it may have of `$HOME`, `$USER` and `$UID`.

@@ -6,18 +6,14 @@ use super::kubernetes::contains;
 use super::oci::{begins_ids, is_long};
 use super::records::{Kind, Root, gvisor_ids};
 use super::{Container, Containers, Roots, Source};
-use crate::base::error::Result;
 use crate::containers::world::World;
 use std::rc::Rc;
 
 /// Adds the containers of which each of an engine's places has a record: for one that has no names.
-pub(super) fn list(
-    world: &World<'_>,
-    roots: Roots,
-    needle: Option<&[u8]>,
-    out: &mut Containers,
-) -> Result<()> {
-    roots(world)?.into_iter().try_for_each(|root| add_recorded(world, &[root].into(), needle, out))
+pub(super) fn list(world: &World<'_>, roots: Roots, needle: Option<&[u8]>, out: &mut Containers) {
+    for root in roots(world) {
+        add_recorded(world, &[root].into(), needle, out);
+    }
 }
 
 /// Adds the containers of which a place has a record, under their IDs alone: for those that no file
@@ -27,12 +23,12 @@ pub(super) fn add_recorded(
     roots: &Rc<[Root]>,
     needle: Option<&[u8]>,
     out: &mut Containers,
-) -> Result<()> {
+) {
     for root in roots.iter() {
         if root.kind == Kind::CgroupParent {
             continue;
         }
-        for name in world.entries(&root.path)? {
+        for name in world.entries(&root.path) {
             let id = match root.kind {
                 Kind::Gvisor | Kind::GvisorAlone => gvisor_ids(&name).map(|(id, _)| id),
                 _ => Some(&name[..]),
@@ -45,7 +41,6 @@ pub(super) fn add_recorded(
             out.add(Container { namespace, ..Container::unnamed(root.word, id, source) });
         }
     }
-    Ok(())
 }
 
 /// As [`add_recorded`], of IDs that an engine made up: 64 digits.
@@ -54,16 +49,15 @@ pub(super) fn add_recorded_ids(
     roots: &Rc<[Root]>,
     needle: Option<&[u8]>,
     out: &mut Containers,
-) -> Result<()> {
+) {
     if !begins_ids(needle) {
-        return Ok(());
+        return;
     }
     let mut all = Containers::default();
-    add_recorded(world, roots, needle, &mut all)?;
+    add_recorded(world, roots, needle, &mut all);
     for container in all.into_list() {
         if is_long(&container.id) {
             out.add(container);
         }
     }
-    Ok(())
 }

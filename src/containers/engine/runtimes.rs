@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::records::{Kind, Root};
-use crate::base::error::Result;
 use crate::base::text::join;
 use crate::containers::world::World;
 
@@ -11,7 +10,7 @@ use crate::containers::world::World;
 pub(crate) const WORDS: &[&str] = &["runc", "crun", "youki"];
 
 /// Returns the root of each of the runtimes: below `/run`, or the user's.
-pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
     let mut roots = Vec::new();
     for run in world.run_directories() {
         for word in WORDS {
@@ -29,5 +28,5 @@ pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
             }
         }
     }
-    Ok(roots)
+    roots
 }

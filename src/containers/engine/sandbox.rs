@@ -5,7 +5,6 @@
 
 use super::oci;
 use super::records::{Kind, Record, Root};
-use crate::base::error::Result;
 use crate::base::json::{Refused, Value, select};
 use crate::base::text::join;
 use crate::containers::world::World;
@@ -31,12 +30,12 @@ pub(super) const KATAS: [(&[u8], &[&str]); 2] = [
 ];
 
 /// Returns where both keep their state.
-pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
+pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
     let mut roots = Vec::new();
     for run in world.run_directories() {
         roots.push(Root::new("gvisor", Kind::Gvisor, join(&run, b"runsc")));
         let of_shims = join(&run, b"containerd/runsc");
-        for namespace in world.entries(&of_shims)? {
+        for namespace in world.entries(&of_shims) {
             let root = Root::new("gvisor", Kind::Gvisor, join(&of_shims, &namespace));
             roots.push(Root { namespace: Some(namespace), ..root });
         }
@@ -44,7 +43,7 @@ pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
             roots.push(Root::new("kata", Kind::Kata, join(&run, kata)));
         }
     }
-    Ok(roots)
+    roots
 }
 
 /// Parses a sandbox's state: its pid is at the first of the keys, the paths of its cgroups are at
@@ -52,7 +51,7 @@ pub(crate) fn roots(world: &World<'_>) -> Result<Vec<Root>> {
 ///
 /// # Errors
 /// Where the text is no JSON, or has a key twice.
-pub fn parse(text: &[u8], keys: &[&str]) -> std::result::Result<Option<Record>, Refused> {
+pub fn parse(text: &[u8], keys: &[&str]) -> Result<Option<Record>, Refused> {
     let mut found = vec![Value::Null; keys.len()];
     select(text, keys, &mut found)?;
     let paths = found.iter().skip(1).filter_map(Value::string);

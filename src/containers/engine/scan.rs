@@ -4,7 +4,6 @@
 
 use super::learn::{Daemon, command_line};
 use super::{Containers, ENGINES};
-use crate::base::error::Result;
 use crate::containers::world::World;
 use crate::host::process::all_pids;
 use rustix::fs::OFlags;
@@ -12,31 +11,27 @@ use rustix::io::{read, retry_on_intr};
 
 /// Adds the containers, of any engine, of the daemons of root's that run and whose places nothing
 /// else told: /proc is looked through. For a word that is still unknown, and for what lists all.
-///
-/// # Errors
-/// Where the machine refuses.
 pub(crate) fn scan(
     world: &World<'_>,
     only: Option<&str>,
     needle: Option<&[u8]>,
     out: &mut Containers,
-) -> Result<()> {
+) {
     let engines = ENGINES.iter().filter(|engine| only.is_none_or(|word| engine.answers_to(word)));
     let daemons: Vec<&Daemon> = engines.filter_map(|engine| engine.daemon).collect();
     if world.user_of().is_some() || !world.caller.is_root || daemons.is_empty() {
-        return Ok(());
+        return;
     }
     let mut buffer = [0; 16];
-    for pid in all_pids(world.host)? {
+    for pid in all_pids(world.host) {
         let path = format!("{pid}/comm");
         let comm = world.host.open_proc(path.as_bytes(), OFlags::RDONLY);
         let count = comm.and_then(|comm| retry_on_intr(|| read(&comm, &mut buffer)));
         // Who has gone is no daemon's, and who hides is not root's.
         let comm = buffer.get(..count.unwrap_or_default()).unwrap_or_default().trim_ascii_end();
         let Some(daemon) = daemons.iter().find(|daemon| daemon.name == comm) else { continue };
-        if let Some(line) = command_line(world, pid, daemon)? {
-            (daemon.list_of)(world, &line, needle, out)?;
+        if let Some(line) = command_line(world, pid, daemon) {
+            (daemon.list_of)(world, &line, needle, out);
         }
     }
-    Ok(())
 }

@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 
 use super::thread::{Held, has_other_threads, hold, is_hidden};
-use crate::base::error::{Result, is_denied};
+use crate::base::error::is_denied;
 use crate::base::text::number;
 use crate::containers::verdict::Doubt;
 use crate::containers::world::World;
@@ -82,7 +82,7 @@ struct Init {
 }
 
 /// Finds the one init among those that came into the cgroup from outside.
-fn first_of(outermost: &[Outermost]) -> std::result::Result<u32, Doubt> {
+fn first_of(outermost: &[Outermost]) -> Result<u32, Doubt> {
     let torn = outermost.iter().find(|member| !member.is_everywhere);
     if let Some(Outermost { pid, .. }) = torn {
         return Err(Doubt::Contradiction { pid: *pid });
@@ -99,7 +99,7 @@ fn first_of(outermost: &[Outermost]) -> std::result::Result<u32, Doubt> {
 }
 
 /// Decides whether what looks like an init is one: None where it may still be starting.
-fn judge(init: &Init) -> std::result::Result<Option<()>, Doubt> {
+fn judge(init: &Init) -> Result<Option<()>, Doubt> {
     let pid = init.pid;
     let doubt = match init {
         Init { is_same: false, .. } => return Err(Doubt::Changing),
@@ -114,19 +114,16 @@ fn judge(init: &Init) -> std::result::Result<Option<()>, Doubt> {
 
 /// Looks at the processes of the one of these cgroups that has any. The paths are from the top of a
 /// hierarchy, as a container's engine or its files tell them.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Result<Group> {
-    if !world.has_cgroups()? {
-        return Ok(Group::Unknown);
+pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Group {
+    if !world.has_cgroups() {
+        return Group::Unknown;
     }
     let mut found: Option<(&[u8], usize, Vec<u32>)> = None;
     for path in paths {
-        let directories = groups(world, path)?;
-        let (pids, is_whole) = cgroup::pids(world.host, &directories)?;
+        let directories = groups(world, path);
+        let (pids, is_whole) = cgroup::pids(world.host, &directories);
         if !is_whole || (!pids.is_empty() && !world.host.has_our_pids()) {
-            return Ok(Group::NotProven(Doubt::Hidden));
+            return Group::NotProven(Doubt::Hidden);
         }
         match &found {
             _ if pids.is_empty() => {}
@@ -134,19 +131,19 @@ pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Result<Group> {
             Some((outer, ..)) if rest_below(path, outer).is_some() => {}
             Some((inner, _, known)) if rest_below(inner, path).is_none() => {
                 let pids = [known[0], pids[0]];
-                return Ok(Group::NotProven(Doubt::TwoGroups { pids }));
+                return Group::NotProven(Doubt::TwoGroups { pids });
             }
             _ => found = Some((path, directories.len(), pids)),
         }
     }
-    let Some((path, hierarchies, pids)) = found else { return Ok(Group::Empty) };
+    let Some((path, hierarchies, pids)) = found else { return Group::Empty };
     let look = Look { world, path, hierarchies, at: Cell::new(0) };
-    Ok(match look.at(&pids) {
+    match look.at(&pids) {
         Ok(Ok(group)) => group,
         Ok(Err(doubt)) => Group::NotProven(doubt),
         Err(e) if is_gone(e) => Group::NotProven(Doubt::Changing),
         Err(errno) => Group::NotProven(Doubt::Unreadable { pid: look.at.get(), errno }),
-    })
+    }
 }
 
 /// A look at a cgroup. Its failures are about the process that was looked at last.
@@ -160,7 +157,7 @@ struct Look<'w> {
 }
 
 impl Look<'_> {
-    fn at(&self, pids: &[u32]) -> io::Result<std::result::Result<Group, Doubt>> {
+    fn at(&self, pids: &[u32]) -> io::Result<Result<Group, Doubt>> {
         let members = self.members(pids)?;
         let is_member = |pid| members.binary_search_by_key(&pid, |member| member.pid).is_ok();
         let mut outermost = Vec::new();
@@ -230,9 +227,7 @@ impl Look<'_> {
 
     /// Tells whether a process is in the cgroup, or below it, in each hierarchy that has it.
     fn is_everywhere(&self, process: &Process) -> io::Result<bool> {
-        let paths = self.world.cgroup_paths(process);
-        let paths =
-            paths.map_err(|error| error.errno().unwrap_or(Errno::IO))?.ok_or(Errno::SRCH)?;
+        let paths = self.world.cgroup_paths(process).ok_or(Errno::SRCH)?;
         let is_below = |path: &&Vec<u8>| rest_below(path, self.path).is_some();
         Ok(paths.iter().filter(is_below).count() >= self.hierarchies)
     }
@@ -365,12 +360,9 @@ fn age_seconds(host: &Host, start: u64) -> io::Result<u64> {
 
 /// Returns the directories of a cgroup, one in each hierarchy that has it, if its name is this
 /// world's.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(super) fn groups(world: &World<'_>, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+pub(super) fn groups(world: &World<'_>, path: &[u8]) -> Vec<Vec<u8>> {
     // The top is nobody's, and that of a removed one is no name.
-    if path.len() <= 1 || is_deleted(path) { Ok(Vec::new()) } else { world.cgroup(path) }
+    if path.len() <= 1 || is_deleted(path) { Vec::new() } else { world.cgroup(path) }
 }
 
 /// Tells whether a process with the cgroup path `path` is in `group`, or below it with no other
@@ -497,7 +489,7 @@ mod tests {
         let host = Host::own(Console::default());
         let world = World::root(&host);
         for path in [&b""[..], b"/", b"/a/..", b"/../a", b"/a (deleted)", b"/no/such/group"] {
-            assert!(groups(&world, path).unwrap().is_empty());
+            assert!(groups(&world, path).is_empty());
         }
     }
 }

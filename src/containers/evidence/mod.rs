@@ -14,7 +14,6 @@ use super::engine::{self, Container, Record, Records};
 use super::name::label;
 use super::verdict::{Doubt, Verdict, Verified, Why};
 use super::world::World;
-use crate::base::error::Result;
 use crate::base::escape::{quoted, shown};
 use crate::base::text::list;
 use crate::sys::clock::pause;
@@ -40,7 +39,7 @@ struct Kind {
     /// As `--verbose` calls it.
     name: &'static str,
     /// Returns the verdict; None where there is no evidence of this kind.
-    ask: fn(&Case<'_>) -> Result<Option<Verdict>>,
+    ask: fn(&Case<'_>) -> Option<Verdict>,
 }
 
 /// The kinds of evidence, in their order. Beside each, what of its sources makes it evidence that
@@ -68,31 +67,31 @@ static KINDS: [Kind; 3] = [
     Kind { name: "its cgroup", ask: by_cgroup },
 ];
 
-fn by_start(case: &Case<'_>) -> Result<Option<Verdict>> {
+fn by_start(case: &Case<'_>) -> Option<Verdict> {
     case.by_records(&|record| record.start.is_some())
 }
 
-fn by_pid(case: &Case<'_>) -> Result<Option<Verdict>> {
+fn by_pid(case: &Case<'_>) -> Option<Verdict> {
     case.by_records(&|record| record.start.is_none())
 }
 
-fn by_cgroup(case: &Case<'_>) -> Result<Option<Verdict>> {
+fn by_cgroup(case: &Case<'_>) -> Option<Verdict> {
     let Records { places, is_partial, .. } = case.records;
     // A record that could not be read may say otherwise than the cgroup.
     if *is_partial {
-        return Ok(Some(Verdict::NoRecord { places: places.clone() }));
+        return Some(Verdict::NoRecord { places: places.clone() });
     }
-    let not_told = || Ok(Some(Verdict::NotProven(Doubt::Unowned)));
-    let Some(paths) = engine::cgroups(case.world, case.container)? else { return not_told() };
-    Ok(Some(match cgroup::verify(case.world, &paths)? {
+    let not_told = Some(Verdict::NotProven(Doubt::Unowned));
+    let Some(paths) = engine::cgroups(case.world, case.container) else { return not_told };
+    Some(match cgroup::verify(case.world, &paths) {
         Group::Init(Held { process, start, netns }) => {
             // Meanwhile the cgroup may have become another's, whose process this is: as long as
             // that lives, it is whose it is now.
             let is_alive = || process.stat().is_ok_and(|stat| stat.start == start);
-            match engine::cgroups(case.world, case.container)? {
-                None => return not_told(),
+            match engine::cgroups(case.world, case.container) {
+                None => return not_told,
                 Some(again) if again == paths && is_alive() => {}
-                Some(_) => return Ok(Some(Verdict::NotProven(Doubt::Changing))),
+                Some(_) => return Some(Verdict::NotProven(Doubt::Changing)),
             }
             let paths = list(paths.iter().map(|path| quoted(path)), ", ");
             let label = label(case.container);
@@ -106,42 +105,39 @@ fn by_cgroup(case: &Case<'_>) -> Result<Option<Verdict>> {
         Group::NotProven(doubt) => Verdict::NotProven(doubt),
         Group::Unknown if places.is_empty() => Verdict::NotProven(Doubt::NoCgroups),
         Group::Empty | Group::Unknown => Verdict::NotRunning(Why::NotRecorded),
-    }))
+    })
 }
 
 impl Case<'_> {
     /// Asks the records of one kind.
-    fn by_records(&self, is_of_kind: &dyn Fn(&Record) -> bool) -> Result<Option<Verdict>> {
+    fn by_records(&self, is_of_kind: &dyn Fn(&Record) -> bool) -> Option<Verdict> {
         let mut rulings = Vec::new();
         for record in self.records.found.iter().filter(|record| is_of_kind(record)) {
             tell(self.world, &label(self.container), record);
-            rulings.push(record::verify(self.world, record)?);
+            rulings.push(record::verify(self.world, record));
         }
-        Ok(record::combine(rulings))
+        record::combine(rulings)
     }
 }
 
 /// Asks the kernel whether each of these containers runs, and hands on the verdicts as they come.
 /// Where one is in doubt that may be clear in a moment, it is asked again, all of them for 200 ms
 /// together.
-///
-/// # Errors
-/// Where the machine refuses, and those of `verdict_of`.
 pub(crate) fn verify_each(
     world: &World<'_>,
     containers: &[Container],
-    verdict_of: &mut dyn FnMut(usize, Verdict) -> Result<()>,
-) -> Result<()> {
+    verdict_of: &mut dyn FnMut(usize, Verdict),
+) {
     let mut open: Vec<usize> = (0..containers.len()).collect();
     for attempt in 1..=ATTEMPTS {
         let mut doubtful = Vec::new();
         for at in open {
-            let verdict = verify(world, &containers[at])?;
+            let verdict = verify(world, &containers[at]);
             let may_pass = matches!(&verdict, Verdict::NotProven(doubt) if doubt.may_pass());
             if may_pass && attempt < ATTEMPTS {
                 doubtful.push(at);
             } else {
-                verdict_of(at, verdict)?;
+                verdict_of(at, verdict);
             }
         }
         if doubtful.is_empty() {
@@ -150,17 +146,16 @@ pub(crate) fn verify_each(
         open = doubtful;
         pause(PAUSE);
     }
-    Ok(())
 }
 
 /// Asks the kernel once.
-fn verify(world: &World<'_>, container: &Container) -> Result<Verdict> {
-    let mut records = engine::records(world, container)?;
+fn verify(world: &World<'_>, container: &Container) -> Verdict {
+    let mut records = engine::records(world, container);
     loop {
         let case = Case { world, container, records: &records };
         let mut verdict = None;
         for kind in &KINDS {
-            verdict = (kind.ask)(&case)?;
+            verdict = (kind.ask)(&case);
             if verdict.is_some() {
                 world.host.console.tell(format_args!(
                     "{}: the evidence is {}",
@@ -173,23 +168,20 @@ fn verify(world: &World<'_>, container: &Container) -> Result<Verdict> {
         let verdict = verdict.unwrap_or(Verdict::NotRunning(Why::NotRecorded));
         // By the time the cgroup has told who it is, a record may tell better.
         if records.found.is_empty() && matches!(verdict, Verdict::Running(_)) {
-            records = engine::records(world, container)?;
+            records = engine::records(world, container);
             if !records.found.is_empty() || records.is_partial {
                 continue;
             }
         }
-        return Ok(verdict);
+        return verdict;
     }
 }
 
 /// Asks the kernel whether one record, by itself, still holds.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(crate) fn verify_record(world: &World<'_>, label: &str, record: &Record) -> Result<Verdict> {
+pub(crate) fn verify_record(world: &World<'_>, label: &str, record: &Record) -> Verdict {
     tell(world, label, record);
-    let verdict = record::combine(vec![record::verify(world, record)?]);
-    Ok(verdict.unwrap_or(Verdict::NotRunning(Why::NotRecorded)))
+    let verdict = record::combine(vec![record::verify(world, record)]);
+    verdict.unwrap_or(Verdict::NotRunning(Why::NotRecorded))
 }
 
 /// Tells what is recorded, for `--verbose`.

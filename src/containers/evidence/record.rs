@@ -8,8 +8,6 @@
 
 use super::cgroup::{groups, is_within};
 use super::thread::{Held, has_other_threads, hold, is_hidden};
-use crate::base::error::{Error, Result};
-use crate::base::text::{line_after, number};
 use crate::containers::engine::{NetnsSpec, Record, netns_spec};
 use crate::containers::verdict::{Difference, Doubt, Verdict, Verified, Why};
 use crate::containers::world::World;
@@ -17,7 +15,7 @@ use crate::host::Host;
 use crate::host::cgroup::above;
 use crate::host::process::{Process, is_dead, is_gone};
 use crate::host::root::Symlink;
-use rustix::fs::{OFlags, fstat, fstatfs};
+use rustix::fs::{fstat, fstatfs};
 use rustix::io::{self, Errno};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -144,22 +142,19 @@ fn weight(ruling: &Ruling) -> u32 {
 }
 
 /// Rules on a record; with the process, held, where it holds.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(super) fn verify(world: &World<'_>, record: &Record) -> Result<(Ruling, Option<Verified>)> {
-    let (seen, held) = see(world, record)?;
+pub(super) fn verify(world: &World<'_>, record: &Record) -> (Ruling, Option<Verified>) {
+    let (seen, held) = see(world, record);
     let ruling = judge(record, &seen);
     let note = record.sandbox.as_ref().map(|sandbox| sandbox.note);
     let verified = held.filter(|_| ruling == Ruling::Holds).map(|held| {
         let Held { process, start, netns } = held;
         Verified { process, start, netns, note }
     });
-    Ok((ruling, verified))
+    (ruling, verified)
 }
 
 /// Holds the process that a record names and looks at what the record can be compared with.
-fn see(world: &World<'_>, record: &Record) -> Result<(Seen, Option<Held>)> {
+fn see(world: &World<'_>, record: &Record) -> (Seen, Option<Held>) {
     let host = world.host;
     let mut seen = Seen {
         is_old: false,
@@ -177,30 +172,30 @@ fn see(world: &World<'_>, record: &Record) -> Result<(Seen, Option<Held>)> {
             if seen.life != Life::Zombie && is_hidden(world, record.pid) {
                 seen.life = Life::Unreadable(e);
             }
-            return Ok((seen, None));
+            return (seen, None);
         }
         Err(e) => {
             seen.life = Life::Unreadable(e);
-            return Ok((seen, None));
+            return (seen, None);
         }
     };
-    let Some(held) = held else { return Ok((seen, None)) };
+    let Some(held) = held else { return (seen, None) };
     seen.is_hosts = host.is_hosts(&held.netns);
     if record.start.is_some() {
         // Root reads nothing beside a file that a user wrote.
         if seen.is_hosts && (world.user_of().is_none() || !world.caller.is_root) {
-            let spec = netns_spec(world, record)?;
+            let spec = netns_spec(world, record);
             seen.wants_new = matches!(spec, Some(NetnsSpec { path: None }));
         }
-        seen.is_old = is_older_than_boot(host, &record.file)?;
+        seen.is_old = is_older_than_boot(host, &record.file);
     } else if record.pidfd_inode.is_some() {
         seen.pidfd = pidfd_inode(host, &held.process);
-        seen.is_old = is_older_than_boot(host, &record.file)?;
+        seen.is_old = is_older_than_boot(host, &record.file);
     }
     if record.start.is_none() && !(record.cgroups.is_empty() && record.unit.is_empty()) {
-        seen.is_inside = is_inside(world, &held.process, record)?;
+        seen.is_inside = is_inside(world, &held.process, record);
     }
-    Ok((seen, Some(held)))
+    (seen, Some(held))
 }
 
 fn hold_recorded(host: &Host, record: &Record, seen: &mut Seen) -> io::Result<Option<Held>> {
@@ -231,8 +226,8 @@ fn hold_recorded(host: &Host, record: &Record, seen: &mut Seen) -> io::Result<Op
 
 /// Tells whether a process is in a cgroup that is recorded, or that of the unit; None where that
 /// cannot be told.
-fn is_inside(world: &World<'_>, process: &Process, record: &Record) -> Result<Option<bool>> {
-    let Some(paths) = world.cgroup_paths(process)? else { return Ok(None) };
+fn is_inside(world: &World<'_>, process: &Process, record: &Record) -> Option<bool> {
+    let paths = world.cgroup_paths(process)?;
     let units = paths.iter().filter_map(|path| unit_path(path, &record.unit));
     let recorded: Vec<&[u8]> = record.cgroups.iter().map(Vec::as_slice).chain(units).collect();
     let is_in = |group: &&&[u8]| paths.iter().any(|path| is_within(path, group));
@@ -242,10 +237,10 @@ fn is_inside(world: &World<'_>, process: &Process, record: &Record) -> Result<Op
         // A cgroup of this path that is another's proves nothing.
         Some(group) => {
             let is_its = record.unit.is_empty() || is_units(group);
-            let is_proof = is_claim || (is_its && !groups(world, group)?.is_empty());
-            Ok(is_proof.then_some(true))
+            let is_proof = is_claim || (is_its && !groups(world, group).is_empty());
+            is_proof.then_some(true)
         }
-        None => Ok(world.has_cgroups()?.then_some(false)),
+        None => world.has_cgroups().then_some(false),
     }
 }
 
@@ -284,23 +279,24 @@ fn pidfd_inode(host: &Host, process: &Process) -> Option<u64> {
 
 /// Tells whether a file was written before the machine was started last, so that another boot's
 /// pids are in it. What is on a tmpfs was not.
-fn is_older_than_boot(host: &Host, file: &[u8]) -> Result<bool> {
+fn is_older_than_boot(host: &Host, file: &[u8]) -> bool {
     /// TMPFS_MAGIC and RAMFS_MAGIC, linux/magic.h.
     const VOLATILE: [u64; 2] = [0x0102_1994, 0x8584_58f6];
     /// btime is rounded, and file systems have clocks of their own.
     const SLACK_SECONDS: u64 = 2;
     let opened = host.resolve(file, Symlink::Follow);
     let asked = opened.and_then(|file| Ok((fstatfs(&file)?.f_type as u64, fstat(&file)?.st_mtime)));
-    let Some((kind, written)) = host.readable(file, asked)? else { return Ok(false) };
+    let Some((kind, written)) = host.readable(file, asked) else { return false };
     if VOLATILE.contains(&kind) {
-        return Ok(false);
+        return false;
     }
-    let text = host.open_proc(b"stat", OFlags::RDONLY);
-    let text = text.and_then(|stat| host.buffer.read_all(stat, 4095, 1 << 24));
-    let text = text.map_err(|e| Error::cannot("read /proc/stat", e))?;
-    let boot = line_after(&text, b"btime ").and_then(number);
-    let boot = boot.ok_or_else(|| Error::new("/proc/stat has no btime"))?;
-    Ok(u64::try_from(written).unwrap_or(0) + SLACK_SECONDS < boot)
+    match host.boot_time() {
+        Ok(boot) => u64::try_from(written).unwrap_or(0) + SLACK_SECONDS < boot,
+        Err(error) => {
+            host.fail(error);
+            false
+        }
+    }
 }
 
 #[cfg(test)]
@@ -457,13 +453,13 @@ mod tests {
         let world = World::root(&host);
         let (pid, start) = (std::process::id(), own(&host).start);
         let record = Record { pid, start: Some(start + 1), ..Record::default() };
-        let (seen, held) = see(&world, &record).unwrap();
+        let (seen, held) = see(&world, &record);
         assert!(held.is_none() && (seen.life, seen.start) == (Life::Alive, start));
         let record = Record { pid, pidfd_inode: Some(0), ..Record::default() };
-        let (seen, held) = see(&world, &record).unwrap();
+        let (seen, held) = see(&world, &record);
         assert!(held.is_some() && seen.pidfd != Some(0) && seen.is_inside.is_none());
         let record = Record { pid: 4_194_304, start: Some(1), ..Record::default() };
-        assert_eq!(see(&world, &record).unwrap().0.life, Life::Gone);
+        assert_eq!(see(&world, &record).0.life, Life::Gone);
     }
 
     #[test]
@@ -472,11 +468,11 @@ mod tests {
         let path = std::env::temp_dir().join(format!("netns-enter-boot-{}", std::process::id()));
         let file = std::fs::File::create(&path).unwrap();
         let bytes = path.as_os_str().as_encoded_bytes();
-        assert!(!is_older_than_boot(&host, bytes).unwrap());
+        assert!(!is_older_than_boot(&host, bytes));
         file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
         let kind = fstatfs(&file).unwrap().f_type as u64;
-        assert_eq!(is_older_than_boot(&host, bytes).unwrap(), kind != 0x0102_1994);
+        assert_eq!(is_older_than_boot(&host, bytes), kind != 0x0102_1994);
         std::fs::remove_file(&path).unwrap();
-        assert!(!is_older_than_boot(&host, bytes).unwrap());
+        assert!(!is_older_than_boot(&host, bytes));
     }
 }

@@ -8,7 +8,7 @@
 
 use super::World;
 use super::judge::Standing;
-use crate::base::error::{Result, is_absent};
+use crate::base::error::is_absent;
 use crate::base::text::{join, lines};
 use crate::host::cgroup;
 use crate::host::mountinfo::{self, mount_id};
@@ -34,60 +34,47 @@ impl World<'_> {
     /// hierarchy that is mounted whole, if its name is the word of this world's author: every
     /// directory above it is the author's or root's. Its own owner may be the container's root,
     /// whom its engine gave it to.
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(crate) fn cgroup(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
-        let mut found = Vec::new();
-        for top in self.hierarchies()? {
-            let counts = self.counts_from(&top, path, Way::Above);
-            if self.host.readable(&top, counts)? == Some(true) {
-                found.push([&top[..], path].concat());
-            }
-        }
-        Ok(found)
+    pub(crate) fn cgroup(&self, path: &[u8]) -> Vec<Vec<u8>> {
+        let mut found = self.hierarchies();
+        found.retain(|top| {
+            let counts = self.counts_from(top, path, Way::Above);
+            self.host.readable(top, counts) == Some(true)
+        });
+        found.iter_mut().for_each(|top| top.extend_from_slice(path));
+        found
     }
 
     /// Tells whether nobody but this world's author and root can move a process to `path`, in any
     /// hierarchy that has it, and one has.
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(super) fn has_cgroup(&self, path: &[u8]) -> Result<bool> {
+    pub(super) fn has_cgroup(&self, path: &[u8]) -> bool {
         let mut is_there = false;
-        for top in self.hierarchies()? {
+        for top in self.hierarchies() {
             let counts = self.counts_from(&top, path, Way::Whole);
-            match self.host.readable(&top, counts)? {
+            match self.host.readable(&top, counts) {
                 Some(true) => is_there = true,
-                Some(false) => return Ok(false),
+                Some(false) => return false,
                 None => {}
             }
         }
-        Ok(is_there)
+        is_there
     }
 
     /// Tells whether cgroups can be told by their paths here at all.
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(crate) fn has_cgroups(&self) -> Result<bool> {
-        Ok(!self.hierarchies()?.is_empty())
+    pub(crate) fn has_cgroups(&self) -> bool {
+        !self.hierarchies().is_empty()
     }
 
     /// Returns the cgroup paths of a process from the top of each hierarchy; None where it has
     /// gone, or where they cannot be told from here. A path of a removed group ends in "
     /// (deleted)", as does that of a group that somebody called so.
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(crate) fn cgroup_paths(&self, process: &Process) -> Result<Option<Vec<Vec<u8>>>> {
+    pub(crate) fn cgroup_paths(&self, process: &Process) -> Option<Vec<Vec<u8>>> {
         // It must be parsed before the buffer is used again.
         let depths = if is_in_cgroup_namespace() { Some(self.depths()) } else { None };
         let read = process.read(self.host, "cgroup");
-        let Some(text) = unless_gone(self.host, process.pid, read)? else { return Ok(None) };
+        let text = unless_gone(self.host, process.pid, read)?;
         let paths = lines(&text).filter_map(hierarchy_and_path);
         let Some(depths) = depths else {
-            return Ok(Some(paths.map(|(_, path)| path.to_vec()).collect()));
+            return Some(paths.map(|(_, path)| path.to_vec()).collect());
         };
         let complete = |(hierarchy, path): (&[u8], &[u8])| {
             let (_, depth) = depths.iter().find(|(known, _)| known == hierarchy)?;
@@ -96,7 +83,7 @@ impl World<'_> {
             (steps == *depth).then(|| if rest.is_empty() { b"/" } else { rest }.to_vec())
         };
         let complete: Option<Vec<Vec<u8>>> = paths.map(complete).collect();
-        Ok(complete.filter(|paths| !paths.is_empty()))
+        complete.filter(|paths| !paths.is_empty())
     }
 
     /// Returns how many steps it is up from our cgroup namespace to the top, by hierarchy, as the
@@ -109,13 +96,13 @@ impl World<'_> {
     }
 
     /// Returns the hierarchies that are mounted whole, each once.
-    fn hierarchies(&self) -> Result<Vec<Vec<u8>>> {
+    fn hierarchies(&self) -> Vec<Vec<u8>> {
         if let Some(known) = self.hierarchies.borrow().as_ref() {
-            return Ok(known.clone());
+            return known.clone();
         }
         let depths = if is_in_cgroup_namespace() { Some(self.depths()) } else { None };
         let (mut whole, mut devices) = (Vec::new(), Vec::new());
-        for top in cgroup::hierarchies(self.host)? {
+        for top in cgroup::hierarchies(self.host) {
             let opened = self.host.resolve(&top, Symlink::Follow).and_then(|fd| {
                 let is_whole = match &depths {
                     None => is_top(&fd)?,
@@ -123,7 +110,7 @@ impl World<'_> {
                 };
                 Ok((is_whole, fstat(&fd)?.st_dev))
             });
-            let Some((true, device)) = self.host.readable(&top, opened)? else { continue };
+            let Some((true, device)) = self.host.readable(&top, opened) else { continue };
             // Of v1 `cpu` is a link to `cpu,cpuacct`.
             if !devices.contains(&device) {
                 devices.push(device);
@@ -131,7 +118,7 @@ impl World<'_> {
             }
         }
         *self.hierarchies.borrow_mut() = Some(whole.clone());
-        Ok(whole)
+        whole
     }
 
     /// Tells, from inside a cgroup namespace, whether a hierarchy's mount shows all of the
@@ -253,7 +240,7 @@ mod tests {
     /// Returns root's world on this machine, and a hierarchy in which cgroups can be made.
     fn world_and_top(host: &Host) -> Option<(World<'_>, Vec<u8>)> {
         let world = World::root(host);
-        let tops = world.hierarchies().unwrap();
+        let tops = world.hierarchies();
         let top =
             tops.into_iter().find(|top| top.ends_with(b"/unified") || !top.ends_with(b"memory"));
         top.filter(|_| is_root()).map(|top| (world, top))
@@ -293,8 +280,8 @@ mod tests {
         }
         let users = PathBuf::from(OsStr::from_bytes(&[&top, path("/users").as_bytes()].concat()));
         chown(&users, Some(1000), Some(1000)).unwrap();
-        let named = |world: &World<'_>, path: &str| world.cgroup(path.as_bytes()).unwrap();
-        let has = |world: &World<'_>, path: &str| world.has_cgroup(path.as_bytes()).unwrap();
+        let named = |world: &World<'_>, path: &str| world.cgroup(path.as_bytes());
+        let has = |world: &World<'_>, path: &str| world.has_cgroup(path.as_bytes());
         for rest in ["/roots", "/roots/a", "//roots//a/", "/users"] {
             let path = path(rest);
             assert_eq!(named(&world, &path), [[&top, path.as_bytes()].concat()], "{rest}");
@@ -370,7 +357,7 @@ mod tests {
             let variable = |name| std::env::var(name).unwrap();
             let paths = |pid: u32| {
                 let process = Process::open(&host, pid).unwrap();
-                world.cgroup_paths(&process).unwrap()
+                world.cgroup_paths(&process)
             };
             let own = variable("OUTSIDE");
             let found = paths(variable("ELSEWHERE").parse().unwrap());
@@ -380,8 +367,8 @@ mod tests {
             // Nobody tells what is called so that we share.
             assert_eq!(paths(variable("BESIDE").parse().unwrap()), None);
             assert_eq!(paths(std::process::id()), None);
-            assert!(world.has_cgroups().unwrap());
-            assert!(!world.cgroup(&there).unwrap().is_empty());
+            assert!(world.has_cgroups());
+            assert!(!world.cgroup(&there).is_empty());
         }
     }
 }

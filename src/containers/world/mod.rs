@@ -15,7 +15,6 @@ mod tree;
 pub mod users;
 mod walk;
 
-use crate::base::error::Result;
 use crate::base::json::Refused;
 use crate::base::text::join;
 use crate::host::{File, Host};
@@ -83,29 +82,23 @@ impl<'h> World<'h> {
     }
 
     /// Reads a regular file that counts in this world. Returns None where it is absent, is
-    /// another's, or cannot be read (remembered).
-    ///
-    /// # Errors
-    /// Where the machine rather than the file is at fault; never in a user's world.
-    pub(crate) fn file(&self, path: &[u8]) -> Result<Option<File<'h>>> {
-        self.tolerated(path, self.tree.file(path))
+    /// another's, or cannot be read (remembered; what makes root's world wrong,
+    /// [`Host::check`] tells).
+    pub(crate) fn file(&self, path: &[u8]) -> Option<File<'h>> {
+        self.tree.file(path)
     }
 
     /// Reads a file that counts and parses it, twice where it was perhaps being rewritten in place.
     /// Returns None where there is none, or where it cannot be parsed, which is noted.
-    ///
-    /// # Errors
-    /// As [`World::file`].
     pub(crate) fn parsed<T>(
         &self,
         path: &[u8],
-        parse: &mut dyn FnMut(&[u8]) -> std::result::Result<T, Refused>,
-    ) -> Result<Option<T>> {
+        parse: &mut dyn FnMut(&[u8]) -> Result<T, Refused>,
+    ) -> Option<T> {
         let mut refused = None;
         for _ in 0..2 {
-            let Some(file) = self.file(path)? else { return Ok(None) };
-            match parse(&file.bytes) {
-                Ok(parsed) => return Ok(Some(parsed)),
+            match parse(&self.file(path)?.bytes) {
+                Ok(parsed) => return Some(parsed),
                 Err(reason) => refused = Some(reason),
             }
         }
@@ -113,44 +106,24 @@ impl<'h> World<'h> {
             self.host.console.note_of(path, reason);
             self.host.remember(path, &reason.to_string());
         }
-        Ok(None)
+        None
     }
 
     /// Returns the names in a directory that counts, sorted, without those that begin with a dot;
-    /// none where it is absent, is another's, or cannot be read (remembered).
-    ///
-    /// # Errors
-    /// As [`World::file`].
-    pub(crate) fn entries(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
-        self.tolerated(path, self.tree.entries(path))
+    /// none where it is absent, is another's, or cannot be read, as [`World::file`].
+    pub(crate) fn entries(&self, path: &[u8]) -> Vec<Vec<u8>> {
+        self.tree.entries(path)
     }
 
     /// Tells whether a path is, or leads to, a directory that counts.
-    ///
-    /// # Errors
-    /// As [`World::file`].
-    pub(crate) fn is_directory(&self, path: &[u8]) -> Result<bool> {
-        self.tolerated(path, self.tree.is_directory(path))
+    pub(crate) fn is_directory(&self, path: &[u8]) -> bool {
+        self.tree.is_directory(path)
     }
 
     /// Lets a place count that this world's configuration names, with a note where others can write
     /// there.
-    ///
-    /// # Errors
-    /// As [`World::file`].
-    pub(crate) fn believe(&self, path: &[u8]) -> Result<()> {
-        self.tolerated(path, self.tree.believe(path))
-    }
-
-    /// Makes any failure in a user's world one to be remembered.
-    fn tolerated<T: Default>(&self, path: &[u8], result: Result<T>) -> Result<T> {
-        match (result, &self.owner) {
-            (Err(error), Owner::User(_)) => {
-                self.host.remember(path, error.message());
-                Ok(T::default())
-            }
-            (result, _) => result,
-        }
+    pub(crate) fn believe(&self, path: &[u8]) {
+        self.tree.believe(path);
     }
 
     /// Returns the directories for what lives no longer than the machine runs: `/run`, or a user's.

@@ -8,7 +8,6 @@
 use super::judge::Standing;
 use super::users::uids_in;
 use super::{Owner, World};
-use crate::base::error::Result;
 use crate::host::cgroup::is_containers;
 use crate::host::process::{Process, unless_gone};
 use crate::kernel::netns::NsId;
@@ -24,16 +23,11 @@ impl World<'_> {
     /// and pid namespaces those of pid 1, its cgroup root's and below no user's slice or
     /// container's, and its executable a file of root's that is not set-user-ID or set-group-ID. No
     /// user's process counts.
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(crate) fn has_process(&self, process: &Process) -> Result<bool> {
-        if !matches!(self.owner, Owner::Root) {
-            return Ok(false);
-        }
-        let own = self.has_roots_identity(process);
-        let own = unless_gone(self.host, process.pid, own)?.unwrap_or(false);
-        Ok(own && self.is_in_roots_cgroup(process)? && self.runs_roots_file(process)?)
+    pub(crate) fn has_process(&self, process: &Process) -> bool {
+        matches!(self.owner, Owner::Root)
+            && unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
+            && self.is_in_roots_cgroup(process)
+            && self.runs_roots_file(process)
     }
 
     fn has_roots_identity(&self, process: &Process) -> io::Result<bool> {
@@ -55,24 +49,20 @@ impl World<'_> {
         Ok(true)
     }
 
-    fn is_in_roots_cgroup(&self, process: &Process) -> Result<bool> {
-        let Some(paths) = self.cgroup_paths(process)? else { return Ok(false) };
-        for path in &paths {
-            let is_others = |name| name == b"user.slice" || is_containers(name);
-            if path.split(|byte| *byte == b'/').any(is_others) || !self.has_cgroup(path)? {
-                return Ok(false);
-            }
-        }
-        Ok(!paths.is_empty())
+    fn is_in_roots_cgroup(&self, process: &Process) -> bool {
+        let paths = self.cgroup_paths(process).unwrap_or_default();
+        let is_others = |name: &[u8]| name == b"user.slice" || is_containers(name);
+        let is_roots = |path: &Vec<u8>| {
+            !path.split(|byte| *byte == b'/').any(is_others) && self.has_cgroup(path)
+        };
+        !paths.is_empty() && paths.iter().all(is_roots)
     }
 
-    fn runs_roots_file(&self, process: &Process) -> Result<bool> {
+    fn runs_roots_file(&self, process: &Process) -> bool {
         let opened = process.open_file("exe", OFlags::PATH);
         let opened = opened.and_then(|exe| Ok((Standing::of(&exe)?, exe)));
-        let Some((standing, exe)) = unless_gone(self.host, process.pid, opened)? else {
-            return Ok(false);
-        };
-        Ok(!standing.has_set_id() && self.tree.is_at_its_path(&exe)?)
+        unless_gone(self.host, process.pid, opened)
+            .is_some_and(|(standing, exe)| !standing.has_set_id() && self.tree.is_at_its_path(&exe))
     }
 }
 
@@ -96,7 +86,7 @@ mod tests {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut String::new()).unwrap();
         let process = Process::open(&host, child.id()).unwrap();
-        let is_roots = World::root(&host).has_process(&process).unwrap();
+        let is_roots = World::root(&host).has_process(&process);
         drop(child.stdin.take());
         child.wait().unwrap();
         is_roots
@@ -111,7 +101,7 @@ mod tests {
         let own = World::root(&host);
         let paths = own.cgroup_paths(&Process::open(&host, std::process::id()).unwrap()).unwrap();
         let is_session = |path: &Vec<u8>| path.starts_with(b"/user.slice");
-        if own.has_cgroups().unwrap() && !paths.iter().flatten().any(is_session) {
+        if own.has_cgroups() && !paths.iter().any(is_session) {
             assert!(is_roots(&["env"]));
         }
         for words in [
@@ -123,7 +113,7 @@ mod tests {
         }
         let user = World::user(&host, super::super::User::default());
         let process = Process::open(&host, std::process::id()).unwrap();
-        assert!(!user.has_process(&process).unwrap());
+        assert!(!user.has_process(&process));
     }
 
     #[test]
@@ -145,15 +135,15 @@ mod tests {
             .unwrap();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
         let process = Process::open(&host, child.id()).unwrap();
-        assert!(world.runs_roots_file(&process).unwrap());
+        assert!(world.runs_roots_file(&process));
         scratch.mode("sh", 0o4755);
-        assert!(!world.runs_roots_file(&process).unwrap());
+        assert!(!world.runs_roots_file(&process));
         scratch.mode("sh", 0o777);
-        assert!(!world.runs_roots_file(&process).unwrap());
+        assert!(!world.runs_roots_file(&process));
         std::fs::remove_file(&program).unwrap();
-        assert!(!world.runs_roots_file(&process).unwrap());
+        assert!(!world.runs_roots_file(&process));
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert!(!world.has_process(&process).unwrap());
+        assert!(!world.has_process(&process));
     }
 }

@@ -10,7 +10,7 @@
 
 use super::judge::{Judge, Standing};
 use super::walk::{Opened, Rule, Walk, Walker};
-use crate::base::error::{Error, Result, describe, is_absent};
+use crate::base::error::{describe, is_absent};
 use crate::host::{File, Host, MAX_FILE, Unreadable, read_held, visit_names};
 use crate::sys::fd::{name_of, open_directory};
 use rustix::fd::OwnedFd;
@@ -55,89 +55,69 @@ impl<'h> Tree<'h> {
 
     /// Lets a place count that the author's configuration names, with a note where others can write
     /// there.
-    ///
-    /// # Errors
-    /// Where the machine refuses to look.
-    pub(super) fn believe(&self, path: &[u8]) -> Result<()> {
+    pub(super) fn believe(&self, path: &[u8]) {
         if self.rule(path) == Rule::Believed {
-            return Ok(());
+            return;
         }
-        let writers = |standing: Standing| standing.writers(self.judge().root_uid);
-        let writers = match self.tolerate(path, self.walker.walk(path, Rule::Judged))? {
-            Some(Walk::Foreign(standing)) => writers(standing).into_bytes(),
-            Some(Walk::Slow(mount)) => {
-                let question = || match self.walker.walk(path, Rule::Judged) {
-                    Ok(Walk::Foreign(standing)) => Some(writers(standing).into_bytes()),
-                    _ => None,
-                };
-                let Some(writers) = self.ask(mount, path, &|| Ok(question()))? else {
-                    return Ok(());
-                };
-                writers
+        let writers = |walk: io::Result<Walk>| match walk {
+            Ok(Walk::Foreign(standing)) => {
+                Some(standing.writers(self.judge().root_uid).into_bytes())
             }
-            Some(Walk::At(_)) | None => return Ok(()),
+            _ => None,
         };
+        let writers = match self.walker.walk(path, Rule::Judged) {
+            Ok(Walk::Slow(mount)) => {
+                self.ask(mount, path, &|| writers(self.walker.walk(path, Rule::Judged)))
+            }
+            walk => writers(walk),
+        };
+        let Some(writers) = writers else { return };
         let who = String::from_utf8_lossy(&writers);
         let text = format!("is where the configuration says, but {who} can write there");
         self.host().console.note_of(path, text);
         self.believed.borrow_mut().push(path.to_vec());
-        Ok(())
     }
 
     /// Reads a regular file that counts. Returns None where it is absent, is another's, or cannot
     /// be read (remembered).
-    ///
-    /// # Errors
-    /// Where the machine rather than the file is at fault.
-    pub(super) fn file(&self, path: &[u8]) -> Result<Option<File<'h>>> {
+    pub(super) fn file(&self, path: &[u8]) -> Option<File<'h>> {
         let rule = self.rule(path);
-        match self.walker.file(path, rule) {
-            Ok(Opened::File(held, stat)) => self.read(path, held, &stat, rule),
-            Ok(Opened::Slow(mount)) => {
-                let question = || Ok(self.file(path)?.map(|file| file.bytes.to_vec()));
-                let bytes = self.ask(mount, path, &question)?;
-                Ok(bytes.map(|bytes| File::of_roots(self.host().buffer.hold(bytes))))
+        match self.tolerate(path, self.walker.file(path, rule))? {
+            Opened::File(held, stat) => self.read(path, &held, &stat, rule),
+            Opened::Slow(mount) => {
+                let bytes = self.ask(mount, path, &|| Some(self.file(path)?.bytes.to_vec()))?;
+                Some(File::of_roots(self.host().buffer.hold(bytes)))
             }
-            Ok(Opened::Foreign(standing)) => {
+            Opened::Foreign(standing) => {
                 self.remember_open(path, &standing);
-                Ok(None)
+                None
             }
-            Err(e) => self.tolerate(path, Err(e)),
         }
     }
 
-    fn read(
-        &self,
-        path: &[u8],
-        held: OwnedFd,
-        stat: &Stat,
-        rule: Rule,
-    ) -> Result<Option<File<'h>>> {
-        let standing = Standing::with(&held, stat);
+    fn read(&self, path: &[u8], held: &OwnedFd, stat: &Stat, rule: Rule) -> Option<File<'h>> {
+        let standing = Standing::with(held, stat);
         if rule == Rule::Judged && !self.judge().counts(&standing) {
             self.remember_open(path, &standing);
-            return Ok(None);
+            return None;
         }
-        match read_held(&self.host().buffer, &held, stat, MAX_FILE) {
-            Ok(file) => return Ok(Some(file)),
-            Err(Unreadable::Errno(e)) => return self.tolerate(path, Err(e)),
+        match read_held(&self.host().buffer, held, stat, MAX_FILE) {
+            Ok(file) => return Some(file),
+            Err(Unreadable::Errno(e)) => self.miss(path, e),
             Err(Unreadable::Odd(fault)) => {
                 self.host().console.note_of(path, &fault);
                 self.host().remember(path, &fault);
             }
         }
-        Ok(None)
+        None
     }
 
     /// Returns the names in a directory that counts, sorted, without those that begin with a dot,
     /// as no container's does; none where it is absent, is another's, or cannot be read
     /// (remembered).
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(super) fn entries(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+    pub(super) fn entries(&self, path: &[u8]) -> Vec<Vec<u8>> {
         let mut names = Vec::new();
-        match self.tolerate(path, self.walker.walk(path, self.rule(path)))? {
+        match self.tolerate(path, self.walker.walk(path, self.rule(path))) {
             Some(Walk::At(directory)) => {
                 let most = self.most_names.get();
                 let mut is_cut = false;
@@ -150,15 +130,14 @@ impl<'h> Tree<'h> {
                         !is_cut
                     })
                 });
-                self.tolerate(path, listed)?;
+                self.tolerate(path, listed);
                 if is_cut {
                     self.host().remember(path, &format!("it has more than {most} entries"));
                 }
             }
             Some(Walk::Slow(mount)) => {
                 // No name has a slash.
-                let joined =
-                    self.ask(mount, path, &|| Ok(Some(self.entries(path)?.join(&b'/'))))?;
+                let joined = self.ask(mount, path, &|| Some(self.entries(path).join(&b'/')));
                 let joined = joined.unwrap_or_default();
                 let listed = joined.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
                 names.extend(listed.map(<[u8]>::to_vec));
@@ -167,30 +146,23 @@ impl<'h> Tree<'h> {
             None => {}
         }
         names.sort_unstable();
-        Ok(names)
+        names
     }
 
     /// Tells whether a path is, or leads to, a directory that counts.
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(super) fn is_directory(&self, path: &[u8]) -> Result<bool> {
-        Ok(match self.tolerate(path, self.walker.walk(path, self.rule(path)))? {
+    pub(super) fn is_directory(&self, path: &[u8]) -> bool {
+        match self.tolerate(path, self.walker.walk(path, self.rule(path))) {
             Some(Walk::At(_)) => true,
             Some(Walk::Slow(mount)) => {
-                let question = || Ok(self.is_directory(path)?.then(Vec::new));
-                self.ask(mount, path, &question)?.is_some()
+                self.ask(mount, path, &|| self.is_directory(path).then(Vec::new)).is_some()
             }
             Some(Walk::Foreign(_)) | None => false,
-        })
+        }
     }
 
     /// Tells whether an executable, held open, is what stands at its path, which counts.
-    ///
-    /// # Errors
-    /// Where the machine refuses.
-    pub(super) fn is_at_its_path(&self, file: &OwnedFd) -> Result<bool> {
-        let Ok(path) = name_of(file) else { return Ok(false) };
+    pub(super) fn is_at_its_path(&self, file: &OwnedFd) -> bool {
+        let Ok(path) = name_of(file) else { return false };
         let opened = self.walker.file(&path, Rule::Judged).and_then(|opened| match opened {
             Opened::File(there, found) => {
                 let held = fstat(file)?;
@@ -199,8 +171,7 @@ impl<'h> Tree<'h> {
             }
             Opened::Foreign(_) | Opened::Slow(_) => Ok(false),
         });
-        let is_same = self.tolerate(&path, opened)?;
-        Ok(is_same.unwrap_or(false))
+        self.tolerate(&path, opened) == Some(true)
     }
 
     /// Remembers what does not count because of its mode alone: else its owner would not know why
@@ -218,27 +189,27 @@ impl<'h> Tree<'h> {
         &self,
         mount: u64,
         path: &[u8],
-        question: &dyn Fn() -> Result<Option<Vec<u8>>>,
-    ) -> Result<Option<Vec<u8>>> {
+        question: &dyn Fn() -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
         let host = self.host();
         let answer = host.mounts.ask(host, mount, path, &|| {
             self.become_readers(self.most_names.get());
             host.take_unread();
-            let unread = match question() {
-                Ok(Some(answer)) => return [&b"+"[..], &answer].concat(),
-                Ok(None) => host.take_unread(),
-                Err(error) => vec![error.message().to_owned()],
+            let answer = question();
+            let unread = match (host.check(), answer) {
+                (Err(error), _) => vec![error.message().to_owned()],
+                (Ok(()), Some(answer)) => return [&b"+"[..], &answer].concat(),
+                (Ok(()), None) => host.take_unread(),
             };
             // One line each: control characters are escaped in messages.
             unread.join("\n").into_bytes()
         })?;
-        let Some(answer) = answer else { return Ok(None) };
         if let Some(found) = answer.strip_prefix(b"+") {
-            return Ok(Some(found.to_vec()));
+            return Some(found.to_vec());
         }
         let unread = String::from_utf8_lossy(&answer);
         unread.lines().for_each(|line| host.add_unread(line.to_owned()));
-        Ok(None)
+        None
     }
 
     fn rule(&self, path: &[u8]) -> Rule {
@@ -249,30 +220,25 @@ impl<'h> Tree<'h> {
         if is_believed { Rule::Believed } else { Rule::Judged }
     }
 
-    /// Returns what was asked of `path`, as [`Host::readable`] does: what fails in a place of
-    /// root's could make an ambiguous name a unique one. Where others can write, they could
-    /// make anything fail, and it must not hide the rest.
-    fn tolerate<T>(&self, path: &[u8], result: io::Result<T>) -> Result<Option<T>> {
-        match result {
-            Ok(value) => Ok(Some(value)),
-            // Of a file with somebody's lease nothing is known until that is given up.
-            Err(e) if e == Errno::AGAIN || self.rule(path) == Rule::Believed => {
-                self.remember(path, e).map(|()| None)
-            }
-            Err(e) => self.host().remember_unread(path, e).map(|()| None),
-        }
+    /// Returns what was asked of `path`; None where it failed.
+    fn tolerate<T>(&self, path: &[u8], result: io::Result<T>) -> Option<T> {
+        result.map_err(|e| self.miss(path, e)).ok()
     }
 
-    /// Remembers what failed in a place where others can write; only a machine at its limits ends
-    /// the look-up.
-    fn remember(&self, path: &[u8], errno: Errno) -> Result<()> {
-        if matches!(errno, Errno::NOMEM | Errno::MFILE | Errno::NFILE) {
-            return Err(Error::cannot_at("read", path, errno));
+    /// Goes on after a failure, as [`Host::remember_unread`] does: what fails in a place of root's
+    /// could make an ambiguous name a unique one. Where others can write, they could make anything
+    /// fail, and it must not hide the rest; a user's world is no more than that user's.
+    fn miss(&self, path: &[u8], errno: Errno) {
+        let is_limit = matches!(errno, Errno::NOMEM | Errno::MFILE | Errno::NFILE);
+        // Of a file with somebody's lease nothing is known until that is given up.
+        let is_others = errno == Errno::AGAIN || self.rule(path) == Rule::Believed;
+        if self.judge().user.is_some() || (is_others && !is_limit) {
+            if !is_absent(errno) {
+                self.host().remember(path, &describe(errno));
+            }
+        } else {
+            self.host().remember_unread(path, errno);
         }
-        if !is_absent(errno) {
-            self.host().remember(path, &describe(errno));
-        }
-        Ok(())
     }
 }
 
@@ -295,7 +261,7 @@ mod tests {
     }
 
     fn text(tree: &Tree<'_>, path: &[u8]) -> Option<String> {
-        let file = tree.file(path).unwrap()?;
+        let file = tree.file(path)?;
         Some(String::from_utf8(file.bytes.to_vec()).unwrap())
     }
 
@@ -360,11 +326,11 @@ mod tests {
         }
         let host = quiet();
         let tree = Tree::new(&host, ROOTS);
-        assert!(tree.is_directory(&scratch.path("absolute")).unwrap());
-        assert!(!tree.is_directory(&scratch.path("foreign")).unwrap());
-        assert!(!tree.is_directory(&scratch.path("file")).unwrap());
-        assert_eq!(tree.entries(&scratch.path("relative")).unwrap(), [b"file"]);
-        assert!(tree.entries(&scratch.path("foreign")).unwrap().is_empty());
+        assert!(tree.is_directory(&scratch.path("absolute")));
+        assert!(!tree.is_directory(&scratch.path("foreign")));
+        assert!(!tree.is_directory(&scratch.path("file")));
+        assert_eq!(tree.entries(&scratch.path("relative")), [b"file"]);
+        assert!(tree.entries(&scratch.path("foreign")).is_empty());
         assert_eq!(host.unread(), None);
     }
 
@@ -405,7 +371,7 @@ mod tests {
             assert_eq!(fresh(ROOTS, &path), None, "{name}");
             let host = quiet();
             let tree = Tree::new(&host, ROOTS);
-            assert!(tree.is_directory(&scratch.path("")).unwrap());
+            assert!(tree.is_directory(&scratch.path("")));
             assert_eq!(text(&tree, &path), None);
             assert!(host.unread().unwrap().contains("its ACL names"));
         }
@@ -461,7 +427,7 @@ mod tests {
         scratch.link("../three/config", "containers/one/link");
         let host = quiet();
         let tree = Tree::new(&host, ROOTS);
-        assert_eq!(tree.entries(&scratch.path("containers")).unwrap().len(), 4);
+        assert_eq!(tree.entries(&scratch.path("containers")).len(), 4);
         let read = |name: &str| text(&tree, &scratch.path(&format!("containers/{name}")));
         for _ in 0..2 {
             assert_eq!(read("one/config").as_deref(), Some("one"));
@@ -491,7 +457,7 @@ mod tests {
         let tree = Tree::new(&host, ROOTS);
         let open = || std::fs::read_dir("/proc/thread-self/fd").unwrap().count();
         let before = open();
-        assert!(tree.file(&scratch.path(&format!("{deep}file"))).unwrap().is_some());
+        assert!(tree.file(&scratch.path(&format!("{deep}file"))).is_some());
         // Other tests open files meanwhile.
         assert!(open() < before + 30, "{before} {}", open());
     }
@@ -534,7 +500,7 @@ mod tests {
             let host = quiet();
             let tree = Tree::new(&host, ROOTS);
             assert_eq!(text(&tree, path), None);
-            assert!(path == b"/" || path == b"" || tree.entries(path).unwrap().is_empty());
+            assert!(path == b"/" || path == b"" || tree.entries(path).is_empty());
         }
     }
 
@@ -585,11 +551,11 @@ time.sleep(9)";
         let tree = Tree::new(&host, ROOTS);
         let path = scratch.path("disk/containers/one");
         assert_eq!(text(&tree, &path), None);
-        tree.believe(&scratch.path("disk")).unwrap();
-        tree.believe(&scratch.path("absent")).unwrap();
+        tree.believe(&scratch.path("disk"));
+        tree.believe(&scratch.path("absent"));
         assert_eq!(text(&tree, &path).as_deref(), Some("text"));
         assert_eq!(text(&tree, &scratch.path("disk/link")).as_deref(), Some("text"));
-        assert_eq!(tree.entries(&scratch.path("disk/containers")).unwrap(), [b"one"]);
+        assert_eq!(tree.entries(&scratch.path("disk/containers")), [b"one"]);
         assert_eq!(text(&tree, &scratch.path("disk2/one")), None);
         // What it is a neighbour of is not.
         assert_eq!(text(&tree, &scratch.path("disk/../disk2/one")).as_deref(), Some("text"));
@@ -607,9 +573,9 @@ time.sleep(9)";
         scratch.owner("users", 1000, 1000);
         let host = quiet();
         let tree = Tree::new(&host, ROOTS);
-        assert!(tree.entries(&scratch.path("users")).unwrap().is_empty());
+        assert!(tree.entries(&scratch.path("users")).is_empty());
         assert_eq!(host.unread(), None);
-        assert!(tree.entries(&scratch.path("open")).unwrap().is_empty());
+        assert!(tree.entries(&scratch.path("open")).is_empty());
         assert!(host.unread().unwrap().ends_with("everybody can write there"));
     }
 
@@ -625,10 +591,10 @@ time.sleep(9)";
         let host = quiet();
         let tree = Tree::new(&host, ROOTS);
         tree.become_readers(10);
-        assert_eq!(tree.entries(&scratch.path("many")).unwrap().len(), 10);
+        assert_eq!(tree.entries(&scratch.path("many")).len(), 10);
         assert!(host.unread().unwrap().contains("more than 10"));
         tree.become_readers(20);
-        assert_eq!(tree.entries(&scratch.path("many")).unwrap().len(), 20);
+        assert_eq!(tree.entries(&scratch.path("many")).len(), 20);
     }
 
     #[test]
@@ -639,19 +605,19 @@ time.sleep(9)";
         let host = quiet();
         let tree = Tree::new(&host, ROOTS);
         let shell = open_at(CWD, b"/bin/sh", OFlags::PATH).unwrap();
-        assert!(tree.is_at_its_path(&shell).unwrap());
+        assert!(tree.is_at_its_path(&shell));
         let scratch = Scratch::new();
         scratch.file("program", "");
         let program = open_at(CWD, &scratch.path("program"), OFlags::PATH).unwrap();
-        assert!(tree.is_at_its_path(&program).unwrap());
+        assert!(tree.is_at_its_path(&program));
         scratch.owner("program", 1000, 0);
-        assert!(!tree.is_at_its_path(&program).unwrap());
+        assert!(!tree.is_at_its_path(&program));
         scratch.owner("program", 0, 0);
         std::fs::rename(scratch.at("program"), scratch.at("old")).unwrap();
         scratch.file("program", "");
-        assert!(tree.is_at_its_path(&program).unwrap());
+        assert!(tree.is_at_its_path(&program));
         std::fs::remove_file(scratch.at("old")).unwrap();
-        assert!(!tree.is_at_its_path(&program).unwrap());
+        assert!(!tree.is_at_its_path(&program));
     }
 
     #[test]
@@ -696,8 +662,8 @@ time.sleep(9)";
             for path in ["/more/file", "/more/dir/../file", "/etc/../more/./file"] {
                 assert_eq!(text(&tree, path.as_bytes()).as_deref(), Some("mounted"), "{path}");
             }
-            assert!(tree.is_directory(b"/more/dir/../..").unwrap());
-            assert_eq!(tree.entries(b"/run/x/../..").unwrap(), tree.entries(b"/").unwrap());
+            assert!(tree.is_directory(b"/more/dir/../.."));
+            assert_eq!(tree.entries(b"/run/x/../.."), tree.entries(b"/"));
             // DIR itself is judged, too.
             scratch.owner("", 1000, 0);
             assert_eq!(text(&Tree::new(&host, ROOTS), b"/etc/passwd"), None);
@@ -735,24 +701,24 @@ time.sleep(9)";
             let tree = Tree::new(&host, ROOTS);
             // A user's program may say that all is root's.
             let start = Instant::now();
-            assert!(!tree.is_directory(&scratch.path("users")).unwrap());
+            assert!(!tree.is_directory(&scratch.path("users")));
             assert_eq!(text(&tree, &scratch.path("users/a")), None);
             assert!(start.elapsed().as_millis() < 1000 && host.unread().is_none());
             let start = Instant::now();
-            assert!(!tree.is_directory(&scratch.path("mute")).unwrap());
+            assert!(!tree.is_directory(&scratch.path("mute")));
             assert!((1900..9000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
             assert!(host.unread().unwrap().contains("does not answer"));
             let start = Instant::now();
             for name in ["mute/a", "mute/a/b", "link/c", "mute/../mute/d"] {
                 assert_eq!(text(&tree, &scratch.path(name)), None);
-                assert!(tree.entries(&scratch.path(name)).unwrap().is_empty());
+                assert!(tree.entries(&scratch.path(name)).is_empty());
             }
-            tree.believe(&scratch.path("mute")).unwrap();
+            tree.believe(&scratch.path("mute"));
             assert_eq!(text(&tree, &scratch.path("there/file")).as_deref(), Some("text"));
             assert!(start.elapsed().as_millis() < 1000, "it is asked once: {:?}", start.elapsed());
             // The short way to a container's file does not ask it, either. The second one is not
             // waited for as long as the first.
-            assert_eq!(tree.entries(&scratch.path("containers")).unwrap().len(), 2);
+            assert_eq!(tree.entries(&scratch.path("containers")).len(), 2);
             assert!(text(&tree, &scratch.path("containers/one/config")).is_some());
             let start = Instant::now();
             assert_eq!(text(&tree, &scratch.path("containers/mute/config")), None);

@@ -146,8 +146,9 @@ fn process_in(host: &Host, target: &Target) -> Result<Process> {
             Err(e) if is_gone(e) => None,
             Err(e) => return Err(diagnose(host, pid, e)),
         },
-        None => namespaces::by_inode(host, target.netns.id.ino)?.and_then(|(_, process)| process),
+        None => namespaces::by_inode(host, target.netns.id.ino).and_then(|(_, process)| process),
     };
+    host.check()?;
     process.ok_or_else(|| {
         let (label, unread) = (&target.label, host.but_unread());
         let error =
