@@ -26,21 +26,8 @@ impl<'a> Fields<'a> {
         Some(field)
     }
 
-    /// Takes the next fields.
-    pub fn fields<const COUNT: usize>(&mut self) -> Option<[&'a [u8]; COUNT]> {
-        let mut fields = [&[][..]; COUNT];
-        for field in &mut fields {
-            *field = self.take()?;
-        }
-        Some(fields)
-    }
-
-    /// Takes the next fields, a number each.
-    pub fn numbers<const COUNT: usize>(&mut self) -> Option<[u64; COUNT]> {
-        let mut numbers = [0; COUNT];
-        for number in &mut numbers {
-            *number = u64::from_ne_bytes(self.take()?.try_into().ok()?);
-        }
-        Some(numbers)
+    /// Takes the next field, a number.
+    pub fn number(&mut self) -> Option<u64> {
+        Some(u64::from_ne_bytes(self.take()?.try_into().ok()?))
     }
 }

@@ -14,14 +14,29 @@ pub fn number(digits: &[u8]) -> Option<u64> {
     (!digits.is_empty()).then_some(number)
 }
 
+/// Returns what is between the separators of a text; all of it where there is none.
+pub fn parts(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    text.split(move |byte| *byte == separator)
+}
+
 /// Returns the lines of a text, without their ends.
 pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| *byte == b'\n')
+    parts(text, b'\n')
 }
 
 /// Returns what follows `key` in the first line that begins with it.
 pub fn line_after<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     lines(text).find_map(|line| line.strip_prefix(key))
+}
+
+/// Returns where a part of a text, which is not empty, begins.
+pub fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part)
+}
+
+/// Tells whether a part is somewhere in a text.
+pub fn contains(text: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || find(text, part).is_some()
 }
 
 /// Returns the path of `name` in a directory.
@@ -62,6 +77,17 @@ mod tests {
         for text in others {
             assert_eq!(number(text.as_bytes()), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn parts_are_found_wherever_they_are() {
+        for (text, part, at) in
+            [("aab", "ab", Some(1)), ("ab", "abc", None), ("", "a", None), ("aaab", "aab", Some(1))]
+        {
+            assert_eq!(find(text.as_bytes(), part.as_bytes()), at, "{text:?} {part:?}");
+            assert_eq!(contains(text.as_bytes(), part.as_bytes()), at.is_some(), "{text:?}");
+        }
+        assert!(contains(b"x", b"") && contains(b"", b""));
     }
 
     #[test]

@@ -60,33 +60,16 @@ pub(crate) fn ask(host: &Host, word: &Word<'_>, user: &User) -> Result<Option<Ru
     }
     let mut report = None;
     listen(host, std::slice::from_ref(user), &look, &mut |_, told| report = told)?;
-    let Some(mut report) = report else {
-        return Err(Error::new(format!(
-            "the containers of uid {uid} could not be read to their end"
-        )));
+    let fault = match report {
+        None => format!("the containers of uid {uid} could not be read to their end"),
+        Some(Report { failure: Some(failure), .. }) => format!("uid {uid}: {failure}"),
+        Some(Report { mut claims, unread, .. }) => match (claims.pop(), unread) {
+            (Some(claim), _) => return claim.into_running(host, uid).map(Some),
+            (None, Some(unread)) => format!("uid {uid}: not all could be read: {unread}"),
+            (None, None) => return Ok(None),
+        },
     };
-    let of_user = |text: &str| Error::new(format!("uid {uid}: {text}"));
-    if let Some(failure) = &report.failure {
-        return Err(of_user(failure));
-    }
-    let Some(claim) = report.claims.pop() else {
-        return match report.unread {
-            None => Ok(None),
-            Some(unread) => Err(of_user(&format!("not all could be read: {unread}"))),
-        };
-    };
-    let label = label(&claim.container);
-    match claim.hold(host, uid) {
-        Ok(Some((process, netns))) => {
-            Ok(Some(Running { container: claim.container, process, netns }))
-        }
-        Ok(None) => {
-            let fault = "and its network namespace is not of that user's making";
-            Err(Error::new(format!("{label} is only what uid {uid} says, {fault}"))
-                .with_remedy("if you know better: --pid PID"))
-        }
-        Err(_) => Err(Error::new(format!("{label} has just ended"))),
-    }
+    Err(Error::new(fault))
 }
 
 /// Returns every container that runs in the users' worlds, for root.
@@ -103,15 +86,16 @@ pub(crate) fn list(host: &Host) -> Result<Vec<RunningContainer>> {
         Ok(())
     };
     let mut found = Vec::new();
-    ask_users(host, &look, &mut |user, claim| {
-        let held = unless_gone(host, claim.pid, claim.hold(host, user.uid));
+    for claim in ask_users(host, &look)?.into_iter().flatten() {
+        let Some(uid) = claim.container.claimed_by else { continue };
+        let held = unless_gone(host, claim.pid, claim.hold(host, uid));
         // In a namespace of somebody else's it is nobody's word.
         if let Some((_, netns)) = held.flatten() {
             let Claim { container, pid, start } = claim;
             found.push(RunningContainer { container, pid, start, netns: netns.id });
         }
-        Ok(())
-    })?;
+    }
+    host.check()?;
     Ok(found)
 }
 
@@ -127,47 +111,41 @@ pub(crate) fn suggest(
     let look = |world: &World<'_>, report: &mut Report| {
         for container in all_in(world, only)? {
             if report.claims.len() < MOST_NAMES && is_near(&container) {
-                report.claims.push(Claim { container, pid: 0, start: 0 });
+                report.claims.push(Claim { container: Box::new(container), pid: 0, start: 0 });
             }
         }
         Ok(())
     };
     let mut names = Vec::new();
-    ask_users(host, &look, &mut |_, claim| {
+    for claim in ask_users(host, &look)?.iter().flatten() {
         let name = spelled(&claim.container);
         if names.len() < MOST_NAMES && !names.contains(&name) {
             names.push(name);
         }
-        Ok(())
-    })?;
+    }
     Ok(names)
 }
 
-/// Shows `hear` what each user claims, in the order of users; with a note of those who could not be
-/// read to their end.
-fn ask_users(
-    host: &Host,
-    look: Look<'_>,
-    hear: &mut dyn FnMut(&User, Claim) -> Result<()>,
-) -> Result<()> {
+/// Returns what each user claims, in the order of users; with a note of those who could not be read
+/// to their end.
+fn ask_users(host: &Host, look: Look<'_>) -> Result<Vec<Vec<Claim>>> {
     if !is_root(host) {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let (users, are_more) = users::all(&World::root(host))?;
-    let mut reports: Vec<Option<Report>> = users.iter().map(|_| None).collect();
+    let (users, are_more) = users::all(&World::root(host));
+    host.check()?;
     // Readers end as they like.
-    listen(host, &users, look, &mut |at, report| reports[at] = report)?;
+    let mut claims: Vec<Vec<Claim>> = Vec::new();
+    claims.resize_with(users.len(), Vec::new);
     let mut partly: Vec<u32> = Vec::new();
-    for (user, report) in users.iter().zip(reports) {
-        let is_whole = |report: &Report| report.failure.is_none() && report.unread.is_none();
-        if !report.as_ref().is_some_and(is_whole) {
-            partly.push(user.uid);
+    listen(host, &users, look, &mut |at, report| {
+        if !report.as_ref().is_some_and(Report::is_whole) {
+            partly.push(users[at].uid);
         }
-        let claims = report.map(|report| report.claims).unwrap_or_default();
-        for claim in claims {
-            hear(user, claim)?;
+        if let Some(report) = report {
+            claims[at] = report.claims;
         }
-    }
+    })?;
     if !partly.is_empty() {
         const NAMED: usize = 5;
         let rest = partly.len().saturating_sub(NAMED);
@@ -180,7 +158,7 @@ fn ask_users(
     if are_more {
         host.console.note(format_args!("only {MOST_USERS} users were asked for their containers"));
     }
-    Ok(())
+    Ok(claims)
 }
 
 /// Lets a reader look in each user's world. Shows `hear` the user's place and the report; none
@@ -226,12 +204,26 @@ fn read_as(host: &Host, user: &User, look: Look<'_>) -> Report {
 /// A container of a user's, and which process the user says it is.
 #[derive(Debug, PartialEq)]
 struct Claim {
-    container: Container,
+    container: Box<Container>,
     pid: u32,
     start: u64,
 }
 
 impl Claim {
+    /// Takes the user's word.
+    fn into_running(self, host: &Host, uid: u32) -> Result<Running> {
+        let label = label(&self.container);
+        match self.hold(host, uid) {
+            Ok(Some((process, netns))) => Ok(Running { container: self.container, process, netns }),
+            Ok(None) => {
+                let fault = "and its network namespace is not of that user's making";
+                Err(Error::new(format!("{label} is only what uid {uid} says, {fault}"))
+                    .with_remedy("if you know better: --pid PID"))
+            }
+            Err(_) => Err(Error::new(format!("{label} has just ended"))),
+        }
+    }
+
     /// Opens the process and its network namespace; None where that is not of the user's making.
     ///
     /// # Errors
@@ -259,6 +251,11 @@ struct Report {
 }
 
 impl Report {
+    /// Tells whether nothing is missing.
+    fn is_whole(&self) -> bool {
+        self.failure.is_none() && self.unread.is_none()
+    }
+
     /// Encodes it: three fields for the report, then six for each claim.
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -281,20 +278,20 @@ impl Report {
     fn decode(told: &[u8], uid: u32) -> Option<Report> {
         let mut fields = Fields(told);
         let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| shown(bytes).to_string());
-        let [failure, unread] = fields.fields()?;
-        let [count] = fields.numbers()?;
+        let (failure, unread, count) = (fields.take()?, fields.take()?, fields.number()?);
         if count > MOST as u64 {
             return None;
         }
         let mut claims = Vec::new();
         for _ in 0..count {
-            let [engine, runs_on, name, id] = fields.fields()?;
-            let [pid, start] = fields.numbers()?;
-            let mut container = Container::unnamed(word_of(engine)?, id, Source::Anywhere);
-            container.runs_on = word_of(runs_on)?;
+            let (engine, runs_on) = (word_of(fields.take()?)?, word_of(fields.take()?)?);
+            let (name, id) = (fields.take()?, fields.take()?);
+            let (pid, start) = (fields.number()? as u32, fields.number()?);
+            let mut container = Box::new(Container::unnamed(engine, id, Source::Anywhere));
+            container.runs_on = runs_on;
             container.name = name.to_vec();
             container.claimed_by = Some(uid);
-            claims.push(Claim { container, pid: pid as u32, start });
+            claims.push(Claim { container, pid, start });
         }
         fields.0.is_empty().then(|| Report { claims, failure: text(failure), unread: text(unread) })
     }
@@ -316,7 +313,7 @@ mod tests {
             let unnamed = Container::unnamed("crun", b"0123456789abcdef", Source::Anywhere);
             let name = name.as_bytes().to_vec();
             let container = Container { name, engine: "podman", claimed_by: Some(uid), ..unnamed };
-            Claim { container, pid: 4_194_304, start: u64::MAX }
+            Claim { container: Box::new(container), pid: 4_194_304, start: u64::MAX }
         };
         let claims = vec![named("rl", 1000), named("a\nb\u{9b}", 1000), named("", 1000)];
         let unread = Some("\"/home/x\": Permission denied".to_owned());
@@ -411,8 +408,8 @@ mod tests {
             fn claim(&self, host: &Host, name: &str) -> Claim {
                 let pid = self.0.id();
                 let start = Process::open(host, pid).unwrap().stat().unwrap().start;
-                let source = Source::Anywhere;
-                Claim { container: Container::unnamed("crun", name.as_bytes(), source), pid, start }
+                let container = Container::unnamed("crun", name.as_bytes(), Source::Anywhere);
+                Claim { container: Box::new(container), pid, start }
             }
         }
 
@@ -461,7 +458,7 @@ mod tests {
             record(&scratch, USER, "forged", forged.pid, forged.start);
             record(&scratch, USER, "roots", 1, first);
             record(&scratch, OTHER, "other", forged.pid, forged.start);
-            let user = |word: &[u8]| users::named(&World::root(&host), word).unwrap().unwrap();
+            let user = |word: &[u8]| users::named(&World::root(&host), word).unwrap();
             let told = |name: &str, user: &User| {
                 let word = format!("crun:{name}");
                 ask(&host, &Word::parse(word.as_bytes()), user)
@@ -512,7 +509,7 @@ mod tests {
         }
 
         fn all_of(host: &Host, look: Look<'_>) -> Option<Report> {
-            let user = users::named(&World::root(host), b"tester").unwrap().unwrap();
+            let user = users::named(&World::root(host), b"tester").unwrap();
             let mut heard = None;
             listen(host, &[user], look, &mut |_, report| heard = report).unwrap();
             heard

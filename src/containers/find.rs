@@ -6,7 +6,7 @@
 use super::claims;
 use super::lookup::{Lookup, find_in, worlds};
 use super::word::Word;
-use super::world::{User, users};
+use super::world::{World, users};
 use crate::base::error::Result;
 use crate::base::text::number;
 use crate::host::Host;
@@ -28,16 +28,13 @@ pub(crate) fn find(host: &Host, word: &[u8]) -> Result<Lookup> {
     let Some((name, user)) = wanted.of_user else { return Ok(Lookup::Unknown) };
     let wanted = wanted.without_user(name);
     let Some(roots) = worlds.last() else { return Ok(Lookup::Unknown) };
-    let named = users::named(roots, user)?;
-    let own = worlds.iter().find(|world| {
-        let is_it = |own: &User| match &named {
-            Some(named) => named.uid == own.uid,
-            None => number(user) == Some(own.uid.into()),
-        };
-        world.user_of().is_some_and(is_it)
-    });
-    let Some(user) = named.filter(|_| own.is_none()) else {
-        return own.map_or(Ok(Lookup::Unknown), |own| find_in(own, &wanted));
-    };
+    let named = users::named(roots, user);
+    let uid = named.as_ref().map_or(number(user), |named| Some(named.uid.into()));
+    let is_own =
+        |world: &&World<'_>| world.user_of().is_some_and(|own| uid == Some(own.uid.into()));
+    if let Some(own) = worlds.iter().find(is_own) {
+        return find_in(own, &wanted);
+    }
+    let Some(user) = named else { return Ok(Lookup::Unknown) };
     Ok(claims::ask(host, &wanted, &user)?.map_or(Lookup::Unknown, Lookup::Running))
 }

@@ -10,7 +10,7 @@ use super::engine::oci::is_long;
 use super::engine::{self, Container, Containers};
 use super::evidence::verify_each;
 use super::name::{label, pod_or_name, short_id, spelled_pod};
-use super::verdict::{Doubt, Verdict, Verified, Why};
+use super::verdict::{Doubt, Held, Refusal, Verdict, Why};
 use super::word::Word;
 use super::world::{Caller, User, World};
 use crate::base::error::{Error, Result};
@@ -33,8 +33,8 @@ pub(crate) enum Lookup {
 /// A container that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
-    /// What it is called.
-    pub(crate) container: Container,
+    /// What it is called. In a box, as it is handed on from one result to the next.
+    pub(crate) container: Box<Container>,
     /// Its process, held; where the first thread of that has ended, another one.
     pub(crate) process: Process,
     /// Its network namespace.
@@ -82,19 +82,23 @@ pub(crate) fn find_in(world: &World<'_>, word: &Word<'_>) -> Result<Lookup> {
 fn decide(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Result<Lookup> {
     let host = world.host;
     let mut states = vec![State::NoRecord; candidates.len()];
-    let mut verdicts: Vec<Option<Verdict>> = candidates.iter().map(|_| None).collect();
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    verdicts.resize_with(candidates.len(), || Err(Doubt::Changing.into()));
     let mut first = candidates.len();
     verify_each(world, candidates, &mut |at, verdict| {
         states[at] = State::of(&verdict);
         let is_running = matches!(states[at], State::Running { .. });
-        if is_running && at < first {
-            // There may be more attempts at a pod than descriptors: one alone is held.
+        // There may be more attempts at a pod than descriptors: one alone is held.
+        if is_running && at > first {
+            return;
+        }
+        if is_running {
             if let Some(held) = verdicts.get_mut(first) {
-                *held = None;
+                *held = Err(Doubt::Changing.into());
             }
             first = at;
         }
-        verdicts[at] = Some(verdict).filter(|_| !is_running || at == first);
+        verdicts[at] = verdict;
     });
     host.check()?;
     let (at, other) = match choose(candidates, &states) {
@@ -105,21 +109,22 @@ fn decide(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Resul
         }
     };
     let (container, label) = (&candidates[at], label(&candidates[at]));
-    let verdict = verdicts[at].take().unwrap_or(Verdict::NotProven(Doubt::Changing));
-    let is_stopped = matches!(verdict, Verdict::NotRunning(_));
-    let verified = match verdict.into_verified(host, &label, &container.id) {
-        Err(error) if is_stopped => return Ok(Lookup::NotRunning(error)),
-        verified => verified?,
+    let Held { process, netns, note, .. } = match verdicts.swap_remove(at) {
+        Ok(held) => held,
+        Err(refusal) => {
+            let is_stopped = matches!(refusal, Refusal::NotRunning(_));
+            let error = refusal.into_error(host, &label, &container.id);
+            return if is_stopped { Ok(Lookup::NotRunning(error)) } else { Err(error) };
+        }
     };
     if let Some(other) = other {
         let other = super::name::label(&candidates[other]);
         host.console.note(format_args!("{other} is not running: this is {label}"));
     }
-    if let Some(note) = verified.note {
+    if let Some(note) = note {
         host.console.note(format_args!("{label} {note}"));
     }
-    let Verified { process, netns, .. } = verified;
-    Ok(Lookup::Running(Running { container: container.clone(), process, netns }))
+    Ok(Lookup::Running(Running { container: Box::new(container.clone()), process, netns }))
 }
 
 /// A verdict without what is held.
@@ -135,15 +140,15 @@ enum State {
 impl State {
     fn of(verdict: &Verdict) -> State {
         match verdict {
-            Verdict::Running(Verified { process, start, netns, .. }) => {
+            Ok(Held { process, start, netns, .. }) => {
                 State::Running { pid: process.pid, start: *start, netns: netns.id }
             }
-            Verdict::NotRunning(why) => {
+            Err(Refusal::NotRunning(why)) => {
                 State::NotRunning { says_why: !matches!(why, Why::NotRecorded | Why::Ended) }
             }
-            Verdict::NoRecord { .. } => State::NoRecord,
-            Verdict::Starting => State::Starting,
-            Verdict::NotProven(_) => State::NotProven,
+            Err(Refusal::NoRecord { .. }) => State::NoRecord,
+            Err(Refusal::Starting) => State::Starting,
+            Err(Refusal::NotProven(_)) => State::NotProven,
         }
     }
 }
@@ -169,53 +174,50 @@ impl Choice {
 /// Takes the one that is meant among several. One that runs goes before those that do not; two that
 /// run are one only where they are one process, or in one namespace of one pod.
 fn choose(candidates: &[Container], states: &[State]) -> Choice {
-    let all = || 0..candidates.len();
-    let is_open = |at: &usize| matches!(states[*at], State::Starting | State::NotProven);
-    let mut running: Vec<usize> = Vec::new();
-    for at in all().filter(|at| matches!(states[*at], State::Running { .. })) {
-        let is_one = |known: &usize| match (states[*known], states[at]) {
-            (
-                State::Running { pid, start, netns },
-                State::Running { pid: other, start: since, netns: there },
-            ) => {
-                let is_pods = is_of_one_pod(&candidates[*known], &candidates[at]);
-                (pid, start) == (other, since) || (is_pods && netns == there)
+    let (mut running, mut open) = (Vec::new(), Vec::new());
+    for (at, state) in states.iter().enumerate() {
+        match *state {
+            State::Running { pid, start, netns } => {
+                let is_one = |known: &usize| match states[*known] {
+                    State::Running { pid: other, start: since, netns: there } => {
+                        let is_pods = is_of_one_pod(&candidates[*known], &candidates[at]);
+                        (pid, start) == (other, since) || (is_pods && netns == there)
+                    }
+                    _ => false,
+                };
+                if !running.iter().any(is_one) {
+                    running.push(at);
+                }
             }
-            _ => false,
-        };
-        if !running.iter().any(is_one) {
-            running.push(at);
+            State::Starting | State::NotProven => open.push(at),
+            State::NotRunning { .. } | State::NoRecord => {}
         }
     }
-    if let Some(first) = running.first().copied() {
+    let first_with = |wanted: &dyn Fn(usize) -> bool| (0..states.len()).find(|at| wanted(*at));
+    if let Some(&first) = running.first() {
         let meant = &candidates[first];
         // Of a pod that runs, what else of it is only starting does not matter.
-        let is_rival = |at: &usize| is_open(at) && !is_of_one_pod(meant, &candidates[*at]);
-        running.extend(all().filter(is_rival));
+        open.retain(|at| !is_of_one_pod(meant, &candidates[*at]));
+        running.append(&mut open);
         if running.len() > 1 {
             return Choice::Ambiguous(running);
         }
-        let is_stopped = |at: &usize| !matches!(states[*at], State::Running { .. });
-        let is_others = |at: &usize| candidates[*at].engine != meant.engine;
-        return Choice::One { at: first, other: all().filter(is_stopped).find(is_others) };
+        let is_stopped = |at: usize| !matches!(states[at], State::Running { .. });
+        let other = first_with(&|at| is_stopped(at) && candidates[at].engine != meant.engine);
+        return Choice::One { at: first, other };
     }
-    let open: Vec<usize> = all().filter(is_open).collect();
-    if let Some(first) = open.first().copied() {
-        if open
-            .iter()
-            .any(|at| *at != first && !is_of_one_pod(&candidates[first], &candidates[*at]))
-        {
+    if let [first, others @ ..] = &open[..] {
+        let is_pods = |at: &usize| is_of_one_pod(&candidates[*first], &candidates[*at]);
+        if !others.iter().all(is_pods) {
             return Choice::Ambiguous(open);
         }
         // What starts will be clear in a moment.
-        let starting = open.iter().find(|at| states[**at] == State::Starting);
-        return Choice::only(*starting.unwrap_or(&first));
+        let starting = first_with(&|at| states[at] == State::Starting);
+        return Choice::only(starting.unwrap_or(*first));
     }
-    if let Some(at) = all().find(|at| states[*at] == State::NoRecord) {
-        return Choice::only(at);
-    }
-    let says_why = |at: &usize| states[*at] == State::NotRunning { says_why: true };
-    Choice::only(all().find(says_why).unwrap_or(0))
+    let no_record = first_with(&|at| states[at] == State::NoRecord);
+    let says_why = || first_with(&|at| states[at] == State::NotRunning { says_why: true });
+    Choice::only(no_record.or_else(says_why).unwrap_or(0))
 }
 
 /// Tells whether two containers are in one pod.
@@ -278,8 +280,8 @@ pub(crate) fn all_in(world: &World<'_>, only: Option<&str>) -> Result<Vec<Contai
     known(world, engine::list, only, None)
 }
 
-/// Finds containers of a world, or those of one engine, with `needle` in what tells of them.
-type Enumerate = fn(&World<'_>, Option<&str>, Option<&[u8]>, &mut Containers);
+/// Finds containers of a world, or those of one engine.
+type Enumerate = fn(&World<'_>, Option<&str>, &mut Containers<'_>);
 
 /// Returns the containers that are found so, of no other engine if one is named.
 fn known(
@@ -288,8 +290,8 @@ fn known(
     only: Option<&str>,
     needle: Option<&[u8]>,
 ) -> Result<Vec<Container>> {
-    let mut known = Containers::default();
-    enumerate(world, only, needle, &mut known);
+    let mut known = Containers::with(needle);
+    enumerate(world, only, &mut known);
     world.host.check()?;
     let mut known = known.into_list();
     known.retain(|container| only.is_none_or(|word| container.is_of(word)));

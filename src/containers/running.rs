@@ -6,7 +6,7 @@ use super::engine::{self, Container, Containers};
 use super::evidence::verify_each;
 use super::lookup::worlds;
 use super::name::{label, spelled};
-use super::verdict::{Doubt, Verdict, Verified};
+use super::verdict::{Doubt, Held, Refusal, Verdict};
 use super::world::World;
 use crate::base::error::Result;
 use crate::host::Host;
@@ -17,8 +17,8 @@ use rustix::io;
 /// A container that ran when it was looked at, with nothing of it held: there may be thousands.
 #[derive(Debug)]
 pub(crate) struct RunningContainer {
-    /// What it is called.
-    pub(crate) container: Container,
+    /// What it is called. In a box, as it is moved from one list to the next.
+    pub(crate) container: Box<Container>,
     /// Its process; where the first thread of that has ended, another one.
     pub(crate) pid: u32,
     /// When that started, as field 22 of its stat says.
@@ -46,8 +46,8 @@ pub(crate) fn running(host: &Host) -> Result<Vec<RunningContainer>> {
 /// As [`running`].
 pub(crate) fn running_in(world: &World<'_>, found: &mut Vec<RunningContainer>) -> Result<()> {
     let mut known = Containers::default();
-    engine::list(world, None, None, &mut known);
-    engine::scan(world, None, None, &mut known);
+    engine::list(world, None, &mut known);
+    engine::scan(world, None, &mut known);
     let known = known.into_list();
     verify_each(world, &known, &mut |at, verdict| add(world.host, &known[at], verdict, found));
     world.host.check()
@@ -56,33 +56,29 @@ pub(crate) fn running_in(world: &World<'_>, found: &mut Vec<RunningContainer>) -
 /// Adds a container if it runs. Notes what is wrong with it.
 fn add(host: &Host, container: &Container, verdict: Verdict, found: &mut Vec<RunningContainer>) {
     match verdict {
-        Verdict::Running(Verified { process, start, netns, .. }) => {
+        Ok(Held { process, start, netns, .. }) => {
             let (pid, netns) = (process.pid, netns.id);
             // What runs a container may name it, too, in a place of its own.
             let is_same = |known: &RunningContainer| {
                 (known.pid, known.start) == (pid, start) && known.container.id == container.id
             };
-            let new = || RunningContainer { container: container.clone(), pid, start, netns };
+            let container = Box::new(container.clone());
             match found.iter_mut().find(|known| is_same(known)) {
-                None => found.push(new()),
+                None => found.push(RunningContainer { container, pid, start, netns }),
                 Some(known) if known.container.is_nameless() && !container.is_nameless() => {
-                    *known = new();
+                    (known.container, known.netns) = (container, netns);
                 }
                 Some(_) => {}
             }
         }
         // What could not be read is remembered.
-        Verdict::NotRunning(_) | Verdict::NoRecord { .. } => {}
-        Verdict::NotProven(Doubt::Unreadable { errno, .. }) => {
+        Err(Refusal::NotRunning(_) | Refusal::NoRecord { .. }) => {}
+        Err(Refusal::NotProven(Doubt::Unreadable { errno, .. })) => {
             host.remember_unread(&spelled(container), errno);
         }
-        Verdict::Starting => {
-            host.console.note(format_args!("{} is starting", label(container)));
-        }
-        doubt => {
-            if let Err(error) = doubt.of(host, container) {
-                host.console.note(error.message());
-            }
+        Err(refusal) => {
+            let error = refusal.into_error(host, &label(container), &container.id);
+            host.console.note(error.message());
         }
     }
 }

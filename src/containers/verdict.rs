@@ -5,11 +5,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::engine::Container;
 use super::engine::oci::is_long;
-use super::name::{label, short_id};
+use super::name::short_id;
 use super::world::Caller;
-use crate::base::error::{Error, MORE_RIGHTS, Result};
+use crate::base::error::{Error, MORE_RIGHTS};
 use crate::base::escape::{quoted, shown};
 use crate::base::text::list;
 use crate::host::Host;
@@ -17,11 +16,12 @@ use crate::host::process::{Process, diagnose};
 use crate::kernel::netns::NetNs;
 use rustix::io::Errno;
 
-/// What the kernel says of a container.
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// It runs, and this is its process.
-    Running(Verified),
+/// What the kernel says of a container: the process that it runs as, or why none is taken for it.
+pub(crate) type Verdict = Result<Held, Refusal>;
+
+/// Why no process is taken for a container's.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
     /// It does not run.
     NotRunning(Why),
     /// A record or a cgroup exists, and its process may still change its network namespace.
@@ -33,10 +33,10 @@ pub(crate) enum Verdict {
     NoRecord { places: Vec<Vec<u8>> },
 }
 
-/// A container's process, held and verified. Where its first thread has ended and others live, one
-/// of those.
+/// A process, held with its network namespace. Where its first thread has ended and others live,
+/// one of those.
 #[derive(Debug)]
-pub(crate) struct Verified {
+pub(crate) struct Held {
     /// The process or thread.
     pub(crate) process: Process,
     /// When it started, as field 22 of its stat says.
@@ -150,94 +150,86 @@ impl Doubt {
 
     /// Tells it in words that follow the container's label.
     fn text(&self) -> String {
-        match self {
-            Doubt::Unproven { pid, file, .. } => format!(
-                "nothing proves that process {pid} is still the one recorded in {}",
-                quoted(file)
-            ),
+        let more = match self {
+            Doubt::Unproven { pid, file, .. } => {
+                let file = quoted(file);
+                return format!(
+                    "nothing proves that process {pid} is still the one recorded in {file}"
+                );
+            }
             Doubt::TwoRecords { pids: [one, two] } => {
-                format!("two processes are recorded, {one} and {two}, and both are alive")
+                return format!("two processes are recorded, {one} and {two}, and both are alive");
             }
-            Doubt::Threads { pid } => format!(
-                "the main thread of its process {pid} has exited, and its other threads are in \
-                 several network namespaces"
-            ),
-            Doubt::Unreadable { pid, .. } => format!("its process {pid} may not be looked at"),
-            Doubt::NoCgroups => {
-                "nothing records its process, and from here cgroups cannot be told".to_string()
+            Doubt::Threads { pid } => {
+                return format!(
+                    "the main thread of its process {pid} has exited, and its other threads are \
+                     in several network namespaces"
+                );
             }
-            Doubt::Hidden => "nothing records its process, and /proc does not show those of its \
-                cgroup: it is of another pid namespace"
+            Doubt::Unreadable { pid, .. } => {
+                return format!("its process {pid} may not be looked at");
+            }
+            Doubt::OfHost { pid } => {
+                return format!(
+                    "process {pid} is in the host's network namespace, and nothing records that \
+                     it belongs there"
+                );
+            }
+            Doubt::OfParent { pid } => {
+                return format!(
+                    "process {pid} is in the network namespace of its parent, and nothing records \
+                     that it belongs there"
+                );
+            }
+            Doubt::NoCgroups => "from here cgroups cannot be told".to_string(),
+            Doubt::Hidden => "/proc does not show those of its cgroup: it is of another pid \
+                namespace"
                 .to_string(),
-            Doubt::Unowned => {
-                "nothing records its process, and nothing proves whose the cgroup is \
-                that may be its own"
-                    .to_string()
+            Doubt::Unowned => "nothing proves whose the cgroup is that may be its own".to_string(),
+            Doubt::TwoGroups { pids: [one, two] } => {
+                format!("{one} and {two} are in two cgroups that may be its own")
             }
-            Doubt::TwoGroups { pids: [one, two] } => format!(
-                "nothing records its process, and {one} and {two} are in two cgroups that may be \
-                 its own"
-            ),
-            Doubt::Contradiction { pid } => format!(
-                "nothing records its process, and process {pid} is in its cgroup in one hierarchy \
-                 and not in another"
-            ),
-            Doubt::NoFirst { .. } => "nothing records its process, and none in its cgroup is the \
-                first of a pid namespace"
-                .to_string(),
-            Doubt::SeveralFirst { pids: [one, two] } => format!(
-                "nothing records its process, and in its cgroup both {one} and {two} are the first \
-                 of a pid namespace"
-            ),
-            Doubt::Outside { pid } => format!(
-                "nothing records its process, and process {pid} of its cgroup is outside of its \
-                 pid namespace"
-            ),
-            Doubt::OfHost { pid } => format!(
-                "process {pid} is in the host's network namespace, and nothing records that it \
-                 belongs there"
-            ),
-            Doubt::OfParent { pid } => format!(
-                "process {pid} is in the network namespace of its parent, and nothing records that \
-                 it belongs there"
-            ),
-            Doubt::RunsParents { pid } => format!(
-                "nothing records its process, and process {pid} runs the program of its parent"
-            ),
-            Doubt::Changing => {
-                "nothing records its process, and its cgroup changed while it was looked at"
-                    .to_string()
+            Doubt::Contradiction { pid } => {
+                format!("process {pid} is in its cgroup in one hierarchy and not in another")
             }
-        }
+            Doubt::NoFirst { .. } => {
+                "none in its cgroup is the first of a pid namespace".to_string()
+            }
+            Doubt::SeveralFirst { pids: [one, two] } => {
+                format!("in its cgroup both {one} and {two} are the first of a pid namespace")
+            }
+            Doubt::Outside { pid } => {
+                format!("process {pid} of its cgroup is outside of its pid namespace")
+            }
+            Doubt::RunsParents { pid } => {
+                format!("process {pid} runs the program of its parent")
+            }
+            Doubt::Changing => "its cgroup changed while it was looked at".to_string(),
+        };
+        format!("nothing records its process, and {more}")
     }
 }
 
-impl Verdict {
-    /// Returns what runs.
-    ///
-    /// # Errors
-    /// Where nothing does, or nothing that is proven.
-    pub(crate) fn into_verified(self, host: &Host, label: &str, id: &[u8]) -> Result<Verified> {
-        Err(match self {
-            Verdict::Running(verified) => return Ok(verified),
-            Verdict::NotRunning(why) => not_running(label, &why),
-            Verdict::Starting => {
+impl From<Doubt> for Refusal {
+    fn from(doubt: Doubt) -> Refusal {
+        Refusal::NotProven(doubt)
+    }
+}
+
+impl Refusal {
+    /// Makes the failure of a container that messages call `label` and that has this ID.
+    pub(crate) fn into_error(self, host: &Host, label: &str, id: &[u8]) -> Error {
+        match self {
+            Refusal::NotRunning(why) => not_running(label, &why),
+            Refusal::Starting => {
                 Error::new(format!("{label} is starting")).with_remedy("try again in a moment")
             }
-            Verdict::NotProven(Doubt::Unreadable { pid, errno }) => diagnose(host, pid, errno),
-            Verdict::NotProven(doubt) => {
+            Refusal::NotProven(Doubt::Unreadable { pid, errno }) => diagnose(host, pid, errno),
+            Refusal::NotProven(doubt) => {
                 Error::new(format!("{label}: {}", doubt.text())).with_remedy(doubt.remedy())
             }
-            Verdict::NoRecord { places } => no_record(host, label, id, &places),
-        })
-    }
-
-    /// As [`Verdict::into_verified`], for a container as its engine names it.
-    ///
-    /// # Errors
-    /// As [`Verdict::into_verified`].
-    pub(crate) fn of(self, host: &Host, container: &Container) -> Result<Verified> {
-        self.into_verified(host, &label(container), &container.id)
+            Refusal::NoRecord { places } => no_record(host, label, id, &places),
+        }
     }
 }
 
@@ -285,14 +277,15 @@ fn no_record(host: &Host, label: &str, id: &[u8], places: &[Vec<u8>]) -> Error {
 mod tests {
     use super::*;
     use crate::base::console::Console;
-    use crate::containers::engine::Source;
+    use crate::containers::engine::{Container, Source};
+    use crate::containers::name::label;
 
-    fn told(verdict: Verdict) -> (String, Option<String>) {
+    fn told(refusal: Refusal) -> (String, Option<String>) {
         let host = Host::own(Console::default());
         let id = b"b146a24e".repeat(8);
         let web = Container::unnamed("docker", &id, Source::Anywhere);
         let web = Container { name: b"web".to_vec(), ..web };
-        let error = verdict.of(&host, &web).unwrap_err();
+        let error = refusal.into_error(&host, &label(&web), &id);
         (error.message().to_string(), error.remedy().map(str::to_string))
     }
 
@@ -324,13 +317,13 @@ mod tests {
                 ": \"/a\\x1b\" is older than the machine's last start",
             ),
         ] {
-            assert_eq!(told(Verdict::NotRunning(why)), (format!("{stopped}{cause}"), None));
+            assert_eq!(told(Refusal::NotRunning(why)), (format!("{stopped}{cause}"), None));
         }
     }
 
     #[test]
     fn what_starts_is_to_be_tried_again() {
-        let (message, remedy) = told(Verdict::Starting);
+        let (message, remedy) = told(Refusal::Starting);
         assert_eq!(message, "container \"web\" (docker) is starting");
         assert_eq!(remedy.as_deref(), Some("try again in a moment"));
     }
@@ -357,7 +350,7 @@ mod tests {
             (Doubt::Unowned, false),
             (Doubt::Changing, false),
         ] {
-            let (message, remedy) = told(Verdict::NotProven(doubt.clone()));
+            let (message, remedy) = told(Refusal::NotProven(doubt.clone()));
             assert!(message.starts_with("container \"web\" (docker): "), "{message}");
             let expected = if named {
                 "if process 7 is the container: --pid 7"
@@ -371,7 +364,7 @@ mod tests {
     #[test]
     fn places_are_told_where_nothing_was_found() {
         let (message, _) =
-            told(Verdict::NoRecord { places: vec![b"/run/a".to_vec(), b"/b".to_vec()] });
+            told(Refusal::NoRecord { places: vec![b"/run/a".to_vec(), b"/b".to_vec()] });
         let expected = "no runtime has a record of container \"web\" (docker, ID b146a24eb146): \
             looked in \"/run/a\", \"/b\"";
         assert_eq!(message, expected);

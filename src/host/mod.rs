@@ -3,8 +3,8 @@
 //! Usually our own; with `--host-root` the one mounted at a directory. What is found here belongs
 //! to other programs and sometimes to other people, so failures are told apart: what is absent is
 //! absent, what is denied is remembered for a note, what is odd hides only itself. Any other
-//! failure is kept, and nothing is found until [`Host::check`] has told that there was none: without
-//! memory, for one, an ambiguous name could seem to be unique.
+//! failure is kept, and nothing is found until [`Host::check`] has told that there was none:
+//! without memory, for one, an ambiguous name could seem to be unique.
 
 #![forbid(unsafe_code)]
 

@@ -119,8 +119,9 @@ impl Mounts {
                 Ok(None) => {}
                 Err(error) => host.fail(error),
             }
-            self.known.borrow_mut().retain(|(known, _)| *known != mount);
-            self.known.borrow_mut().push((mount, Kind::Dead));
+            for (_, kind) in self.known.borrow_mut().iter_mut().filter(|it| it.0 == mount) {
+                *kind = Kind::Dead;
+            }
             self.hurry();
         }
         host.remember(path, "its file system does not answer");
@@ -144,45 +145,33 @@ fn id_of_mount(fd: &OwnedFd, may_wait: bool) -> io::Result<u64> {
 }
 
 fn kind_of(host: &Host, id: u64) -> Kind {
-    let found = with_id(host, id, &mut |line| {
-        let kind = mountinfo::parse(line)?.kind;
-        Some(match user_of(line) {
-            Some(uid) if uid != 0 => Kind::Users(uid),
-            _ if may_not_answer(&kind) => Kind::Slow,
-            _ => Kind::Prompt,
-        })
-    });
-    // Where nobody tells what it is, it may be anything.
-    found.unwrap_or(Kind::Slow)
+    let line = with_id(host, id).unwrap_or_default();
+    match (mountinfo::parse(&line), user_of(&line)) {
+        // Where nobody tells what it is, it may be anything.
+        (None, _) => Kind::Slow,
+        (_, Some(uid)) if uid != 0 => Kind::Users(uid),
+        (Some(mount), _) if may_not_answer(&mount.kind) => Kind::Slow,
+        _ => Kind::Prompt,
+    }
 }
 
 /// Looks a mount up in the mountinfo of our mount namespace, else in that of the machine's pid 1:
-/// DIR of `--host-root` may be another process's root. Returns what `parse` makes of its line.
+/// DIR of `--host-root` may be another process's root. Returns its line.
 ///
 /// # Errors
 /// ENOENT where neither has it; the errno of reading ours.
-pub(crate) fn with_id<T>(
-    host: &Host,
-    id: u64,
-    parse: &mut dyn FnMut(&[u8]) -> Option<T>,
-) -> io::Result<T> {
+pub(crate) fn with_id(host: &Host, id: u64) -> io::Result<Vec<u8>> {
     let own = open_at(CWD, b"/proc/self/mountinfo", OFlags::RDONLY)?;
-    match in_mountinfo(host, own, id, parse) {
+    match in_mountinfo(host, &own, id) {
         Err(Errno::NOENT) => {
-            let first = host.open_proc(b"1/mountinfo", OFlags::RDONLY)?;
-            in_mountinfo(host, first, id, parse)
+            in_mountinfo(host, &host.open_proc(b"1/mountinfo", OFlags::RDONLY)?, id)
         }
         found => found,
     }
 }
 
 /// Reads mountinfo no further than to the mount that is wanted: it may be long.
-fn in_mountinfo<T>(
-    host: &Host,
-    file: OwnedFd,
-    id: u64,
-    parse: &mut dyn FnMut(&[u8]) -> Option<T>,
-) -> io::Result<T> {
+fn in_mountinfo(host: &Host, file: &OwnedFd, id: u64) -> io::Result<Vec<u8>> {
     let mut content = host.buffer.take(32 << 10);
     let key = format!("{id} ");
     let mut filled = 0;
@@ -191,12 +180,12 @@ fn in_mountinfo<T>(
             content.grow();
         }
         let room = content.room();
-        let count = retry_on_intr(|| read(&file, &mut room[filled..]))?;
+        let count = retry_on_intr(|| read(file, &mut room[filled..]))?;
         filled += count;
         let mut rest = &room[..filled];
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             if rest.starts_with(key.as_bytes()) {
-                return parse(&rest[..end]).ok_or(Errno::NOENT);
+                return Ok(rest[..end].to_vec());
             }
             rest = &rest[end + 1..];
         }

@@ -47,10 +47,7 @@ enum Holder<'a> {
 pub(crate) type Opened = (NetNs, Option<Process>);
 
 /// Returns all network namespaces, sorted, each once. What the caller may not look at is left to
-/// [`Host::unread`].
-///
-/// # Errors
-/// Where /proc cannot be walked.
+/// [`Host::unread`], where the machine fails to [`Host::check`].
 pub(crate) fn all(host: &Host) -> Vec<Namespace> {
     let mut found: Vec<Namespace> = Vec::new();
     visit(host, &mut |id, holder| {

@@ -145,8 +145,8 @@ pub(crate) fn is_dead(state: u8) -> bool {
     matches!(state, b'Z' | b'X' | b'x')
 }
 
-/// Returns what was asked of a process; None where it has gone meanwhile, or may not be looked at, as
-/// [`Host::remember_unread`] has it: a process overlooked for any other reason could make one
+/// Returns what was asked of a process; None where it has gone meanwhile, or may not be looked at,
+/// as [`Host::remember_unread`] has it: a process overlooked for any other reason could make one
 /// namespace of two.
 pub(crate) fn unless_gone<T>(host: &Host, pid: u32, result: io::Result<T>) -> Option<T> {
     result.map_err(|e| pass_over(host, pid, e)).ok()
@@ -199,9 +199,6 @@ fn exists(pid: u32) -> bool {
 }
 
 /// Returns the pids of a machine, in the order of its /proc.
-///
-/// # Errors
-/// Where /proc cannot be listed.
 pub(crate) fn all_pids(host: &Host) -> Vec<u32> {
     let mut pids = Vec::new();
     let proc = host.open_proc(b".", OFlags::RDONLY | OFlags::DIRECTORY);

@@ -10,7 +10,10 @@ use crate::base::escape::shown;
 use crate::sys::fd::{file_type, name_of, open_at, reopen, type_name};
 use crate::sys::nsfs::{namespace_type, owning_userns, parent_userns, userns_owner};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, PROC_SUPER_MAGIC, Stat, fstat, fstatfs, statat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, OFlags, PROC_SUPER_MAGIC, Stat, StatxFlags, fstat, fstatfs, makedev,
+    statat, statx,
+};
 use rustix::io::{self, Errno};
 use rustix::process::geteuid;
 use rustix::thread::{
@@ -319,6 +322,22 @@ pub(crate) fn own_id() -> io::Result<NsId> {
 /// The errno of fstat(2).
 pub(crate) fn id_of(fd: impl AsFd) -> io::Result<NsId> {
     fstat(fd).map(|stat| NsId::new(&stat))
+}
+
+/// Returns the identity of a file as the kernel knows it, without asking a file system of somebody's
+/// that need not answer: FUSE, from Linux 4.20 on.
+///
+/// # Errors
+/// The errno of statx(2) or, before Linux 4.11, of fstat(2).
+pub(crate) fn id_unasked(fd: impl AsFd) -> io::Result<NsId> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    match statx(&fd, c"", flags, StatxFlags::INO) {
+        Err(Errno::NOSYS | Errno::PERM) => id_of(fd),
+        stat => stat.map(|stat| NsId {
+            ino: stat.stx_ino,
+            dev: makedev(stat.stx_dev_major, stat.stx_dev_minor),
+        }),
+    }
 }
 
 /// Returns the identity of what a path leads to.

@@ -9,8 +9,9 @@ use super::Target;
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::base::text::join;
-use crate::containers::evidence::thread::{Held, hold};
-use crate::containers::world::Caller;
+use crate::containers::evidence::thread::hold;
+use crate::containers::verdict::Held;
+use crate::containers::world::World;
 use crate::host::Host;
 use crate::host::cgroup::{
     directories, hierarchies, in_hierarchies, is_containers, is_monitor, pids, visit_children,
@@ -80,9 +81,11 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
 
 /// Returns the paths of root's cgroups of this name, from the top of a hierarchy, that are nearest
 /// to it. Units are in slices, and what is below a unit is its own affair, or below a container's,
-/// whatever that is called.
+/// whatever that is called. One without a process outside of containers is a container's, whose root
+/// has made it there.
 fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
-    let root_uid = Caller::of(host).root_uid;
+    let world = World::root(host);
+    let root_uid = world.caller.root_uid;
     let counts = |stat: &Stat| stat.st_uid == root_uid && stat.st_mode & 0o022 == 0;
     let tops = hierarchies(host);
     let mut level: Vec<(&[u8], Vec<u8>)> = Vec::new();
@@ -104,7 +107,7 @@ fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
         }
         let mut roots = Vec::new();
         for path in found {
-            if is_roots(host, &path, root_uid) {
+            if is_roots(&world, &path) {
                 roots.push(path);
             }
         }
@@ -116,12 +119,25 @@ fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
     Vec::new()
 }
 
-/// Tells whether a cgroup itself belongs to root: the directories above do.
-fn is_roots(host: &Host, path: &[u8], root_uid: u32) -> bool {
+/// Tells whether a cgroup itself belongs to root: the directories above do. One whose processes are
+/// all a container's or in a user namespace of a user's does not.
+fn is_roots(world: &World<'_>, path: &[u8]) -> bool {
+    let host = world.host;
     let found = in_hierarchies(host, path);
-    let is_roots =
-        |directory: &Vec<u8>| host.owner_of(directory, Symlink::NoFollow) == Some(root_uid);
-    !found.is_empty() && found.iter().all(is_roots)
+    let owner = |directory: &Vec<u8>| host.owner_of(directory, Symlink::NoFollow);
+    if found.is_empty() || !found.iter().all(|at| owner(at) == Some(world.caller.root_uid)) {
+        return false;
+    }
+    let pids = pids(host, &found).0;
+    let may_be_machines = |pid: &u32| {
+        let process = Process::open(host, *pid);
+        match process.and_then(|process| world.is_of_machine(&process)) {
+            Ok(is_machines) => is_machines,
+            // Who may not be looked at is told of later.
+            Err(e) => !is_gone(e),
+        }
+    };
+    pids.is_empty() || pids.iter().any(may_be_machines)
 }
 
 /// Finds the namespace that all processes at and below `dirs` share, but for the monitors of

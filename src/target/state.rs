@@ -10,7 +10,7 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
 use crate::containers::engine::oci;
 use crate::containers::evidence::verify_record;
-use crate::containers::verdict::Verified;
+use crate::containers::verdict::Held;
 use crate::containers::world::users::OVERFLOW;
 use crate::containers::world::{User, World};
 use crate::host::Host;
@@ -30,7 +30,7 @@ pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
     let root = World::root(host);
     let is_roots = root.file(path).is_some();
     let caller = User::caller(host)?;
-    let (verified, claimed_by) = if is_roots {
+    let (held, claimed_by) = if is_roots {
         (recorded(&root, path, &label), None)
     } else {
         let uid = writer_of(host, path, &root)?;
@@ -39,7 +39,7 @@ pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
         let world = World::user(host, User { uid, ..caller });
         (recorded(&world, path, &label), (!is_callers).then_some(uid))
     };
-    let Verified { process, netns, note, .. } = verified?;
+    let Held { process, netns, note, .. } = held?;
     if let Some(uid) = claimed_by {
         check_claim(host, &netns, uid, &label)?;
     }
@@ -50,9 +50,10 @@ pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
 }
 
 /// Verifies what the file records by what there is in a world.
-fn recorded(world: &World<'_>, path: &[u8], label: &str) -> Result<Verified> {
+fn recorded(world: &World<'_>, path: &[u8], label: &str) -> Result<Held> {
     let (record, _) = oci::read_named(world, path)?;
-    verify_record(world, label, &record).into_verified(world.host, label, &record.id)
+    verify_record(world, label, &record)
+        .map_err(|refusal| refusal.into_error(world.host, label, &record.id))
 }
 
 /// Returns who could have written a file that is not root's: its owner, or else that of the nearest

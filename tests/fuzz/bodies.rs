@@ -176,7 +176,7 @@ pub fn state(doc: &[u8]) {
     let record = oci::parse(doc);
     let docker = docker::name_in(doc, b"1a");
     let bundle = containerd::name_in(doc);
-    let storage = podman::names_in(doc, &|_, _| true);
+    let storage = podman::names_in(doc);
     let sandbox = sandbox::parse(doc, &["sandbox pid", "spec linux cgroupsPath"]);
     if confuses_the_oracle(doc) {
         return;

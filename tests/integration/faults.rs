@@ -339,6 +339,7 @@ rows! {
     a_name_of_a_container_and_a_payload: || {
         let name = unique("lxc");
         let ((_, one), (cgroup, two)) = (docker(&name), first_in_cgroup(&format!("lxc.payload.{name}"))?);
+        write(&format!("/var/lib/lxc/{name}/config"), "");
         Ok(Case::refuses_many(&[&name], one, two).holding(cgroup))
     };
     a_name_of_a_container_and_a_pin: || {

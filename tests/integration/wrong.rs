@@ -530,7 +530,9 @@ fn an_lxc_container_with_a_number_is_its_own() {
         return;
     };
     apart("mount -t tmpfs none /var/lib", move || {
-        fs::create_dir_all(format!("/var/lib/lxc/{name}")).expect("a directory");
+        for kept in [name.clone(), format!("{name}-1")] {
+            fs::create_dir_all(format!("/var/lib/lxc/{kept}")).expect("a directory");
+        }
         let sleeper = Sleeper::first();
         cgroup.add(sleeper.pid);
         // It may as well be the second try at the other's, and no monitor tells.

@@ -43,7 +43,7 @@ pub(super) fn encode(at: usize, links: &[Link]) -> Vec<u8> {
 
 /// Decodes the next record; None where there is no other whole one.
 pub(super) fn decode(fields: &mut Fields<'_>) -> Option<(usize, Vec<Link>)> {
-    let [at, count] = fields.numbers()?;
+    let (at, count) = (fields.number()?, fields.number()?);
     let mut links = Vec::new();
     for _ in 0..count {
         links.push(link(fields)?);
@@ -52,13 +52,15 @@ pub(super) fn decode(fields: &mut Fields<'_>) -> Option<(usize, Vec<Link>)> {
 }
 
 fn link(fields: &mut Fields<'_>) -> Option<Link> {
-    let [index, wants_address, has_peer, peers_index, has_inode, inode, count] =
-        fields.numbers()?;
-    let [name, state, mac, peers_name] = fields.fields()?;
+    let (index, wants_address) = (fields.number()?, fields.number()?);
+    let (has_peer, peers_index) = (fields.number()?, fields.number()?);
+    let (has_inode, inode, count) = (fields.number()?, fields.number()?, fields.number()?);
+    let (name, state, mac) = (fields.take()?, fields.take()?, fields.take()?);
+    let peers_name = fields.take()?;
     let mut addresses = Vec::new();
     for _ in 0..count {
         let octets = fields.take()?;
-        let [prefix] = fields.numbers()?;
+        let prefix = fields.number()?;
         let ip = match <[u8; 4]>::try_from(octets) {
             Ok(octets) => IpAddr::from(octets),
             Err(_) => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),

@@ -68,6 +68,8 @@ fn report(visitor: &Visitor<'_>, entries: &[Entry], first: usize, pipe: &OwnedFd
             continue;
         }
         let record = encoding::encode(at, &visitor.links(entries, at)?);
+        // The parent does not learn of it, but that something is missing.
+        visitor.host.check()?;
         write_all(pipe, &record).map_err(|e| Error::cannot("write to a pipe", e))?;
     }
     Ok(())

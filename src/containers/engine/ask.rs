@@ -3,32 +3,57 @@
 #![forbid(unsafe_code)]
 
 use super::look::look;
-use super::records::{Kind, Record, Records, Root};
-use super::{Container, ENGINES, Engine, Source, runtimes};
+use super::records::{Kind, Record, Records, Root, gvisor_ids};
+use super::{Container, ENGINES, Engine, Source, lxc, runtimes};
 use crate::base::text::{join, last};
 use crate::containers::world::World;
+use crate::host::process::Process;
 
 /// Returns what was recorded of a container's first process, and where it was looked for.
 pub(crate) fn of(world: &World<'_>, container: &Container) -> Records {
-    let mut found = Records::default();
     match &container.source {
-        Source::Records(known) => {
-            found.places = known.iter().map(|record| record.file.clone()).collect();
-            found.found = known.to_vec();
-        }
-        Source::Files { roots, .. } => look(world, roots, &container.id, &mut found),
-        Source::Anywhere => look(world, &all_roots(world, &|_| true), &container.id, &mut found),
+        Source::Records(known) => Records {
+            places: known.iter().map(|record| record.file.clone()).collect(),
+            found: known.clone(),
+            is_partial: false,
+        },
+        Source::Files { roots, .. } => look(world, roots, &|_| true, &container.id),
+        Source::Anywhere => look(world, &all_roots(world, &|_| true), &|_| true, &container.id),
     }
-    found
+}
+
+/// Tells whether a process is known to be another container's: a runtime recorded it under another
+/// ID, or LXC's monitor is its parent. A container's root may have moved it to any cgroup.
+pub(crate) fn is_anothers(world: &World<'_>, container: &Container, process: &Process) -> bool {
+    let is_lxcs = matches!(container.runs_on, "lxc" | "incus" | "lxd");
+    let recorded = world.recorded.get_or_init(|| all_recorded(world));
+    recorded.iter().any(|(pid, id)| *pid == process.pid && *id != container.id)
+        || (!is_lxcs && lxc::has_monitor(world, process))
+}
+
+/// Returns the pid and the ID of every record of a world.
+fn all_recorded(world: &World<'_>) -> Vec<(u32, Vec<u8>)> {
+    let mut all = Vec::new();
+    let roots = all_roots(world, &|_| true);
+    for root in roots.iter().filter(|root| root.kind != Kind::CgroupParent) {
+        for name in world.entries(&root.path) {
+            let id = gvisor_ids(&name).map_or(&name[..], |(id, _)| id);
+            let records = look(world, &roots, &|it| it.is_at(root), id);
+            all.extend(records.found.iter().map(|record| (record.pid, record.id.clone())));
+        }
+    }
+    all
 }
 
 /// Returns the places of the engines that are meant, each once.
 pub(super) fn all_roots(world: &World<'_>, is_meant: &dyn Fn(&Engine) -> bool) -> Vec<Root> {
     let mut all: Vec<Root> = Vec::new();
     for engine in ENGINES.iter().filter(|engine| is_meant(engine)) {
-        let mut roots = (engine.roots)(world);
-        roots.retain(|root| !all.iter().any(|known| known.is_at(root)));
-        all.append(&mut roots);
+        for root in (engine.roots)(world) {
+            if !all.iter().any(|known| known.is_at(&root)) {
+                all.push(root);
+            }
+        }
     }
     all
 }
@@ -43,49 +68,44 @@ pub(crate) fn by_id(world: &World<'_>, only: Option<&str>, id: &[u8]) -> Vec<Con
 
 fn recorded(world: &World<'_>, only: Option<&str>, id: &[u8]) -> Vec<Container> {
     let is_meant = |engine: &Engine| only.is_none_or(|word| engine.words.contains(&word));
-    let mut roots = all_roots(world, &is_meant);
-    roots.retain(|root| only.is_none_or(|word| root.word == word));
-    let mut containers: Vec<Container> = Vec::new();
-    let mut at = 0;
-    while at < roots.len() {
+    let roots = all_roots(world, &is_meant);
+    let (mut containers, mut asked) = (Vec::new(), Vec::new());
+    for root in &roots {
         // What one engine has in one namespace is about one container.
-        let is_same =
-            |root: &&Root| (root.word, &root.namespace) == (roots[at].word, &roots[at].namespace);
-        let is_done = roots[..at].iter().any(|root| is_same(&root));
-        if !is_done {
-            let of_one: Vec<Root> = roots[at..].iter().filter(is_same).cloned().collect();
-            let mut records = Records::default();
-            look(world, &of_one, id, &mut records);
-            let word = match records.found.first() {
-                Some(record) => word_of(world, &of_one, record),
-                None => roots[at].word,
-            };
-            if !records.found.is_empty() && only.is_none_or(|only| only == word) {
-                let source = Source::Records(records.found.into());
-                let namespace = roots[at].namespace.clone();
-                let unnamed = Container::unnamed(word, id, source);
-                containers.push(Container { namespace, ..unnamed });
-            }
+        let of = (root.word, root.namespace());
+        if asked.contains(&of) || only.is_some_and(|word| root.word != word) {
+            continue;
         }
-        at += 1;
+        asked.push(of);
+        let is_its = |root: &Root| (root.word, root.namespace()) == of;
+        let found = look(world, &roots, &is_its, id).found;
+        let Some(record) = found.first() else { continue };
+        let word = match root.word {
+            "podman" => podman_or_runtime(world, &roots, record),
+            word => word,
+        };
+        if only.is_none_or(|only| only == word) {
+            containers.push(Container::unnamed(word, id, Source::Records(found)));
+        }
     }
     containers
 }
 
-/// Returns the word of whose container a record of an engine's is: where podman has stores and none
-/// knows the ID, the runtime's that recorded it.
-fn word_of(world: &World<'_>, roots: &[Root], record: &Record) -> &'static str {
-    let word = roots[0].word;
-    let stores = roots.iter().filter(|root| root.kind == Kind::Userdata);
-    if word != "podman" {
-        return word;
-    }
-    for store in stores {
-        if world.is_directory(&join(&store.path, &record.id)) {
-            return word;
+/// Returns the word of whose container a record of podman's runtimes is: where there are stores and
+/// none knows the ID, the runtime's that recorded it.
+fn podman_or_runtime(world: &World<'_>, roots: &[Root], record: &Record) -> &'static str {
+    let has_it = |root: &Root| {
+        root.kind == Kind::Userdata && world.is_directory(&join(&root.path, &record.id))
+    };
+    if !roots.iter().any(has_it) {
+        for word in runtimes::WORDS {
+            let is_its = |root: &Root| {
+                last(&root.path) == word.as_bytes() && record.file.starts_with(&root.path)
+            };
+            if roots.iter().any(is_its) {
+                return word;
+            }
         }
     }
-    let place = roots.iter().find(|root| record.file.starts_with(&root.path));
-    let is_its = |word: &&&str| place.is_some_and(|place| last(&place.path) == word.as_bytes());
-    runtimes::WORDS.iter().find(is_its).copied().unwrap_or(word)
+    "podman"
 }

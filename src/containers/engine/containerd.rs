@@ -3,23 +3,26 @@
 
 #![forbid(unsafe_code)]
 
-use super::kubernetes::contains;
-use super::learn::{Daemon, add, command_lines, option, setting};
+use super::learn::{Daemon, Places, Tells, settings};
 use super::oci::{mentions, read};
+use super::places::{expand, in_run};
 use super::recorded::add_recorded;
 use super::records::{Kind, Root};
-use super::{Container, Containers, Source};
+use super::{Containers, Engine, Found};
 use crate::base::json::{Refused, Value, select};
-use crate::base::text::join;
+use crate::base::text::{join, last};
 use crate::containers::world::World;
 use std::rc::Rc;
+use std::slice::from_ref;
 
 /// containerd's own service.
 pub(super) static DAEMON: Daemon = Daemon {
     name: b"containerd",
     pid_files: &[],
     units: &[b"/system.slice/containerd.service"],
-    options: &[b"--state", b"--config", b"-c"],
+    config_options: &[b"--config", b"-c"],
+    settings: &[(b"--state", "state", Tells::State)],
+    read_config: |world, path, keys| settings(world, path, b"", keys),
     list_of,
 };
 /// The namespace of Docker's containers, which Docker names.
@@ -37,194 +40,146 @@ const STATES: &[&[u8]] = &[
 const TASKS: [&[u8]; 2] = [b"io.containerd.runtime.v2.task", b"io.containerd.runtime.v1.linux"];
 
 /// Adds every task of every namespace but Docker's.
-pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
-    list_states(world, &states(world), needle, out)
+pub(crate) fn list(world: &World<'_>, _: &Engine, out: &mut Containers<'_>) {
+    list_states(world, &states(world), out)
 }
 
 /// Adds the tasks of a containerd with this command line.
-fn list_of(world: &World<'_>, line: &[u8], needle: Option<&[u8]>, out: &mut Containers) {
-    let mut all = states(world);
-    let known = all.len();
-    add_command_line(world, line, &mut all);
-    list_states(world, &all[known..], needle, out)
+fn list_of(world: &World<'_>, line: &[u8], out: &mut Containers<'_>) {
+    let mut places = places(world);
+    let known = places.states.len();
+    places.add_command_line(world, &DAEMON, line);
+    list_states(world, &places.states[known..], out)
 }
 
 /// Returns, by namespace, where the runtimes keep their state, and the bundles.
 pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
-    let namespaces = namespaces(world, &states(world));
-    namespaces.iter().flat_map(|namespace| namespace.roots(world)).collect()
+    let bundles = bundles(world, &states(world));
+    let mut roots = Vec::new();
+    for namespace in &namespaces(world, &bundles) {
+        roots.append(&mut places_of(world, namespace, &bundles));
+    }
+    roots
 }
 
 /// Returns the state directories of this world's containerds.
 pub(super) fn states(world: &World<'_>) -> Vec<Vec<u8>> {
+    places(world).states
+}
+
+fn places(world: &World<'_>) -> Places {
+    let mut places = Places::default();
     if world.user_of().is_some() {
-        let own = world.run_directories();
-        return own.iter().map(|run| join(run, b"containerd")).collect();
+        places.states = in_run(world, "containerd");
+    } else {
+        places.states.extend(STATES.iter().map(|state| state.to_vec()));
+        places.add_config(world, &DAEMON, b"/etc/containerd/config.toml");
+        places.ask_daemons(world, &DAEMON);
     }
-    let mut states: Vec<Vec<u8>> = STATES.iter().map(|state| state.to_vec()).collect();
-    add_config(world, b"/etc/containerd/config.toml", &mut states);
-    for line in command_lines(world, &DAEMON) {
-        add_command_line(world, &line, &mut states);
-    }
-    states
-}
-
-fn add_command_line(world: &World<'_>, line: &[u8], states: &mut Vec<Vec<u8>>) {
-    add(world, states, option(line, b"--state").unwrap_or_default());
-    for name in [&b"--config"[..], b"-c"] {
-        if let Some(path) = option(line, name) {
-            add_config(world, path, states);
-        }
-    }
-}
-
-fn add_config(world: &World<'_>, path: &[u8], states: &mut Vec<Vec<u8>>) {
-    let Some(file) = world.file(path) else { return };
-    let state = setting(&file.bytes, b"", b"state").unwrap_or_default().to_vec();
-    drop(file);
-    add(world, states, &state)
+    places
 }
 
 /// Returns the directories of bundles, by namespace, in state directories.
-pub(super) fn task_directories(states: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
-    states.iter().flat_map(|state| TASKS.map(|tasks| join(state, tasks)))
-}
-
-/// A namespace of containerd's.
-struct Namespace {
-    name: Vec<u8>,
-    /// Where its bundles are; several where several daemons have a namespace of this name.
-    bundles: Vec<Vec<u8>>,
-}
-
-impl Namespace {
-    /// Returns the places of its records: the runtimes' default roots, whichever daemon it is, then
-    /// the bundles, which may tell others.
-    fn roots(&self, world: &World<'_>) -> Vec<Root> {
-        let mut roots = Vec::new();
-        let mut add = |kind, path| {
-            let namespace = Some(self.name.clone());
-            roots.push(Root { word: "containerd", kind, path, namespace });
-        };
-        for run in world.run_directories() {
-            let of =
-                |runtime: &[u8]| [&run[..], b"/containerd/", runtime, b"/", &self.name].concat();
-            add(Kind::Runtime, of(b"runc"));
-            add(Kind::Gvisor, of(b"runsc"));
+pub(super) fn tasks(states: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    for state in states {
+        for tasks in TASKS {
+            all.push(join(state, tasks));
         }
-        for bundles in &self.bundles {
-            add(Kind::Bundle, bundles.clone());
-        }
-        roots
     }
+    all
+}
+
+/// Returns the directories of the bundles of each namespace.
+fn bundles(world: &World<'_>, states: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut bundles = Vec::new();
+    for tasks in &tasks(states) {
+        bundles.append(&mut expand(world, tasks, "*"));
+    }
+    bundles
 }
 
 /// Returns the namespaces that have bundles or a runtime's state, but for Docker's.
-fn namespaces(world: &World<'_>, states: &[Vec<u8>]) -> Vec<Namespace> {
-    let mut found: Vec<Namespace> = Vec::new();
-    let mut add = |name: Vec<u8>, bundles: Option<Vec<u8>>| {
-        if name == DOCKERS {
-            return;
-        }
-        match found.iter_mut().find(|known| known.name == name) {
-            Some(known) => known.bundles.extend(bundles),
-            None => found.push(Namespace { name, bundles: bundles.into_iter().collect() }),
-        }
-    };
-    for tasks in task_directories(states) {
-        for name in world.entries(&tasks) {
-            let bundles = join(&tasks, &name);
-            add(name, Some(bundles));
+fn namespaces(world: &World<'_>, bundles: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut all = bundles.to_vec();
+    all.append(&mut in_run(world, "containerd/runc/*"));
+    let mut names = Vec::new();
+    for path in &all {
+        let name = last(path).to_vec();
+        if name != DOCKERS && !names.contains(&name) {
+            names.push(name);
         }
     }
-    for run in world.run_directories() {
-        for name in world.entries(&join(&run, b"containerd/runc")) {
-            add(name, None);
-        }
-    }
-    found
+    names
 }
 
-fn list_states(world: &World<'_>, states: &[Vec<u8>], needle: Option<&[u8]>, out: &mut Containers) {
-    for namespace in namespaces(world, states) {
-        let all: Rc<[Root]> = namespace.roots(world).into();
-        let mut nerdctls = nerdctl_names(world, &namespace.name, needle);
-        for bundles in &namespace.bundles {
+/// Returns the places of a namespace's records: the runtimes' default roots, whichever daemon it
+/// is, then those of the bundles that are its own, which may tell others.
+fn places_of(world: &World<'_>, namespace: &[u8], bundles: &[Vec<u8>]) -> Vec<Root> {
+    let mut roots = Vec::new();
+    let mut add =
+        |kind, path| roots.push(Root { word: "containerd", kind, path, is_namespaced: true });
+    for run in &world.run_directories() {
+        add(Kind::Runtime, [run, &b"/containerd/runc/"[..], namespace].concat());
+        add(Kind::Gvisor, [run, &b"/containerd/runsc/"[..], namespace].concat());
+    }
+    for bundles in bundles.iter().filter(|bundles| last(bundles) == namespace) {
+        add(Kind::Bundle, bundles.clone());
+    }
+    roots
+}
+
+fn list_states(world: &World<'_>, states: &[Vec<u8>], out: &mut Containers<'_>) {
+    let all = bundles(world, states);
+    for namespace in &namespaces(world, &all) {
+        let roots: Rc<[Root]> = places_of(world, namespace, &all).into();
+        let named = list_nerdctls(world, namespace, &roots, out);
+        for bundles in all.iter().filter(|bundles| last(bundles) == namespace) {
             // Another daemon's bundle of the same namespace and ID is another container's.
-            let is_its = |root: &&Root| root.kind != Kind::Bundle || root.path == *bundles;
-            let roots: Rc<[Root]> = all.iter().filter(is_its).cloned().collect();
-            for id in world.entries(bundles) {
-                let at = nerdctls.binary_search_by(|(of, _)| of.cmp(&id)).ok();
-                let given = at.map(|at| std::mem::take(&mut nerdctls[at].1));
-                let directory = join(bundles, &id);
-                let named = name_of(world, &directory, &id, needle);
-                let is_wanted = needle.is_none_or(|needle| contains(&id, needle));
-                let (engine, name) = match (named, given) {
-                    (Some(("k8s", pod)), _) => ("k8s", pod),
-                    (_, Some(given)) => ("nerdctl", given),
-                    (Some(named), None) => named,
-                    (None, None) if is_wanted => ("containerd", id.clone()),
-                    (None, None) => continue,
-                };
-                let source = Source::Files { directory, roots: roots.clone() };
-                let namespace = Some(namespace.name.clone());
-                let unnamed = Container::unnamed("containerd", &id, source);
-                out.add(Container { engine, name, namespace, ..unnamed });
+            let roots: Rc<[Root]> = places_of(world, namespace, from_ref(bundles)).into();
+            for id in &world.entries(bundles) {
+                if named.binary_search(id).is_ok() {
+                    continue;
+                }
+                let mut named = None;
+                let config = [bundles, &b"/"[..], id, b"/config.json"].concat();
+                read(world, &config, &mut |text| {
+                    named = if mentions(text, id, out.needle) { name_in(text)? } else { None };
+                    Ok(())
+                });
+                let (engine, name) = named.unwrap_or_else(|| ("containerd", id.clone()));
+                out.add(&Found { engine, name: &name, ..Found::unnamed("containerd", id, &roots) });
             }
-        }
-        // What nerdctl names and has no task does not run.
-        nerdctls.retain(|(_, name)| !name.is_empty());
-        for (id, name) in nerdctls {
-            let source = Source::Files { directory: Vec::new(), roots: all.clone() };
-            let namespace = Some(namespace.name.clone());
-            let unnamed = Container::unnamed("containerd", &id, source);
-            out.add(Container { engine: "nerdctl", name, namespace, ..unnamed });
         }
         // Each bundle is listed already.
-        let states = all.iter().filter(|root| root.kind != Kind::Bundle);
-        add_recorded(world, &states.cloned().collect(), needle, out);
+        add_recorded(world, &places_of(world, namespace, &[]).into(), &|_| true, out);
     }
 }
 
-/// Returns the engine and name that a bundle's annotations tell, if these mention the needle.
-fn name_of(
-    world: &World<'_>,
-    bundle: &[u8],
-    id: &[u8],
-    needle: Option<&[u8]>,
-) -> Option<(&'static str, Vec<u8>)> {
-    let mut named = None;
-    read(world, &join(bundle, b"config.json"), &mut |text| {
-        named = if mentions(text, id, needle) { name_in(text)? } else { None };
-        Ok(())
-    });
-    named
-}
-
-/// Returns the IDs of the containers of a namespace, sorted, with the names that nerdctl keeps for
-/// them.
-fn nerdctl_names(
+/// Adds the containers that nerdctl names in a namespace, and returns their IDs, sorted. One that
+/// has no task does not run.
+fn list_nerdctls(
     world: &World<'_>,
     namespace: &[u8],
-    needle: Option<&[u8]>,
-) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut found = Vec::new();
-    let Some(top) = world.data(b"nerdctl") else { return found };
-    for hash in world.entries(&top) {
-        let names = [&top[..], b"/", &hash, b"/names/", namespace].concat();
-        for name in world.entries(&names) {
+    roots: &Rc<[Root]>,
+    out: &mut Containers<'_>,
+) -> Vec<Vec<u8>> {
+    let mut ids = Vec::new();
+    let Some(top) = world.data(b"nerdctl") else { return ids };
+    for names in &expand(world, &top, "*/names") {
+        for path in &expand(world, &join(names, namespace), "*") {
+            let Some(file) = world.file(path) else { continue };
+            let id = file.bytes.trim_ascii();
             // Empty after a crash of nerdctl, and then no container's.
-            if let Some(file) = world.file(&join(&names, &name)) {
-                let id = file.bytes.trim_ascii();
-                let has = |needle| contains(id, needle) || contains(&name, needle);
-                if !id.is_empty() && needle.is_none_or(has) {
-                    found.push((id.to_vec(), name));
-                }
+            if !id.is_empty() {
+                let unnamed = Found::unnamed("containerd", id, roots);
+                out.add(&Found { engine: "nerdctl", name: last(path), ..unnamed });
+                ids.push(id.to_vec());
             }
         }
     }
-    found.sort_unstable();
-    found
+    ids.sort_unstable();
+    ids
 }
 
 /// Returns the engine and name that a bundle's annotations tell.

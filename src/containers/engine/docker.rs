@@ -3,13 +3,14 @@
 
 #![forbid(unsafe_code)]
 
-use super::learn::{Daemon, add, command_lines, option};
-use super::oci::{is_long, mentions, read, strings};
+use super::learn::{Daemon, Places, Tells, add};
+use super::oci::{is_long, mentions, read, string, strings};
+use super::places::{expand, in_run};
 use super::recorded::add_recorded_ids;
 use super::records::{Kind, Root};
-use super::{Container, Containers, Source, containerd, forms, k8s_name};
+use super::{Container, Containers, Engine, Found, Source, containerd, forms};
 use crate::base::json::{Refused, Value, select};
-use crate::base::text::join;
+use crate::base::text::{join, last, parts};
 use crate::containers::world::World;
 use std::rc::Rc;
 
@@ -26,46 +27,40 @@ pub(super) static DAEMON: Daemon = Daemon {
         b"/system.slice/pkg-ContainerManager-dockerd.service",
         b"/system.slice/pkg-Docker-dockerd.service",
     ],
-    options: &[
-        b"--config-file",
-        b"--data-root",
-        b"--graph",
-        b"-g",
-        b"--exec-root",
-        b"--cgroup-parent",
+    config_options: &[b"--config-file"],
+    // graph is the old name of data-root.
+    settings: &[
+        (b"--data-root", "data-root", Tells::Data),
+        (b"--graph", "graph", Tells::Data),
+        (b"-g", "graph", Tells::Data),
+        (b"--exec-root", "exec-root", Tells::State),
+        (b"--cgroup-parent", "cgroup-parent", Tells::CgroupParent),
     ],
+    read_config: strings,
     list_of,
 };
 
-/// Where dockerd keeps its files.
-struct Places {
-    data: Vec<Vec<u8>>,
-    exec: Vec<Vec<u8>>,
-    /// Where it puts the cgroups of containers that are not told otherwise.
-    cgroup_parents: Vec<Vec<u8>>,
-}
-
 /// Adds every container of a world.
-pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
-    Places::learn(world).list(world, 0, needle, out);
+pub(crate) fn list(world: &World<'_>, _: &Engine, out: &mut Containers<'_>) {
+    list_from(world, learn(world), 0, out);
 }
 
 /// Adds the containers of a dockerd with this command line.
-fn list_of(world: &World<'_>, line: &[u8], needle: Option<&[u8]>, out: &mut Containers) {
-    let mut places = Places::learn(world);
-    let (data, exec) = (places.data.len(), places.exec.len());
-    places.add_command_line(world, line);
-    if places.exec.len() > exec {
+fn list_of(world: &World<'_>, line: &[u8], out: &mut Containers<'_>) {
+    let mut places = learn(world);
+    let (data, states) = (places.data.len(), places.states.len());
+    places.add_command_line(world, &DAEMON, line);
+    if places.states.len() > states {
         // Any container may be recorded there.
-        places.list(world, 0, needle, out);
+        list_from(world, places, 0, out);
     } else if places.data.len() > data {
-        places.list(world, data, needle, out);
+        list_from(world, places, data, out);
     }
 }
 
 /// Returns where dockerd's runtimes keep their state.
 pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
-    Places::learn(world).roots(world)
+    roots_of(world, &learn(world))
 }
 
 /// Returns the cgroup that the specification or the host configuration tells, else Docker's forms.
@@ -76,192 +71,149 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
     if let Some(path) = forms::told(world, container) {
         return Some(vec![path]);
     }
-    let below = |parent: &[u8]| forms::below(world, parent, "docker", &container.id);
-    let parent = strings(world, &join(directory, b"hostconfig.json"), &["CgroupParent"]).concat();
+    let mut paths = Vec::new();
+    let mut add =
+        |parent: &[u8]| paths.extend(forms::below(world, parent, "docker", &container.id));
+    let parent = string(world, &join(directory, b"hostconfig.json"), "CgroupParent");
     if !parent.is_empty() {
-        return Some(below(&parent).into_iter().collect());
+        add(&parent);
+        return Some(paths);
     }
     // A daemon that was told later has containers elsewhere.
-    let parents = roots.iter().filter(|root| root.kind == Kind::CgroupParent);
-    let told = parents.filter_map(|parent| below(&parent.path));
-    Some(told.chain(forms::of(world, container)).collect())
+    for parent in roots.iter().filter(|root| root.kind == Kind::CgroupParent) {
+        add(&parent.path);
+    }
+    paths.append(&mut forms::of(world, container));
+    Some(paths)
 }
 
-impl Places {
-    /// Learns where this world's dockerds keep their files.
-    fn learn(world: &World<'_>) -> Places {
-        let mut places = Places {
-            data: world.data(b"docker").into_iter().collect(),
-            exec: world.run_directories().iter().map(|run| join(run, b"docker")).collect(),
-            cgroup_parents: Vec::new(),
-        };
-        if let Some(file) = world.config(b"docker/daemon.json") {
-            places.add_file(world, &file);
-        }
-        if world.user_of().is_none() {
-            // dockerd says /var/run, which OpenWrt has instead of /run.
-            let elsewhere = b"/var/run/docker";
-            if !world.is_directory(&places.exec[0]) && world.is_directory(elsewhere) {
-                places.exec[0] = elsewhere.to_vec();
-            }
-            places.data.push(b"/var/snap/docker/common/var-lib-docker".to_vec());
-            places.exec.push(b"/run/snap.docker".to_vec());
-            places.add_file(world, b"/var/snap/docker/current/config/daemon.json");
-            for line in command_lines(world, &DAEMON) {
-                places.add_command_line(world, &line);
-            }
-        }
-        places
+/// Learns where this world's dockerds keep their files.
+fn learn(world: &World<'_>) -> Places {
+    let mut places = Places::default();
+    places.data.extend(world.data(b"docker"));
+    places.states = in_run(world, "docker");
+    if let Some(file) = world.config(b"docker/daemon.json") {
+        places.add_config(world, &DAEMON, &file);
     }
-
-    /// Adds what a daemon.json sets; graph is the old name of data-root.
-    fn add_file(&mut self, world: &World<'_>, path: &[u8]) {
-        let keys = ["data-root", "graph", "exec-root", "cgroup-parent"];
-        let values = strings(world, path, &keys);
-        self.add(world, &values[0]);
-        self.add(world, &values[1]);
-        add(world, &mut self.exec, &values[2]);
-        self.cgroup_parents.extend(Some(&values[3]).filter(|it| !it.is_empty()).cloned());
+    if world.user_of().is_none() {
+        // dockerd says /var/run, which OpenWrt has instead of /run.
+        let elsewhere = b"/var/run/docker";
+        if !world.is_directory(&places.states[0]) && world.is_directory(elsewhere) {
+            places.states[0] = elsewhere.to_vec();
+        }
+        places.data.push(b"/var/snap/docker/common/var-lib-docker".to_vec());
+        places.states.push(b"/run/snap.docker".to_vec());
+        places.add_config(world, &DAEMON, b"/var/snap/docker/current/config/daemon.json");
+        places.ask_daemons(world, &DAEMON);
     }
+    places
+}
 
-    fn add_command_line(&mut self, world: &World<'_>, line: &[u8]) {
-        if let Some(file) = option(line, b"--config-file") {
-            self.add_file(world, file);
+/// Returns where the runtimes keep their state: dockerd before 23 has a directory for each of them.
+/// Last come the bundles of each containerd that it may use.
+fn roots_of(world: &World<'_>, places: &Places) -> Vec<Root> {
+    let mut roots = Vec::new();
+    let mut add = |kind, path| roots.push(Root::new("docker", kind, path));
+    let mut states = containerd::states(world);
+    for (at, exec) in places.states.iter().enumerate() {
+        let daemon = join(exec, b"containerd/daemon");
+        if !states.contains(&daemon) {
+            states.push(daemon);
         }
-        for name in [&b"--data-root"[..], b"--graph", b"-g"] {
-            self.add(world, option(line, name).unwrap_or_default());
+        // Where root is, what is not there need not be looked at for each of a thousand.
+        if at > 0 && world.caller.is_root && !world.is_directory(exec) {
+            continue;
         }
-        add(world, &mut self.exec, option(line, b"--exec-root").unwrap_or_default());
-        self.cgroup_parents.extend(option(line, b"--cgroup-parent").map(<[u8]>::to_vec));
+        let runc = join(exec, b"runtime-runc/moby");
+        let mut runtimes = expand(world, exec, "runtime-*/moby");
+        if !runtimes.contains(&runc) {
+            runtimes.push(runc);
+        }
+        for path in runtimes {
+            add(Kind::Runtime, path.clone());
+            add(Kind::GvisorAlone, path);
+        }
     }
-
-    fn add(&mut self, world: &World<'_>, data: &[u8]) {
-        add(world, &mut self.data, data)
+    for tasks in &containerd::tasks(&states) {
+        if world.is_directory(tasks) {
+            add(Kind::Bundle, join(tasks, containerd::DOCKERS));
+        }
     }
-
-    /// Adds where the runtimes keep their state: dockerd before 23 has a directory for each of
-    /// them. Last come the bundles of each containerd that it may use.
-    fn roots(&self, world: &World<'_>) -> Vec<Root> {
-        const RUNC: &[u8] = b"runtime-runc";
-        let mut out = Vec::new();
-        for (at, exec) in self.exec.iter().enumerate() {
-            // Where root is, what is not there need not be looked at for each of a thousand.
-            if at > 0 && world.caller.is_root && !world.is_directory(exec) {
-                continue;
-            }
-            let mut names = world.entries(exec);
-            names.retain(|name| name.starts_with(b"runtime-") && name != RUNC);
-            names.insert(0, RUNC.to_vec());
-            for name in names {
-                let path = [&exec[..], b"/", &name, b"/", containerd::DOCKERS].concat();
-                out.push(Root::new("docker", Kind::Runtime, path.clone()));
-                out.push(Root::new("docker", Kind::GvisorAlone, path));
-            }
-        }
-        let mut states = containerd::states(world);
-        states.extend(self.exec.iter().map(|exec| join(exec, b"containerd/daemon")));
-        states.sort_unstable();
-        states.dedup();
-        for tasks in containerd::task_directories(&states) {
-            if world.is_directory(&tasks) {
-                out.push(Root::new("docker", Kind::Bundle, join(&tasks, containerd::DOCKERS)));
-            }
-        }
-        for parent in &self.cgroup_parents {
-            out.push(Root::new("docker", Kind::CgroupParent, parent.clone()));
-        }
-        out
+    for parent in &places.cgroup_parents {
+        add(Kind::CgroupParent, parent.clone());
     }
+    roots
+}
 
-    /// Adds every container of these places, from one of the data-roots on.
-    fn list(
-        mut self,
-        world: &World<'_>,
-        mut listed: usize,
-        needle: Option<&[u8]>,
-        out: &mut Containers,
-    ) {
-        let roots: Rc<[Root]> = self.roots(world).into();
-        let mut ids = Vec::new();
-        while listed < self.data.len() {
-            let data = self.data[listed].clone();
-            listed += 1;
-            // With userns-remap each mapping has a data-root of its own inside, UID.GID; its own
-            // root owns that of dockerd before 20.10.
-            let mut tops = world.entries(&data);
-            tops.retain(|name| is_mapping(name));
-            tops.iter_mut().for_each(|name| *name = join(&data, name));
-            tops.iter().for_each(|mapped| world.believe(mapped));
-            tops.insert(0, data);
-            for top in tops {
-                let directory = join(&top, b"containers");
-                list_directory(world, directory, &roots, needle, &mut ids, out);
-            }
-            if listed == self.data.len() {
-                self.add_recorded_data(world, &roots, &ids);
+/// Adds every container of these places, from one of the data-roots on.
+fn list_from(world: &World<'_>, mut places: Places, mut at: usize, out: &mut Containers<'_>) {
+    let roots: Rc<[Root]> = roots_of(world, &places).into();
+    let mut ids = Vec::new();
+    while let Some(data) = places.data.get(at) {
+        at += 1;
+        list_directory(world, data, &roots, &mut ids, out);
+        // With userns-remap each mapping has a data-root of its own inside, UID.GID; its own root
+        // owns that of dockerd before 20.10.
+        for mapped in &expand(world, data, "*") {
+            if is_mapping(last(mapped)) {
+                world.believe(mapped);
+                list_directory(world, mapped, &roots, &mut ids, out);
             }
         }
-        add_recorded_ids(world, &roots, needle, out);
+        if at == places.data.len() {
+            ids.sort_unstable();
+            add_recorded_data(world, &mut places.data, &roots, &ids);
+        }
     }
+    add_recorded_ids(world, &roots, out);
+}
 
-    /// Adds the data-root of a container that runs and that no data-root known so far has: its root
-    /// file system lies there.
-    fn add_recorded_data(&mut self, world: &World<'_>, roots: &[Root], ids: &[Vec<Vec<u8>>]) {
-        // A container may be about to be removed.
-        const TRIES: usize = 3;
-        let is_known = |id: &Vec<u8>| ids.iter().any(|ids| ids.binary_search(id).is_ok());
-        for root in roots.iter().filter(|root| root.kind == Kind::Runtime) {
-            let mut running = world.entries(&root.path);
-            running.retain(|id| is_long(id) && !is_known(id));
-            for id in running.iter().take(TRIES) {
-                let state = [&root.path[..], b"/", id, b"/state.json"].concat();
-                let rootfs = strings(world, &state, &["config rootfs"]).concat();
-                let mut data = &rootfs[..];
-                while let Some(slash) = data.iter().rposition(|byte| *byte == b'/') {
-                    data = &data[..slash];
-                    if world.is_directory(&[data, b"/containers/", id].concat()) {
-                        self.add(world, data);
-                        break;
-                    }
+/// Adds the data-root of a container that runs and that no data-root known so far has: its root
+/// file system lies there. The IDs that are known are sorted.
+fn add_recorded_data(world: &World<'_>, known: &mut Vec<Vec<u8>>, roots: &[Root], ids: &[Vec<u8>]) {
+    // A container may be about to be removed.
+    const TRIES: usize = 3;
+    for root in roots.iter().filter(|root| root.kind == Kind::Runtime) {
+        let running = world.entries(&root.path);
+        let is_unknown = |id: &&Vec<u8>| is_long(id) && ids.binary_search(id).is_err();
+        for id in running.iter().filter(is_unknown).take(TRIES) {
+            let state = [&root.path[..], b"/", id, b"/state.json"].concat();
+            let rootfs = string(world, &state, "config rootfs");
+            let mut data = &rootfs[..];
+            while let Some(slash) = data.iter().rposition(|byte| *byte == b'/') {
+                data = &data[..slash];
+                if world.is_directory(&[data, b"/containers/", id].concat()) {
+                    add(world, known, data);
+                    break;
                 }
             }
         }
     }
 }
 
-/// Adds the containers that have a directory in `directory`, whose names are added to `ids`,
-/// sorted.
+/// Adds the containers that a data-root has, and their IDs to `ids`.
 fn list_directory(
     world: &World<'_>,
-    directory: Vec<u8>,
+    data: &[u8],
     roots: &Rc<[Root]>,
-    needle: Option<&[u8]>,
-    ids: &mut Vec<Vec<Vec<u8>>>,
-    out: &mut Containers,
+    ids: &mut Vec<Vec<u8>>,
+    out: &mut Containers<'_>,
 ) {
-    let names = world.entries(&directory);
-    // One for all: there may be a thousand.
-    let mut file = Vec::new();
-    for id in &names {
-        file.clear();
-        for part in [&directory[..], b"/", id, b"/config.v2.json"] {
-            file.extend_from_slice(part);
-        }
+    let top = join(data, b"containers");
+    for id in world.entries(&top) {
+        let directory = join(&top, &id);
         let mut name = None;
-        read(world, &file, &mut |text| {
+        read(world, &join(&directory, b"config.v2.json"), &mut |text| {
             // A cheap search first: strict parsing of all takes its time.
-            name = if mentions(text, id, needle) { name_in(text, id)? } else { None };
+            name = if mentions(text, &id, out.needle) { name_in(text, &id)? } else { None };
             Ok(())
         });
-        let Some(name) = name else { continue };
-        let source = Source::Files { directory: join(&directory, id), roots: roots.clone() };
-        let (engine, name) = match k8s_name::parse(&name) {
-            Some(pod) => ("k8s", pod),
-            None => ("docker", name),
-        };
-        out.add(Container { engine, name, ..Container::unnamed("docker", id, source) });
+        if let Some(name) = name {
+            let unnamed = Found::unnamed("docker", &id, roots);
+            out.add_given(&Found { name: &name, directory: &directory, ..unnamed }, "docker");
+        }
+        ids.push(id);
     }
-    ids.push(names);
 }
 
 /// Returns the name that a config.v2.json gives the container whose directory it is in.
@@ -277,8 +229,8 @@ pub fn name_in(text: &[u8], id: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
 
 fn is_mapping(name: &[u8]) -> bool {
     let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
-    let mut parts = name.split(|byte| *byte == b'.');
-    parts.clone().count() == 2 && parts.all(is_number)
+    let parts: Vec<&[u8]> = parts(name, b'.').collect();
+    parts.len() == 2 && parts.into_iter().all(is_number)
 }
 
 #[cfg(test)]

@@ -4,30 +4,36 @@
 #![forbid(unsafe_code)]
 
 use super::Container;
-use super::oci::strings;
-use super::records::Kind;
+use super::oci::string;
+use super::records::{Kind, Root};
+use crate::base::text::{join, parts};
 use crate::containers::world::World;
-
-/// Where a specification, a config.json, has its cgroup path.
-pub(super) const SPEC: &str = "linux cgroupsPath";
 
 /// A cgroup path as a driver forms it.
 struct Form {
     /// The word of the engine that runs the container.
     engine: &'static str,
-    /// Whether a user's engine forms it so; else root's.
-    is_users: bool,
-    /// `%i` stands for the container's ID, `%n` for containerd's namespace, `%u` for the cgroup of
-    /// the user's systemd.
-    path: &'static str,
+    /// What it lies in.
+    top: Top,
+    /// What stands before the container's ID.
+    before: &'static str,
+    /// What stands after it.
+    after: &'static str,
 }
 
-const fn roots(engine: &'static str, path: &'static str) -> Form {
-    Form { engine, is_users: false, path }
+/// What a cgroup lies in.
+#[derive(Clone, Copy, PartialEq)]
+enum Top {
+    /// The hierarchy, where root's engine forms it.
+    Root,
+    /// The cgroup of the user's systemd, where a user's engine does.
+    User,
+    /// A cgroup called as containerd's namespace, where root's engine does.
+    Namespace,
 }
 
-const fn users(engine: &'static str, path: &'static str) -> Form {
-    Form { engine, is_users: true, path }
+const fn form(engine: &'static str, top: Top, before: &'static str, after: &'static str) -> Form {
+    Form { engine, top, before, after }
 }
 
 /// moby:daemon/oci_linux.go; podman:libpod/container_internal_linux.go;
@@ -35,28 +41,28 @@ const fn users(engine: &'static str, path: &'static str) -> Form {
 /// internal/cri/server/podsandbox/helpers_linux.go; nerdctl:run_cgroup_linux.go;
 /// lxc:src/lxc/cgroups/cgfsng.c, and before LXC 4; pve-container:src/PVE/LXC.pm.
 static FORMS: &[Form] = &[
-    roots("docker", "/docker/%i"),
-    roots("docker", "/system.slice/docker-%i.scope"),
-    users("docker", "%u/user.slice/docker-%i.scope"),
-    roots("podman", "/libpod_parent/libpod-%i"),
-    roots("podman", "/machine.slice/libpod-%i.scope"),
-    users("podman", "%u/user.slice/libpod-%i.scope"),
-    roots("crio", "/crio/crio-%i"),
-    roots("crio", "/system.slice/crio-%i.scope"),
-    roots("containerd", "/%n/%i"),
-    roots("containerd", "/system.slice/cri-containerd-%i.scope"),
-    roots("containerd", "/system.slice/nerdctl-%i.scope"),
-    users("containerd", "%u/user.slice/nerdctl-%i.scope"),
-    roots("runc", "/system.slice/runc-%i.scope"),
-    roots("crun", "/system.slice/crun-%i.scope"),
-    roots("youki", "/system.slice/youki-%i.scope"),
-    roots("lxc", "/lxc.payload.%i"),
-    roots("lxc", "/lxc.payload/%i"),
-    roots("lxc", "/lxc/%i/ns"),
-    roots("lxc", "/lxc/%i"),
-    roots("incus", "/lxc.payload.%i"),
-    roots("lxd", "/lxc.payload.%i"),
-    roots("lxd", "/lxc/%i"),
+    form("docker", Top::Root, "/docker/", ""),
+    form("docker", Top::Root, "/system.slice/docker-", ".scope"),
+    form("docker", Top::User, "/user.slice/docker-", ".scope"),
+    form("podman", Top::Root, "/libpod_parent/libpod-", ""),
+    form("podman", Top::Root, "/machine.slice/libpod-", ".scope"),
+    form("podman", Top::User, "/user.slice/libpod-", ".scope"),
+    form("crio", Top::Root, "/crio/crio-", ""),
+    form("crio", Top::Root, "/system.slice/crio-", ".scope"),
+    form("containerd", Top::Namespace, "/", ""),
+    form("containerd", Top::Root, "/system.slice/cri-containerd-", ".scope"),
+    form("containerd", Top::Root, "/system.slice/nerdctl-", ".scope"),
+    form("containerd", Top::User, "/user.slice/nerdctl-", ".scope"),
+    form("runc", Top::Root, "/system.slice/runc-", ".scope"),
+    form("crun", Top::Root, "/system.slice/crun-", ".scope"),
+    form("youki", Top::Root, "/system.slice/youki-", ".scope"),
+    form("lxc", Top::Root, "/lxc.payload.", ""),
+    form("lxc", Top::Root, "/lxc.payload/", ""),
+    form("lxc", Top::Root, "/lxc/", "/ns"),
+    form("lxc", Top::Root, "/lxc/", ""),
+    form("incus", Top::Root, "/lxc.payload.", ""),
+    form("lxd", Top::Root, "/lxc.payload.", ""),
+    form("lxd", Top::Root, "/lxc/", ""),
 ];
 
 /// Returns the cgroup that a container's specification tells, else those of the table.
@@ -66,51 +72,42 @@ pub(super) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
 
 /// Returns the cgroup that a container's specification tells, in its bundle or store.
 pub(super) fn told(world: &World<'_>, container: &Container) -> Option<Vec<u8>> {
-    for root in container.roots().unwrap_or_default() {
-        let config: &[u8] = match root.kind {
-            Kind::Bundle => b"/config.json",
-            Kind::Userdata => b"/userdata/config.json",
-            _ => continue,
-        };
-        let config = [&root.path[..], b"/", &container.id, config].concat();
-        let path = cgroups_path(world, &config, SPEC);
-        if path.is_some() {
-            return path;
-        }
-    }
-    None
+    let roots = container.roots().unwrap_or_default();
+    roots.iter().find_map(|root| told_in(world, root, &container.id))
 }
 
-/// Returns the cgroup path that a file has at `key`.
-pub(super) fn cgroups_path(world: &World<'_>, file: &[u8], key: &str) -> Option<Vec<u8>> {
-    let told = strings(world, file, &[key]).concat();
-    resolve(world, &told)
+/// Returns the cgroup that the specification of an ID tells, where a place has those.
+pub(super) fn told_in(world: &World<'_>, root: &Root, id: &[u8]) -> Option<Vec<u8>> {
+    let config: &[u8] = match root.kind {
+        Kind::Bundle => b"/config.json",
+        Kind::Userdata => b"/userdata/config.json",
+        _ => return None,
+    };
+    let config = [&root.path[..], b"/", id, config].concat();
+    resolve(world, &string(world, &config, "linux cgroupsPath"))
 }
 
 /// Returns the paths in which the table says that a container may be.
 pub(crate) fn of(world: &World<'_>, container: &Container) -> Vec<Vec<u8>> {
-    let is_users = world.user_of().is_some();
-    let forms = FORMS.iter();
-    let forms = forms.filter(|it| it.engine == container.runs_on && it.is_users == is_users);
-    let namespace = container.namespace.as_deref();
-    forms.filter_map(|form| filled(form.path, &container.id, namespace, &user_top(world))).collect()
+    let namespace = container.roots().unwrap_or_default().iter().find_map(Root::namespace);
+    let mut paths = Vec::new();
+    for form in FORMS.iter().filter(|form| form.engine == container.runs_on) {
+        let top = match (form.top, world.user_of(), namespace) {
+            (Top::Root, None, _) => Vec::new(),
+            (Top::User, Some(_), _) => user_top(world),
+            (Top::Namespace, None, Some(namespace)) => join(b"", namespace),
+            _ => continue,
+        };
+        paths.push(form.filled(&top, &container.id));
+    }
+    paths
 }
 
-/// Fills the places of a form; None where what belongs there is not known, or could lead elsewhere.
-fn filled(form: &str, id: &[u8], namespace: Option<&[u8]>, user: &[u8]) -> Option<Vec<u8>> {
-    let mut path = Vec::with_capacity(form.len() + id.len());
-    let mut parts = form.split('%');
-    path.extend_from_slice(parts.next()?.as_bytes());
-    for part in parts {
-        let (value, rest) = match part.as_bytes().split_first()? {
-            (b'i', rest) => (id, rest),
-            (b'n', rest) => (namespace?, rest),
-            (_, rest) => (user, rest),
-        };
-        path.extend_from_slice(value);
-        path.extend_from_slice(rest);
+impl Form {
+    /// Returns the path of the container of this ID.
+    fn filled(&self, top: &[u8], id: &[u8]) -> Vec<u8> {
+        [top, self.before.as_bytes(), id, self.after.as_bytes()].concat()
     }
-    Some(path)
 }
 
 /// Returns the cgroup of the systemd of the user whose world it is; empty, the top, for root's.
@@ -133,16 +130,18 @@ fn resolve_in(top: &[u8], default: &[u8], cgroups_path: &[u8]) -> Option<Vec<u8>
     if cgroups_path.starts_with(b"/") {
         return Some(cgroups_path.trim_ascii_end().to_vec()).filter(|path| path.len() > 1);
     }
-    let parts: Vec<&[u8]> = cgroups_path.split(|byte| *byte == b':').collect();
+    let parts: Vec<&[u8]> = parts(cgroups_path, b':').collect();
     let [slice, prefix, name] = parts[..] else { return None };
-    let unit = match (name.ends_with(b".slice"), prefix) {
-        _ if name.is_empty() || name.contains(&b'/') || prefix.contains(&b'/') => return None,
-        (true, _) => name.to_vec(),
-        (false, b"") => [name, b".scope"].concat(),
-        (false, prefix) => [prefix, b"-", name, b".scope"].concat(),
-    };
+    if name.is_empty() || name.contains(&b'/') || prefix.contains(&b'/') {
+        return None;
+    }
     let slice = slice_path(if slice.is_empty() { default } else { slice })?;
-    Some([top, &slice, b"/", &unit].concat())
+    let unit = match (name.ends_with(b".slice"), prefix) {
+        (true, _) => [b"", &b""[..], name, b""],
+        (false, b"") => [b"", b"", name, b".scope"],
+        (false, prefix) => [prefix, b"-", name, b".scope"],
+    };
+    Some([top, &slice, b"/", &unit.concat()].concat())
 }
 
 /// Returns the path of a systemd slice: `a-b.slice` is in `a.slice`. systemd.slice(5).
@@ -151,20 +150,14 @@ pub(crate) fn slice_path(slice: &[u8]) -> Option<Vec<u8>> {
     if stem == b"-" {
         return Some(Vec::new());
     }
-    let mut path = Vec::new();
-    for (at, byte) in stem.iter().chain(b"-").enumerate() {
-        if *byte == b'/' {
+    let (mut path, mut end) = (Vec::new(), 0);
+    for part in parts(stem, b'-') {
+        if part.is_empty() || part.contains(&b'/') {
             return None;
         }
-        if *byte == b'-' {
-            let is_empty = at == 0 || stem[at - 1] == b'-';
-            if is_empty {
-                return None;
-            }
-            path.push(b'/');
-            path.extend_from_slice(&stem[..at]);
-            path.extend_from_slice(b".slice");
-        }
+        end += part.len();
+        path = [&path[..], b"/", &stem[..end], b".slice"].concat();
+        end += 1;
     }
     Some(path)
 }
@@ -242,16 +235,17 @@ mod tests {
 
     #[test]
     fn forms_are_filled() {
-        let of = |engine: &str| -> Vec<String> {
-            let forms = FORMS.iter().filter(|form| form.engine == engine && !form.is_users);
-            forms.filter_map(|form| text(filled(form.path, b"ab", Some(b"ns"), b""))).collect()
+        let of = |engine: &str, top: Top| -> Vec<String> {
+            let forms = FORMS.iter().filter(|form| form.engine == engine && form.top == top);
+            forms.filter_map(|form| text(Some(form.filled(b"/u", b"ab")))).collect()
         };
-        assert_eq!(of("docker"), ["/docker/ab", "/system.slice/docker-ab.scope"]);
-        assert_eq!(of("podman"), ["/libpod_parent/libpod-ab", "/machine.slice/libpod-ab.scope"]);
-        assert_eq!(of("containerd")[0], "/ns/ab");
-        assert_eq!(of("lxc"), ["/lxc.payload.ab", "/lxc.payload/ab", "/lxc/ab/ns", "/lxc/ab"]);
-        assert_eq!(filled("/%n/%i", b"ab", None, b""), None);
-        assert_eq!(text(filled("%u/x-%i", b"ab", None, b"/u")).as_deref(), Some("/u/x-ab"));
+        assert_eq!(of("docker", Top::Root), ["/u/docker/ab", "/u/system.slice/docker-ab.scope"]);
+        let podman = ["/u/libpod_parent/libpod-ab", "/u/machine.slice/libpod-ab.scope"];
+        assert_eq!(of("podman", Top::Root), podman);
+        assert_eq!(of("podman", Top::User), ["/u/user.slice/libpod-ab.scope"]);
+        assert_eq!(of("containerd", Top::Namespace), ["/u/ab"]);
+        let lxc = ["/u/lxc.payload.ab", "/u/lxc.payload/ab", "/u/lxc/ab/ns", "/u/lxc/ab"];
+        assert_eq!(of("lxc", Top::Root), lxc);
         let is_known = |word| super::super::ENGINES.iter().any(|it| it.words.contains(&word));
         assert!(FORMS.iter().all(|form| is_known(form.engine)));
     }

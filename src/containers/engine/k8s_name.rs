@@ -2,10 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use crate::base::text::parts;
+
 /// Returns `NAMESPACE/POD/CONTAINER` of `k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT`, and
 /// `NAMESPACE/POD` of a sandbox, whose container is `POD` or missing.
 pub fn parse(name: &[u8]) -> Option<Vec<u8>> {
-    let fields: Vec<&[u8]> = name.strip_prefix(b"k8s_")?.split(|byte| *byte == b'_').collect();
+    let fields: Vec<&[u8]> = parts(name.strip_prefix(b"k8s_")?, b'_').collect();
     let parts = match fields[..] {
         [b"POD", pod, namespace, _uid, _attempt]
         // cri-dockerd appends a field of its own where a name is taken.

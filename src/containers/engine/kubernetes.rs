@@ -5,42 +5,45 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Container, Containers, Source};
+use super::ask::all_roots;
+use super::{Containers, Engine, Found};
+use crate::base::text::parts;
 use crate::containers::world::World;
+use std::rc::Rc;
 
 const LOGS: &[u8] = b"/var/log/containers";
 /// The kubelet cuts long names, and the ID with them; shorter rests than this could be another
 /// container's.
 const MIN_ID: usize = 12;
 
-/// Adds every container that has a log.
-pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
+/// Adds every container that has a log. Which engine runs it is not known: it may be recorded in
+/// all engines' places.
+pub(crate) fn list(world: &World<'_>, _: &Engine, out: &mut Containers<'_>) {
     if world.user_of().is_some() {
         return;
     }
-    for log in world.entries(LOGS) {
-        let is_wanted = needle.is_none_or(|needle| contains(&log, needle));
-        if let Some((name, id)) = parse(&log).filter(|_| is_wanted) {
-            out.add(Container { name, ..Container::unnamed("k8s", &id, Source::Anywhere) });
+    let logs = world.entries(LOGS);
+    if !logs.iter().any(|log| out.wants(log)) {
+        return;
+    }
+    let roots: Rc<[_]> = all_roots(world, &|engine| engine.has_pods).into();
+    for log in &logs {
+        if let Some((name, id)) = parse(log) {
+            out.add(&Found { name: &name, ..Found::unnamed("k8s", &id, &roots) });
         }
     }
 }
 
-/// Tells whether a needle is somewhere in a name.
-pub(super) fn contains(name: &[u8], needle: &[u8]) -> bool {
-    needle.is_empty() || name.windows(needle.len()).any(|part| part == needle)
-}
-
 /// Returns `NAMESPACE/POD/CONTAINER` and the ID, perhaps cut, of `POD_NAMESPACE_CONTAINER-ID.log`.
 pub fn parse(log: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
-    let mut fields = log.strip_suffix(b".log")?.split(|byte| *byte == b'_');
+    let mut fields = parts(log.strip_suffix(b".log")?, b'_');
     let (pod, namespace, rest) = (fields.next()?, fields.next()?, fields.next()?);
     let dash = rest.iter().rposition(|byte| *byte == b'-')?;
     let (container, id) = (&rest[..dash], &rest[dash + 1..]);
-    let parts = [namespace, pod, container];
+    let name = [namespace, pod, container];
     let is_id = id.len() >= MIN_ID && id.iter().all(u8::is_ascii_hexdigit);
-    let is_name = fields.next().is_none() && parts.iter().all(|part| !part.is_empty());
-    (is_id && is_name).then(|| (parts.join(&b'/'), id.to_vec()))
+    let is_name = fields.next().is_none() && name.iter().all(|part| !part.is_empty());
+    (is_id && is_name).then(|| (name.join(&b'/'), id.to_vec()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Containers;
-use crate::base::text::{last, lines};
+use crate::base::text::{last, lines, parts};
 use crate::containers::world::World;
 use crate::host::cgroup;
 use crate::host::process::{Process, parse_pid, unless_gone};
@@ -16,15 +16,78 @@ pub(crate) struct Daemon {
     pub(crate) pid_files: &'static [&'static [u8]],
     /// The cgroups of its units, as distributions call them.
     pub(crate) units: &'static [&'static [u8]],
-    /// The options that tell where its files are.
-    pub(crate) options: &'static [&'static [u8]],
-    /// Adds the containers of one with this command line whose places nothing else told; with a
-    /// needle as [`super::List`].
-    pub(super) list_of: ListOf,
+    /// The options that name its configuration file.
+    pub(crate) config_options: &'static [&'static [u8]],
+    /// The options that tell where its files are, the keys of its configuration that do so, and
+    /// what they tell.
+    pub(crate) settings: &'static [(&'static [u8], &'static str, Tells)],
+    /// Reads its configuration file.
+    pub(super) read_config: ReadConfig,
+    /// Adds the containers of one with this command line whose places nothing else told. As
+    /// [`super::List`].
+    pub(super) list_of: fn(&World<'_>, &[u8], &mut Containers<'_>),
 }
 
-/// Adds the containers of a daemon with this command line that a needle may mean. As [`super::List`].
-type ListOf = fn(&World<'_>, &[u8], Option<&[u8]>, &mut Containers);
+/// Returns the values of these keys in a configuration file; empty where there is none.
+type ReadConfig = fn(&World<'_>, &[u8], &[&str]) -> Vec<Vec<u8>>;
+
+/// What a setting of a daemon tells.
+#[derive(Clone, Copy)]
+pub(crate) enum Tells {
+    /// Where it keeps what outlives the machine's running.
+    Data,
+    /// Where it keeps what does not.
+    State,
+    /// The cgroup of the containers that are not told otherwise.
+    CgroupParent,
+}
+
+/// Where daemons of a kind keep their files.
+#[derive(Default)]
+pub(crate) struct Places {
+    pub(crate) data: Vec<Vec<u8>>,
+    pub(crate) states: Vec<Vec<u8>>,
+    pub(crate) cgroup_parents: Vec<Vec<u8>>,
+}
+
+impl Places {
+    /// Adds what the daemons that run were told.
+    pub(super) fn ask_daemons(&mut self, world: &World<'_>, daemon: &Daemon) {
+        for line in &command_lines(world, daemon) {
+            self.add_command_line(world, daemon, line);
+        }
+    }
+
+    /// Adds what a daemon's command line tells.
+    pub(super) fn add_command_line(&mut self, world: &World<'_>, daemon: &Daemon, line: &[u8]) {
+        for name in daemon.config_options {
+            if let Some(path) = option(line, name) {
+                self.add_config(world, daemon, path);
+            }
+        }
+        for (name, _, tells) in daemon.settings {
+            self.add(world, *tells, option(line, name).unwrap_or_default());
+        }
+    }
+
+    /// Adds what a configuration file tells.
+    pub(super) fn add_config(&mut self, world: &World<'_>, daemon: &Daemon, path: &[u8]) {
+        let keys: Vec<&str> = daemon.settings.iter().map(|(_, key, _)| *key).collect();
+        let values = (daemon.read_config)(world, path, &keys);
+        for ((_, _, tells), value) in daemon.settings.iter().zip(&values) {
+            self.add(world, *tells, value);
+        }
+    }
+
+    fn add(&mut self, world: &World<'_>, tells: Tells, value: &[u8]) {
+        match tells {
+            Tells::Data => add(world, &mut self.data, value),
+            Tells::State => add(world, &mut self.states, value),
+            Tells::CgroupParent if value.is_empty() => {}
+            Tells::CgroupParent => self.cgroup_parents.push(value.to_vec()),
+        }
+    }
+}
 
 /// Returns the command lines of a daemon that tell where its files are: of those that a pid file
 /// names, else that a unit has, if they are root's.
@@ -67,8 +130,10 @@ pub(super) fn command_line(world: &World<'_>, pid: u32, daemon: &Daemon) -> Opti
         return None;
     }
     let text = unless_gone(host, pid, process.read(host, "cmdline"))?;
-    let command = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    let tells = daemon.options.iter().any(|name| option(&text, name).is_some());
+    let command = parts(&text, 0).next().unwrap_or_default();
+    let settings = daemon.settings.iter().map(|(name, ..)| name);
+    let mut options = daemon.config_options.iter().chain(settings);
+    let tells = options.any(|name| option(&text, name).is_some());
     (last(command) == daemon.name && tells).then(|| text.to_vec())
 }
 
@@ -76,7 +141,7 @@ pub(super) fn command_line(world: &World<'_>, pid: u32, daemon: &Daemon) -> Opti
 /// `--name=VALUE`, `-x VALUE` or `-xVALUE`.
 pub fn option<'a>(command_line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut found = None;
-    let mut words = command_line.split(|byte| *byte == 0).skip(1);
+    let mut words = parts(command_line, 0).skip(1);
     while let Some(word) = words.next() {
         let Some(rest) = word.strip_prefix(name) else { continue };
         found = match rest {
@@ -89,6 +154,22 @@ pub fn option<'a>(command_line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     found.filter(|value| !value.is_empty())
 }
 
+/// Returns the strings that a TOML file has at `keys` in a section; empty where there is none.
+pub(super) fn settings(
+    world: &World<'_>,
+    path: &[u8],
+    section: &[u8],
+    keys: &[&str],
+) -> Vec<Vec<u8>> {
+    let mut values = vec![Vec::new(); keys.len()];
+    if let Some(file) = world.file(path) {
+        for (value, key) in values.iter_mut().zip(keys) {
+            *value = setting(&file.bytes, section, key.as_bytes()).unwrap_or_default().to_vec();
+        }
+    }
+    values
+}
+
 /// Returns the string that TOML has at `key` in a section, which is named as between its brackets;
 /// the section before the first is "".
 pub fn setting<'a>(toml: &'a [u8], section: &[u8], key: &[u8]) -> Option<&'a [u8]> {
@@ -96,7 +177,7 @@ pub fn setting<'a>(toml: &'a [u8], section: &[u8], key: &[u8]) -> Option<&'a [u8
     for line in lines(toml) {
         let line = line.trim_ascii();
         if let Some(rest) = line.strip_prefix(b"[") {
-            at = rest.split(|byte| *byte == b']').next().unwrap_or_default().trim_ascii();
+            at = parts(rest, b']').next().unwrap_or_default().trim_ascii();
         } else if at == section {
             let value = line.strip_prefix(key).and_then(|rest| quoted_after_equals(rest));
             if value.is_some() {

@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::forms::{self, SPEC};
+use super::forms;
 use super::machine;
-use super::oci::{self, Reading, is_id, read, strings};
+use super::oci::{self, Reading, is_id, read, string, strings};
 use super::records::{Kind, NetnsSpec, Record, Records, Root, Sandbox, gvisor_ids};
 use super::sandbox;
 use crate::base::error::is_denied;
@@ -17,211 +17,210 @@ use crate::host::root::Symlink;
 /// Parses a record; None where it is of no process.
 type Parse<'p> = &'p mut dyn FnMut(&[u8]) -> Result<Option<Record>, Refused>;
 
-/// Adds what is recorded of an ID in each of the places. A bare pid is looked for only where no
-/// runtime has a state file of its own: such a file is older, and says more.
-pub(super) fn look(world: &World<'_>, roots: &[Root], id: &[u8], out: &mut Records) {
+/// Returns what is recorded of an ID in those of the places that are meant. A bare pid is looked
+/// for only where no runtime has a state file of its own: such a file is older, and says more.
+pub(super) fn look(
+    world: &World<'_>,
+    roots: &[Root],
+    is_meant: &dyn Fn(&Root) -> bool,
+    id: &[u8],
+) -> Records {
     if !is_id(id) {
-        return;
+        return Records::default();
     }
+    let (found, places, states) = (Vec::new(), Vec::new(), Vec::new());
+    let mut look = Look { world, roots, id, found, places, is_partial: false, states };
     let unread = world.host.unread();
     let mut denied = Vec::new();
-    for root in roots.iter().filter(|root| root.kind != Kind::CgroupParent) {
-        out.add_place(&root.path);
-        out.look_at(world, roots, root, id);
+    for root in roots.iter().filter(|root| root.kind != Kind::CgroupParent && is_meant(root)) {
+        look.look_at(root);
         // Only a user is denied anything of root's; where root is, a place may be one that does not
         // answer.
         if !world.caller.is_root {
             let tried = world.host.resolve(&join(&root.path, id), Symlink::Follow);
-            denied.extend(tried.is_err_and(is_denied).then(|| root.path.clone()));
-        }
-    }
-    out.is_partial |= !denied.is_empty() || world.host.unread() != unread;
-    if out.is_partial && out.found.is_empty() {
-        // For who reads where it was looked: what is there, or may be.
-        let mut known = Vec::new();
-        for path in &out.places {
-            if denied.contains(path) || world.is_directory(path) {
-                known.push(path.clone());
+            if tried.is_err_and(is_denied) {
+                denied.push(&root.path);
             }
         }
-        if !known.is_empty() {
-            out.places = known;
-        }
     }
+    let Look { found, mut places, .. } = look;
+    let is_partial = look.is_partial || !denied.is_empty() || world.host.unread() != unread;
+    // For who reads where it was looked: what is there, or may be.
+    let may_be = |path: &Vec<u8>| denied.contains(&path) || world.is_directory(path);
+    if is_partial && found.is_empty() && places.iter().any(may_be) {
+        places.retain(may_be);
+    }
+    Records { found: found.into(), places, is_partial }
 }
 
-impl Records {
-    fn look_at(&mut self, world: &World<'_>, roots: &[Root], root: &Root, id: &[u8]) {
+/// A look for what is recorded of one ID.
+struct Look<'l, 'h> {
+    world: &'l World<'h>,
+    roots: &'l [Root],
+    id: &'l [u8],
+    /// As in [`Records`].
+    found: Vec<Record>,
+    places: Vec<Vec<u8>>,
+    is_partial: bool,
+    /// The namespaces in which a runtime's own state file was found, even if it told of no
+    /// process.
+    states: Vec<Option<Vec<u8>>>,
+}
+
+impl Look<'_, '_> {
+    fn look_at(&mut self, root: &Root) {
+        let (world, id) = (self.world, self.id);
+        if !self.places.contains(&root.path) {
+            self.places.push(root.path.clone());
+        }
         let directory = join(&root.path, id);
-        let has_state = self.states.contains(&root.namespace);
+        let has_own = matches!(root.kind, Kind::Runtime | Kind::Machines);
+        if !has_own && self.has_state(root) {
+            return;
+        }
         match root.kind {
             Kind::Runtime => {
-                let state = join(&directory, b"state.json");
-                if self.read(world, root, id, state, &mut oci::parse) == Reading::Absent {
-                    self.read(world, root, id, join(&directory, b"status"), &mut oci::parse);
+                if !self.read(root, join(&directory, b"state.json"), &mut oci::parse) {
+                    self.read(root, join(&directory, b"status"), &mut oci::parse);
                 }
             }
-            Kind::Bundle if !has_state => self.look_at_bundle(world, root, id, &directory),
-            Kind::Userdata if !has_state => {
-                let userdata = join(&directory, b"userdata");
-                let state = join(&userdata, b"state.json");
-                if self.read(world, root, id, state, &mut oci::parse) == Reading::Absent {
-                    let mut cgroups = Vec::new();
-                    for store in roots.iter().filter(|root| root.kind == Kind::Userdata) {
-                        let file = [&store.path[..], b"/", id, b"/userdata/config.json"].concat();
-                        cgroups.extend(forms::cgroups_path(world, &file, SPEC));
+            Kind::Bundle => self.look_at_bundle(root, &directory),
+            Kind::Userdata => {
+                if !self.read(root, join(&directory, b"userdata/state.json"), &mut oci::parse) {
+                    let file = join(&directory, b"userdata/pidfile");
+                    if let Some(mut record) = self.pid_in(&file) {
+                        for store in self.roots.iter().filter(|root| root.kind == Kind::Userdata) {
+                            record.cgroups.extend(forms::told_in(world, store, id));
+                        }
+                        self.add(file, record);
                     }
-                    self.read_pid(world, root, id, join(&userdata, b"pidfile"), cgroups);
                 }
             }
-            Kind::Gvisor | Kind::GvisorAlone if !has_state => {
+            Kind::Gvisor | Kind::GvisorAlone => {
                 let own = [id, b"_sandbox:", id, b".state"].concat();
-                let is_there = self.look_at_gvisor(world, root, id, &own);
-                if !is_there && root.kind == Kind::Gvisor {
-                    for name in world.entries(&root.path) {
-                        if gvisor_ids(&name).is_some_and(|(of, sandbox)| of == id && sandbox != id)
-                        {
-                            self.look_at_gvisor(world, root, id, &name);
+                if !self.look_at_gvisor(root, id, &own) && root.kind == Kind::Gvisor {
+                    for name in &world.entries(&root.path) {
+                        match gvisor_ids(name) {
+                            Some((of, sandbox)) if of == id && sandbox != id => {
+                                self.look_at_gvisor(root, sandbox, name);
+                            }
+                            _ => {}
                         }
                     }
                 }
             }
-            Kind::Kata if !has_state => {
-                for (name, keys) in sandbox::KATAS {
+            Kind::Kata => {
+                for (name, keys) in &sandbox::KATAS {
                     let sandbox = Sandbox { id: id.to_vec(), note: sandbox::KATA_NOTE };
-                    self.read_sandbox(world, root, id, join(&directory, name), keys, sandbox);
+                    self.read_sandbox(root, join(&directory, name), keys, sandbox);
                 }
             }
             Kind::Machines => {
-                if let Some(file) = world.file(&directory) {
-                    let record = machine::record(&file.bytes).map(|record| Record {
-                        file: directory,
-                        id: id.to_vec(),
-                        ..record
-                    });
-                    self.found.extend(record);
+                let file = world.file(&directory);
+                if let Some(record) = file.and_then(|file| machine::record(&file.bytes)) {
+                    self.add(directory, record);
                 }
             }
-            _ => {}
+            Kind::CgroupParent => {}
         }
+    }
+
+    /// Tells whether a runtime's own state file was found in the namespace of a place.
+    fn has_state(&self, root: &Root) -> bool {
+        self.states.iter().any(|namespace| namespace.as_deref() == root.namespace())
     }
 
     /// Reads a bundle of containerd's: its options may name the root of the runtime, which may be
     /// youki: that writes the pid before its process is where it belongs.
-    fn look_at_bundle(&mut self, world: &World<'_>, root: &Root, id: &[u8], bundle: &[u8]) {
+    fn look_at_bundle(&mut self, root: &Root, bundle: &[u8]) {
+        let (world, id) = (self.world, self.id);
         let options = strings(world, &join(bundle, b"options.json"), &["root", "binary_name"]);
         let [runtimes, binary] = &options[..] else { return };
         if runtimes.starts_with(b"/") {
-            let namespace = root.namespace.as_deref().unwrap_or_else(|| last(&root.path));
-            let path = join(&in_run_directory(world, runtimes), namespace);
-            let told = Root { kind: Kind::Runtime, path, ..root.clone() };
-            self.add_place(&told.path);
-            self.look_at(world, &[], &told, id);
+            let path = join(&in_run_directory(world, runtimes), last(&root.path));
+            self.look_at(&Root { kind: Kind::Runtime, path, ..*root });
         }
-        if self.states.contains(&root.namespace) || last(binary).starts_with(b"youki") {
+        if self.has_state(root) || last(binary).starts_with(b"youki") {
             return;
         }
-        let config = join(bundle, b"config.json");
         let init = join(bundle, b"init.pid");
-        if world.file(&init).is_some() {
-            let cgroups = forms::cgroups_path(world, &config, SPEC);
-            let before = self.found.len();
-            self.read_pid(world, root, id, init, cgroups.into_iter().collect());
-            let shim = world.file(&join(bundle, b"shim-binary-path"));
-            if shim.is_some_and(|shim| last(&shim.bytes).starts_with(b"containerd-shim-kata")) {
-                let sandbox = Sandbox { id: id.to_vec(), note: sandbox::KATA_NOTE };
-                self.found[before..].iter_mut().for_each(|it| it.sandbox = Some(sandbox.clone()));
+        let Some(mut record) = self.pid_in(&init) else { return };
+        record.cgroups.extend(forms::told_in(world, root, id));
+        let shim = world.file(&join(bundle, b"shim-binary-path"));
+        if shim.is_some_and(|shim| last(&shim.bytes).starts_with(b"containerd-shim-kata")) {
+            record.sandbox = Some(Sandbox { id: id.to_vec(), note: sandbox::KATA_NOTE });
+        }
+        self.add(init, record);
+    }
+
+    /// Reads the state of a container in gVisor's sandbox of this ID; false where there is none.
+    fn look_at_gvisor(&mut self, root: &Root, sandbox: &[u8], name: &[u8]) -> bool {
+        let (world, id) = (self.world, self.id);
+        let before = self.found.len();
+        let told = Sandbox { id: sandbox.to_vec(), note: sandbox::GVISOR_NOTE };
+        let is_there = self.read_sandbox(root, join(&root.path, name), sandbox::GVISOR, told);
+        if let Some(record) = self.found.get_mut(before) {
+            // The process is in the cgroup of the sandbox's own container, by its ID where the
+            // specification says nothing: runsc:container/container.go.
+            record.cgroups.extend([join(b"", id), join(b"", sandbox)]);
+            if sandbox != id {
+                let own =
+                    [&root.path[..], b"/", sandbox, b"_sandbox:", sandbox, b".state"].concat();
+                let path = string(world, &own, "spec linux cgroupsPath");
+                record.cgroups.extend(forms::resolve(world, &path));
             }
         }
+        is_there
     }
 
-    /// Reads the state of a container in gVisor; false where there is none.
-    fn look_at_gvisor(&mut self, world: &World<'_>, root: &Root, id: &[u8], name: &[u8]) -> bool {
-        let Some((_, sandbox)) = gvisor_ids(name) else { return false };
-        let told = Sandbox { id: sandbox.to_vec(), note: sandbox::GVISOR_NOTE };
-        let before = self.found.len();
-        let file = join(&root.path, name);
-        let reading = self.read_sandbox(world, root, id, file, sandbox::GVISOR, told);
-        // The process is in the cgroup of the sandbox's own container.
-        let mut cgroups = vec![join(b"", id), join(b"", sandbox)];
-        if sandbox != id {
-            let own = [&root.path[..], b"/", sandbox, b"_sandbox:", sandbox, b".state"].concat();
-            cgroups.extend(forms::cgroups_path(world, &own, "spec linux cgroupsPath"));
-        }
-        for record in &mut self.found[before..] {
-            // By its ID where the specification says nothing: runsc:container/container.go.
-            record.cgroups.append(&mut cgroups);
-        }
-        reading != Reading::Absent
-    }
-
-    /// As [`Records::read`], of a process that is a sandbox, with its pid and cgroups at `keys`.
+    /// As [`Look::read`], of a process that is a sandbox, with its pid and cgroups at `keys`.
     fn read_sandbox(
         &mut self,
-        world: &World<'_>,
         root: &Root,
-        id: &[u8],
         file: Vec<u8>,
         keys: &[&str],
         sandbox: Sandbox,
-    ) -> Reading {
-        self.read(world, root, id, file, &mut |text| {
-            let record = sandbox::parse(text, keys)?;
-            Ok(record.map(|mut record| {
-                let resolved = |path: &Vec<u8>| forms::resolve(world, path);
-                record.cgroups = record.cgroups.iter().filter_map(resolved).collect();
-                Record { sandbox: Some(sandbox.clone()), ..record }
-            }))
-        })
-    }
-
-    fn add_place(&mut self, path: &[u8]) {
-        if !self.places.iter().any(|known| known == path) {
-            self.places.push(path.to_vec());
+    ) -> bool {
+        let before = self.found.len();
+        let is_there = self.read(root, file, &mut |text| sandbox::parse(text, keys));
+        if let Some(record) = self.found.get_mut(before) {
+            for path in std::mem::take(&mut record.cgroups) {
+                record.cgroups.extend(forms::resolve(self.world, &path));
+            }
+            record.sandbox = Some(sandbox);
         }
+        is_there
     }
 
-    /// Reads a runtime's state file.
-    fn read(
-        &mut self,
-        world: &World<'_>,
-        root: &Root,
-        id: &[u8],
-        file: Vec<u8>,
-        parse: Parse<'_>,
-    ) -> Reading {
+    /// Reads a runtime's state file; false where there is none.
+    fn read(&mut self, root: &Root, file: Vec<u8>, parse: Parse<'_>) -> bool {
         let mut record = None;
-        let reading = read(world, &file, &mut |text| {
+        let reading = read(self.world, &file, &mut |text| {
             record = parse(text)?;
             Ok(())
         });
-        if reading != Reading::Absent {
-            self.states.push(root.namespace.clone());
+        if reading == Reading::Absent {
+            return false;
         }
+        self.states.push(root.namespace().map(<[u8]>::to_vec));
         self.is_partial |= reading == Reading::Odd;
         if let Some(record) = record {
-            let (id, namespace) = (id.to_vec(), root.namespace.clone());
-            let mut record = Record { file, id, namespace, ..record };
-            record.add_cgroups(world);
-            self.found.push(record);
+            self.add(file, record);
         }
-        reading
+        true
     }
 
-    /// Reads a file that has a pid, and nothing else.
-    fn read_pid(
-        &mut self,
-        world: &World<'_>,
-        root: &Root,
-        id: &[u8],
-        file: Vec<u8>,
-        cgroups: Vec<Vec<u8>>,
-    ) {
-        let read = world.file(&file);
-        if let Some(pid) = read.and_then(|read| parse_pid(read.bytes.trim_ascii())) {
-            let (id, namespace) = (id.to_vec(), root.namespace.clone());
-            self.found.push(Record { pid, cgroups, file, id, namespace, ..Record::default() });
-        }
+    /// Returns the record that a file is which has a pid, and nothing else.
+    fn pid_in(&self, file: &[u8]) -> Option<Record> {
+        parse_pid(self.world.file(file)?.bytes.trim_ascii()).map(Record::of)
+    }
+
+    /// Adds the record of a file.
+    fn add(&mut self, file: Vec<u8>, mut record: Record) {
+        record.file = file;
+        record.id = self.id.to_vec();
+        record.add_cgroups(self.world);
+        self.found.push(record);
     }
 }
 
@@ -232,8 +231,7 @@ impl Record {
             return;
         }
         let Some(directory) = self.file.strip_suffix(b"/state.json") else { return };
-        let path = strings(world, &join(directory, b"youki_config.json"), &["cgroup_path"]);
-        let path = path.concat();
+        let path = string(world, &join(directory, b"youki_config.json"), "cgroup_path");
         let resolved = forms::resolve(world, &path);
         // youki takes any other path from the top of the hierarchy: libcgroups, join_safely.
         let from_top = || (!path.is_empty() && !path.contains(&b':')).then(|| join(b"", &path));
@@ -245,17 +243,13 @@ impl Record {
 /// none, or is not known.
 pub(crate) fn netns_spec(world: &World<'_>, record: &Record) -> Option<NetnsSpec> {
     let name = last(&record.file);
-    if name == b"state.json" {
-        let own = spec_in(world, &record.file, "config namespaces", b"NEWNET");
-        if own.is_some() {
-            return own;
-        }
-    }
-    if !matches!(name, b"state.json" | b"status" | b"init.pid") {
-        return None;
-    }
-    let directory = &record.file[..record.file.len() - name.len()];
-    spec_in(world, &[directory, b"config.json"].concat(), "linux namespaces", b"network")
+    let own = match name {
+        b"state.json" => spec_in(world, &record.file, "config namespaces", b"NEWNET"),
+        b"status" | b"init.pid" => None,
+        _ => return None,
+    };
+    let config = [&record.file[..record.file.len() - name.len()], b"config.json"].concat();
+    own.or_else(|| spec_in(world, &config, "linux namespaces", b"network"))
 }
 
 /// Returns the namespace of a kind in the list that a file has at `key`.
@@ -293,9 +287,8 @@ pub fn netns_in(text: &[u8], key: &str, wanted: &[u8]) -> Result<Option<NetnsSpe
 
 /// Returns where a directory below /run is that a rootless containerd sees its own at.
 fn in_run_directory(world: &World<'_>, path: &[u8]) -> Vec<u8> {
-    let inside = path.strip_prefix(b"/run/").filter(|rest| rest.starts_with(b"containerd/"));
-    match (world.user_of(), inside) {
-        (Some(user), Some(rest)) => join(&user.run, rest),
+    match (world.user_of(), path.strip_prefix(b"/run/containerd/")) {
+        (Some(user), Some(rest)) => [&user.run, &b"/containerd/"[..], rest].concat(),
         _ => path.to_vec(),
     }
 }

@@ -3,10 +3,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::kubernetes::contains;
 use super::learn::add;
-use super::{Container, Containers, Source, forms};
-use crate::base::text::{join, lines, number};
+use super::{Container, Containers, Engine, Found, Source, forms};
+use crate::base::text::{find, join, last, lines, number, parts};
 use crate::containers::world::World;
 use crate::host::cgroup;
 use crate::host::process::{Process, Stat, unless_gone};
@@ -19,93 +18,89 @@ const LXC: &str = "lxc";
 const SYSTEM: &[u8] = b"/etc/lxc/lxc.conf";
 const PAYLOAD: &[u8] = b"lxc.payload.";
 /// LXC tries so many names of a cgroup.
-const MOST_TRIES: u32 = 999;
+const MOST_TRIES: u32 = 1000;
+
+/// Where engines made on LXC keep their containers.
+const HOMES: &[(&str, &[u8])] = &[
+    ("incus", b"/var/lib/incus/containers"),
+    ("lxd", b"/var/lib/lxd/containers"),
+    ("lxd", b"/var/snap/lxd/common/lxd/containers"),
+];
 
 /// A directory in which an engine keeps its containers, with its word.
 type Home = (&'static str, Vec<u8>);
 
 /// Returns the directories in which containers are kept.
 fn homes(world: &World<'_>) -> Vec<Home> {
-    let mut homes = vec![
-        ("incus", b"/var/lib/incus/containers".to_vec()),
-        ("lxd", b"/var/lib/lxd/containers".to_vec()),
-        ("lxd", b"/var/snap/lxd/common/lxd/containers".to_vec()),
-    ];
     let mut of_lxc = vec![b"/var/lib/lxc".to_vec()];
-    if let Some(told) = system_setting(world, b"lxc.lxcpath") {
-        add(world, &mut of_lxc, &told);
+    add(world, &mut of_lxc, &system_setting(world, b"lxc.lxcpath"));
+    let mut homes = Vec::new();
+    for (word, home) in HOMES {
+        homes.push((*word, home.to_vec()));
     }
-    homes.extend(of_lxc.into_iter().map(|home| (LXC, home)));
+    for home in of_lxc {
+        homes.push((LXC, home));
+    }
     homes
 }
 
-fn system_setting(world: &World<'_>, key: &[u8]) -> Option<Vec<u8>> {
-    let file = world.file(SYSTEM);
-    file.and_then(|file| setting(&file.bytes, key).map(<[u8]>::to_vec))
+/// Returns what LXC itself was told; empty where that is nothing.
+fn system_setting(world: &World<'_>, key: &[u8]) -> Vec<u8> {
+    let Some(file) = world.file(SYSTEM) else { return Vec::new() };
+    setting(&file.bytes, key).unwrap_or_default().to_vec()
 }
 
 /// Adds LXC's containers, also those that are nowhere but in a cgroup.
-pub(crate) fn list_lxc(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
-    list(world, LXC, needle, out);
+pub(crate) fn list_lxc(world: &World<'_>, engine: &Engine, out: &mut Containers<'_>) {
+    list(world, engine, out);
     if world.user_of().is_some() {
         return;
     }
     let homes = homes(world);
     let mut known: Vec<Vec<u8>> = Vec::new();
-    for top in world.cgroup(b"") {
-        for group in world.entries(&top) {
-            let Some(name) = group.strip_prefix(PAYLOAD).filter(|name| !name.is_empty()) else {
-                continue;
-            };
+    for top in &world.cgroup(b"") {
+        for group in world.entries(top) {
+            let name = group.strip_prefix(PAYLOAD).unwrap_or_default();
             // The hierarchies show each container once.
-            let is_wanted = needle.is_none_or(|needle| contains(name, needle));
-            if !is_wanted || known.iter().any(|known| known == name) {
+            if name.is_empty() || !out.wants(name) || known.contains(&group) {
                 continue;
             }
-            known.push(name.to_vec());
-            // `web-1` may be the second try at `web`, whose first cgroup was left over.
-            let path = [b"/", PAYLOAD, name].concat();
-            let (directory, name) = match owner(world, &world.cgroup(&path)) {
-                Owner::Of { home, name } => (join(&home, &name), name),
-                Owner::Nobody | Owner::Unknown => (Vec::new(), name.to_vec()),
-            };
-            let mut is_listed = false;
-            for (_, home) in &homes {
-                let own = join(home, &name);
-                let may_be = directory.is_empty() || is_same(world, &own, &directory);
-                is_listed |= may_be && keeps(world, home, &name);
+            // A cgroup may be called so by anybody's root, and `web-1` be the second try at `web`,
+            // whose first cgroup was left over: the monitor tells.
+            if let Owner::Of(told) = owner(world, &world.cgroup(&join(b"", &group))) {
+                let name = last(&told);
+                let is_listed = |(_, home): &Home| {
+                    is_same(world, &join(home, name), &told) && keeps(world, home, name)
+                };
+                if !homes.iter().any(is_listed) {
+                    out.add(&Found {
+                        directory: &told,
+                        ..Found::unnamed(LXC, name, &Rc::default())
+                    });
+                }
             }
-            if !is_listed {
-                out.add(Container::unnamed(LXC, &name, source(directory)));
-            }
+            known.push(group);
         }
     }
 }
 
 /// Adds the containers that have a directory in one of an engine's. Whoever owns that directory,
 /// which is a container's own root where ids are mapped, the name is root's.
-pub(crate) fn list(
-    world: &World<'_>,
-    engine: &'static str,
-    needle: Option<&[u8]>,
-    out: &mut Containers,
-) {
+pub(crate) fn list(world: &World<'_>, engine: &Engine, out: &mut Containers<'_>) {
     if world.user_of().is_some() {
         return;
     }
-    for (_, home) in homes(world).iter().filter(|(of, _)| *of == engine) {
-        for name in world.entries(home) {
-            let is_wanted = needle.is_none_or(|needle| contains(&name, needle));
-            if is_wanted && keeps(world, home, &name) {
-                out.add(Container::unnamed(engine, &name, source(join(home, &name))));
+    for (word, home) in &homes(world) {
+        if *word != engine.words[0] {
+            continue;
+        }
+        for name in &world.entries(home) {
+            if out.wants(name) && keeps(world, home, name) {
+                let directory = &join(home, name);
+                out.add(&Found { directory, ..Found::unnamed(word, name, &Rc::default()) });
             }
         }
     }
-}
-
-/// Makes the source of a container that no runtime records.
-fn source(directory: Vec<u8>) -> Source {
-    Source::Files { directory, roots: Rc::default() }
 }
 
 /// Tells whether a name in a directory of containers is one's, and no file's.
@@ -114,7 +109,7 @@ fn keeps(world: &World<'_>, home: &[u8], name: &[u8]) -> bool {
     if world.is_directory(&path) {
         return true;
     }
-    world.file(&path).is_none() && world.entries(home).binary_search(&name.to_vec()).is_ok()
+    world.file(&path).is_none() && world.entries(home).iter().any(|entry| entry == name)
 }
 
 /// Whose the processes of a cgroup are.
@@ -123,8 +118,8 @@ enum Owner {
     Nobody,
     /// No monitor of root's tells.
     Unknown,
-    /// Those of the container of this name in this directory of containers.
-    Of { home: Vec<u8>, name: Vec<u8> },
+    /// Those of the container that has this directory.
+    Of(Vec<u8>),
 }
 
 /// Returns the cgroups that the container's configuration tells, else those that LXC's versions
@@ -144,36 +139,37 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
     }
     if first.is_empty() {
         first = forms::of(world, container);
-        if let Some(pattern) = system_setting(world, b"lxc.cgroup.pattern") {
+        let pattern = system_setting(world, b"lxc.cgroup.pattern");
+        if !pattern.is_empty() {
             let below = patterned(&pattern, name);
             first.push(join(&below, b"payload"));
             first.push([&below[..], b"/", PAYLOAD, name].concat());
         }
     }
     let (mut own, mut open, mut is_unsure) = (Vec::new(), Vec::new(), false);
-    for first in first {
-        for number in 0..=MOST_TRIES {
-            let path = match number {
-                0 => first.clone(),
-                number => [&first[..], b"-", number.to_string().as_bytes()].concat(),
-            };
+    for first in &first {
+        let mut path = first.clone();
+        for next in 1..=MOST_TRIES {
+            let is_first = next == 1;
             let directories = world.cgroup(&path);
-            if number > 0 && directories.is_empty() {
+            if directories.is_empty() && !is_first {
                 break;
             }
             match owner(world, &directories) {
-                Owner::Of { home, name: owner } => {
-                    let told = join(&home, &owner);
-                    if owner == name && (directory.is_empty() || is_same(world, &told, directory)) {
+                Owner::Of(told) => {
+                    let is_own = directory.is_empty() || is_same(world, &told, directory);
+                    if last(&told) == name && is_own {
                         own.push(path);
                     }
                 }
                 Owner::Unknown => {
-                    is_unsure |= number > 0 || has_rival(world, name, directory);
+                    is_unsure |= !is_first || has_rival(world, name, directory);
                     open.push(path);
                 }
-                Owner::Nobody => open.extend((number == 0).then_some(path)),
+                Owner::Nobody if is_first => open.push(path),
+                Owner::Nobody => {}
             }
+            path = [&first[..], b"-", next.to_string().as_bytes()].concat();
         }
     }
     match own.is_empty() {
@@ -185,30 +181,26 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
 /// Tells whether another container may have a cgroup of this name: one that is called so, too, or
 /// one whose second try it is.
 fn has_rival(world: &World<'_>, name: &[u8], directory: &[u8]) -> bool {
-    let dash = name.iter().rposition(|byte| *byte == b'-');
-    let numbered = dash.filter(|dash| number(&name[dash + 1..]).is_some());
-    let base = numbered.map(|dash| &name[..dash]);
-    for (_, home) in homes(world) {
-        for name in base.into_iter().chain([name]) {
-            let path = join(&home, name);
+    let mut names = vec![name];
+    if let Some(dash) = name.iter().rposition(|byte| *byte == b'-') {
+        names.extend(number(&name[dash + 1..]).map(|_| &name[..dash]));
+    }
+    for (_, home) in &homes(world) {
+        for name in &names {
+            let path = join(home, name);
             if path != directory && world.host.resolve(&path, Symlink::NoFollow).is_ok() {
                 return true;
             }
         }
     }
-    match base {
-        Some(base) => !world.cgroup(&[b"/", PAYLOAD, base].concat()).is_empty(),
-        None => false,
-    }
+    let first = |base: &&[u8]| world.cgroup(&[b"/", PAYLOAD, base].concat());
+    names.get(1).is_some_and(|base| !first(base).is_empty())
 }
 
 /// Returns whose the processes in a cgroup's directories are. The first of a container is the child
 /// of its monitor.
 fn owner(world: &World<'_>, directories: &[Vec<u8>]) -> Owner {
     let host = world.host;
-    if directories.is_empty() {
-        return Owner::Nobody;
-    }
     let pids = cgroup::pids(host, directories).0;
     if pids.is_empty() {
         return Owner::Nobody;
@@ -225,33 +217,39 @@ fn owner(world: &World<'_>, directories: &[Vec<u8>]) -> Owner {
             continue;
         }
         asked.push(parent);
-        let monitor = Process::open(host, parent);
-        let Some(monitor) = unless_gone(host, parent, monitor) else { continue };
-        if world.has_process(&monitor) {
-            if let Some((home, name)) = watched(world, &monitor) {
-                return Owner::Of { home, name };
-            }
+        if let Some(directory) = watched_by(world, parent) {
+            return Owner::Of(directory);
         }
     }
     Owner::Unknown
 }
 
-/// Returns the directory of containers and the name that a monitor has in the address of its
-/// command socket, `PATH/NAME/command`, else in its title, which one in the foreground has not.
-fn watched(world: &World<'_>, monitor: &Process) -> Option<(Vec<u8>, Vec<u8>)> {
+/// Tells whether a process is the child of a monitor of LXC's.
+pub(super) fn has_monitor(world: &World<'_>, process: &Process) -> bool {
+    process.stat().is_ok_and(|stat| watched_by(world, stat.parent).is_some())
+}
+
+/// Returns the directory of the container that a process watches, if it is a monitor of root's.
+fn watched_by(world: &World<'_>, pid: u32) -> Option<Vec<u8>> {
+    let monitor = unless_gone(world.host, pid, Process::open(world.host, pid))?;
+    if world.has_process(&monitor) { watched(world, &monitor) } else { None }
+}
+
+/// Returns the directory of the container that a monitor has in the address of its command socket,
+/// `PATH/NAME/command`, else in its title, which one in the foreground has not.
+fn watched(world: &World<'_>, monitor: &Process) -> Option<Vec<u8>> {
     // lxc/src/lxc/commands.c, lxc_server_init.
-    for address in monitor.abstract_addresses().unwrap_or_default() {
-        let path = address.strip_suffix(b"/command").unwrap_or_default();
-        let slash = path.iter().rposition(|byte| *byte == b'/');
+    for address in &monitor.abstract_addresses().unwrap_or_default() {
         // Of a long path there is a hash alone.
-        if let Some(slash) = slash.filter(|_| path.starts_with(b"/")) {
-            return Some((path[..slash].to_vec(), path[slash + 1..].to_vec()));
+        let path = address.strip_suffix(b"/command").filter(|path| path.starts_with(b"/"));
+        if let Some(path) = path {
+            return Some(path.to_vec());
         }
     }
     let title = monitor.read(world.host, "cmdline");
-    let title = unless_gone(world.host, monitor.pid, title);
-    let told = title.as_deref().and_then(monitored).filter(|(home, _)| home.starts_with(b"/"));
-    told.map(|(home, name)| (home.to_vec(), name.to_vec()))
+    let title = unless_gone(world.host, monitor.pid, title)?;
+    let (home, name) = monitored(&title).filter(|(home, _)| home.starts_with(b"/"))?;
+    Some(join(home, name))
 }
 
 /// Tells whether two paths mean one directory.
@@ -262,7 +260,7 @@ fn is_same(world: &World<'_>, one: &[u8], other: &[u8]) -> bool {
 
 /// Returns the path and the name in a monitor's command line: `[lxc monitor] PATH NAME`.
 pub fn monitored(command_line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let title = command_line.split(|byte| *byte == 0).next()?.trim_ascii_end();
+    let title = parts(command_line, 0).next()?.trim_ascii_end();
     let title = title.strip_prefix(b"[lxc monitor] ")?;
     let space = title.iter().rposition(|byte| *byte == b' ')?;
     Some((&title[..space], &title[space + 1..]))
@@ -270,18 +268,19 @@ pub fn monitored(command_line: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Returns the cgroup paths that a container's configuration tells; none where it tells none.
 pub fn configured(config: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
-    let from_top = |path: &[u8]| join(b"", path.trim_ascii_start().trim_ascii_end());
-    if let Some(path) = setting(config, b"lxc.cgroup.dir.container") {
-        let inner = setting(config, b"lxc.cgroup.dir.container.inner");
-        let path = from_top(path.strip_prefix(b"/").unwrap_or(path));
-        return vec![inner.map_or(path.clone(), |inner| join(&path, inner))];
+    let told = |key: &[u8]| {
+        let path = setting(config, key)?;
+        Some(join(b"", path.strip_prefix(b"/").unwrap_or(path)))
+    };
+    if let Some(path) = told(b"lxc.cgroup.dir.container") {
+        return match setting(config, b"lxc.cgroup.dir.container.inner") {
+            Some(inner) => vec![join(&path, inner)],
+            None => vec![path],
+        };
     }
-    match setting(config, b"lxc.cgroup.dir") {
-        Some(path) => {
-            let path = from_top(path.strip_prefix(b"/").unwrap_or(path));
-            // LXC 3.0 has the name alone.
-            vec![[&path[..], b"/", PAYLOAD, name].concat(), join(&path, name)]
-        }
+    match told(b"lxc.cgroup.dir") {
+        // LXC 3.0 has the name alone.
+        Some(path) => vec![[&path[..], b"/", PAYLOAD, name].concat(), join(&path, name)],
         None => Vec::new(),
     }
 }
@@ -289,7 +288,7 @@ pub fn configured(config: &[u8], name: &[u8]) -> Vec<Vec<u8>> {
 /// Returns the path of a pattern of lxc.conf, in which `%n` stands for the name.
 fn patterned(pattern: &[u8], name: &[u8]) -> Vec<u8> {
     let pattern = pattern.strip_prefix(b"/").unwrap_or(pattern);
-    match pattern.windows(2).position(|pair| pair == b"%n") {
+    match find(pattern, b"%n") {
         Some(at) => [b"/", &pattern[..at], name, &pattern[at + 2..]].concat(),
         None => join(b"", pattern),
     }

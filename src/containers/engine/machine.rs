@@ -2,9 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::kubernetes::contains;
 use super::records::{Kind, Record, Root};
-use super::{Container, Containers, Source};
+use super::{Containers, Engine, Found};
 use crate::base::text::{join, lines, number};
 use crate::containers::world::World;
 use crate::host::process::parse_pid;
@@ -13,27 +12,29 @@ use std::rc::Rc;
 const MACHINES: &[u8] = b"/run/systemd/machines";
 
 /// Adds every registered machine that is a container.
-pub(crate) fn list(world: &World<'_>, needle: Option<&[u8]>, out: &mut Containers) {
+pub(crate) fn list(world: &World<'_>, _: &Engine, out: &mut Containers<'_>) {
     let roots: Rc<[Root]> = roots(world).into();
-    for root in roots.iter() {
-        for name in world.entries(&root.path) {
-            // The links `unit:SCOPE` beside them lead to the same files.
-            if name.contains(&b':') || !needle.is_none_or(|needle| contains(&name, needle)) {
-                continue;
-            }
-            let file = world.file(&join(&root.path, &name));
-            if file.is_some_and(|file| record(&file.bytes).is_some()) {
-                let source = Source::Files { directory: Vec::new(), roots: roots.clone() };
-                out.add(Container::unnamed("machine", &name, source));
-            }
+    if roots.is_empty() {
+        return;
+    }
+    for name in &world.entries(MACHINES) {
+        // The links `unit:SCOPE` beside them lead to the same files.
+        if name.contains(&b':') || !out.wants(name) {
+            continue;
+        }
+        let file = world.file(&join(MACHINES, name));
+        if file.is_some_and(|file| record(&file.bytes).is_some()) {
+            out.add(&Found::unnamed("machine", name, &roots));
         }
     }
 }
 
 /// Returns where machined keeps its files.
 pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
-    let root = || Root::new("machine", Kind::Machines, MACHINES.to_vec());
-    world.user_of().is_none().then(root).into_iter().collect()
+    match world.user_of() {
+        None => vec![Root::new("machine", Kind::Machines, MACHINES.to_vec())],
+        Some(_) => Vec::new(),
+    }
 }
 
 /// Returns the record in a machine's file; None of a virtual machine's, or one without a process.
@@ -45,9 +46,10 @@ pub fn record(text: &[u8]) -> Option<Record> {
         return None;
     }
     let pid = parse_pid(&value(text, "LEADER")?)?;
-    let pidfd_inode = value(text, "LEADER_PIDFDID").and_then(|id| number(&id));
-    let unit = value(text, "SCOPE").or_else(|| value(text, "UNIT")).unwrap_or_default();
-    Some(Record { pid, pidfd_inode, unit, ..Record::default() })
+    let mut record = Record::of(pid);
+    record.pidfd_inode = value(text, "LEADER_PIDFDID").and_then(|id| number(&id));
+    record.unit = value(text, "SCOPE").or_else(|| value(text, "UNIT")).unwrap_or_default();
+    Some(record)
 }
 
 /// Returns the value of `KEY=` in an environment file, without quotes and C escapes.

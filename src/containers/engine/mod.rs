@@ -17,6 +17,7 @@ pub mod look;
 pub mod lxc;
 pub mod machine;
 pub mod oci;
+mod places;
 pub mod podman;
 mod recorded;
 pub mod records;
@@ -24,9 +25,9 @@ pub(crate) mod runtimes;
 pub mod sandbox;
 mod scan;
 
+use crate::base::text::contains;
 use crate::containers::world::World;
-use ask::all_roots;
-pub(crate) use ask::{by_id, of as records};
+pub(crate) use ask::{by_id, is_anothers, of as records};
 use learn::Daemon;
 pub(crate) use look::netns_spec;
 pub use records::{NetnsSpec, Record, Sandbox};
@@ -52,9 +53,9 @@ pub(crate) struct Engine {
     daemon: Option<&'static Daemon>,
 }
 
-/// Adds every container of a world, also those that only a runtime's record tells of. With a
-/// needle, those of which neither the ID begins with it nor the files contain it may be missing.
-pub(crate) type List = fn(&World<'_>, Option<&[u8]>, &mut Containers);
+/// Adds every container of a world that is wanted, also those that only a runtime's record tells
+/// of.
+pub(crate) type List = fn(&World<'_>, &Engine, &mut Containers<'_>);
 
 /// Returns the places in which an engine's runtimes record processes.
 pub(crate) type Roots = fn(&World<'_>) -> Vec<Root>;
@@ -101,7 +102,7 @@ pub(crate) static ENGINES: &[Engine] = &[
     Engine {
         words: &["incus"],
         has_pods: false,
-        list: |world, needle, out| lxc::list(world, "incus", needle, out),
+        list: lxc::list,
         roots: no_roots,
         cgroups: lxc::cgroups,
         daemon: None,
@@ -109,7 +110,7 @@ pub(crate) static ENGINES: &[Engine] = &[
     Engine {
         words: &["lxd"],
         has_pods: false,
-        list: |world, needle, out| lxc::list(world, "lxd", needle, out),
+        list: lxc::list,
         roots: no_roots,
         cgroups: lxc::cgroups,
         daemon: None,
@@ -133,7 +134,7 @@ pub(crate) static ENGINES: &[Engine] = &[
     Engine {
         words: &["gvisor", "kata"],
         has_pods: false,
-        list: |world, needle, out| recorded::list(world, sandbox::roots, needle, out),
+        list: recorded::list,
         roots: sandbox::roots,
         cgroups: forms::cgroups,
         daemon: None,
@@ -141,7 +142,7 @@ pub(crate) static ENGINES: &[Engine] = &[
     Engine {
         words: runtimes::WORDS,
         has_pods: false,
-        list: |world, needle, out| recorded::list(world, runtimes::roots, needle, out),
+        list: recorded::list,
         roots: runtimes::roots,
         cgroups: forms::cgroups,
         daemon: None,
@@ -166,8 +167,6 @@ pub(crate) struct Container {
     /// The ID of the podman pod that it is in; told where that was looked for: by a list whose
     /// needle may be the beginning of an ID.
     pub(crate) pod: Option<Vec<u8>>,
-    /// containerd's namespace that it is in.
-    pub(crate) namespace: Option<Vec<u8>>,
     /// Where to learn of its first process.
     pub(crate) source: Source,
     /// The user who claims it, where a user's world was asked for root.
@@ -199,7 +198,6 @@ impl Container {
             name: id.to_vec(),
             id: id.to_vec(),
             pod: None,
-            namespace: None,
             source,
             claimed_by: None,
         }
@@ -241,20 +239,14 @@ impl Engine {
     }
 }
 
-/// Adds every container of a world, or with `only` those of the engines that may mean that word. As
-/// [`List`].
-pub(crate) fn list(
-    world: &World<'_>,
-    only: Option<&str>,
-    needle: Option<&[u8]>,
-    out: &mut Containers,
-) {
+/// Adds every container of a world that is wanted, or with `only` those of the engines that may
+/// mean that word.
+pub(crate) fn list(world: &World<'_>, only: Option<&str>, out: &mut Containers<'_>) {
     for engine in ENGINES {
         if only.is_none_or(|word| engine.answers_to(word)) {
-            (engine.list)(world, needle, out);
+            (engine.list)(world, engine, out);
         }
     }
-    out.settle(world);
 }
 
 /// Returns the cgroup paths, from the top of a hierarchy, that a container's processes may be in.
@@ -266,27 +258,68 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
     }
 }
 
+/// What an engine's files tell of a container.
+#[derive(Clone, Copy)]
+struct Found<'f> {
+    /// As in [`Container`].
+    engine: &'static str,
+    runs_on: &'static str,
+    name: &'f [u8],
+    id: &'f [u8],
+    pod: Option<&'f [u8]>,
+    /// As in [`Source::Files`].
+    directory: &'f [u8],
+    roots: &'f Rc<[Root]>,
+}
+
+impl<'f> Found<'f> {
+    /// Makes what is known of a container by its ID alone.
+    fn unnamed(engine: &'static str, id: &'f [u8], roots: &'f Rc<[Root]>) -> Found<'f> {
+        Found { engine, runs_on: engine, name: id, id, pod: None, directory: b"", roots }
+    }
+}
+
 /// The containers found so far.
 #[derive(Default)]
-pub(crate) struct Containers(Vec<Container>);
+pub(crate) struct Containers<'n> {
+    /// What the name or the ID of those has that are wanted; None where all are.
+    needle: Option<&'n [u8]>,
+    found: Vec<Container>,
+}
 
-impl Containers {
-    /// Adds a container.
-    pub(crate) fn add(&mut self, new: Container) {
-        self.0.push(new);
+impl<'n> Containers<'n> {
+    /// Returns none yet of the containers that have `needle` in their names or IDs.
+    pub(crate) fn with(needle: Option<&'n [u8]>) -> Containers<'n> {
+        Containers { needle, found: Vec::new() }
     }
 
-    /// Tells the containers of pods whose engine is not known where to look: in all engines'
-    /// places, which are found out once.
-    fn settle(&mut self, world: &World<'_>) {
-        let mut everywhere: Option<Rc<[Root]>> = None;
-        for container in self.0.iter_mut().filter(|it| matches!(it.source, Source::Anywhere)) {
-            let roots = match &everywhere {
-                Some(known) => known.clone(),
-                None => all_roots(world, &|engine| engine.has_pods).into(),
-            };
-            everywhere = Some(roots.clone());
-            container.source = Source::Files { directory: Vec::new(), roots };
+    /// Tells whether a container with this text as name or ID is wanted.
+    fn wants(&self, text: &[u8]) -> bool {
+        self.needle.is_none_or(|needle| contains(text, needle))
+    }
+
+    /// Adds a container, if it is wanted.
+    fn add(&mut self, found: &Found<'_>) {
+        let Found { engine, runs_on, name, id, pod, directory, roots } = *found;
+        if self.wants(name) || self.wants(id) || pod.is_some_and(|pod| self.wants(pod)) {
+            self.found.push(Container {
+                engine,
+                runs_on,
+                name: name.to_vec(),
+                id: id.to_vec(),
+                pod: pod.map(<[u8]>::to_vec),
+                source: Source::Files { directory: directory.to_vec(), roots: roots.clone() },
+                claimed_by: None,
+            });
+        }
+    }
+
+    /// As [`Containers::add`], of a container whose name Kubernetes may have given it: then it runs
+    /// on `runs_on`.
+    fn add_given(&mut self, found: &Found<'_>, runs_on: &'static str) {
+        match k8s_name::parse(found.name) {
+            Some(name) => self.add(&Found { engine: "k8s", runs_on, name: &name, ..*found }),
+            None => self.add(found),
         }
     }
 
@@ -297,51 +330,49 @@ impl Containers {
     /// are spelled alike. A pod's container that is known by its log alone, its ID perhaps cut, is
     /// the one whose ID begins so.
     pub(crate) fn into_list(self) -> Vec<Container> {
-        let mut all = self.0;
+        const LONG: usize = 32;
+        // A container has few names; without a limit one of a thousand takes a million comparisons.
+        const MOST_NAMES: usize = 8;
+        let mut all = self.found;
         let mut order: Vec<usize> = (0..all.len()).collect();
         let rank = |at: &usize| (&all[*at].id, all[*at].is_nameless(), *at);
-        order.sort_by(|a, b| rank(a).cmp(&rank(b)));
-        let mut is_kept = vec![true; all.len()];
+        order.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)));
+        let mut is_known = vec![false; all.len()];
+        // Those of one ID that are kept.
+        let mut kept: Vec<usize> = Vec::new();
         // Of the IDs that begin with a log's, that one stands right before the others.
-        let mut log = None;
-        let mut start = 0;
-        while start < order.len() {
-            let id = &all[order[start]].id;
-            let count = order[start..].iter().take_while(|at| all[**at].id == *id).count();
-            merge(&mut all, &order[start..start + count], &mut log, &mut is_kept);
-            start += count;
+        let mut log: Option<usize> = None;
+        for at in order {
+            let new = &all[at];
+            if kept.first().is_some_and(|old| all[*old].id != new.id) {
+                kept.clear();
+            }
+            if new.runs_on == "k8s" {
+                log = log.filter(|log| all[*log].id == new.id).or(Some(at));
+                continue;
+            }
+            let is_cut = |log: &usize| new.id.len() >= LONG && new.id.starts_with(&all[*log].id);
+            if let Some(named) = log.filter(is_cut) {
+                if new.engine != "k8s" {
+                    all[at].engine = "k8s";
+                    all[at].name = all[named].name.clone();
+                }
+                // The log's place is its own.
+                all.swap(named, at);
+                is_known[at] = true;
+                kept.push(named);
+                log = None;
+                continue;
+            }
+            let most = if new.is_nameless() { kept.len() } else { MOST_NAMES };
+            is_known[at] = kept.iter().rev().take(most).any(|old| is_same(&all[*old], new));
+            if !is_known[at] {
+                kept.push(at);
+            }
         }
-        let mut is_kept = is_kept.iter();
-        all.retain(|_| is_kept.next() == Some(&true));
+        let mut is_known = is_known.iter();
+        all.retain(|_| is_known.next() == Some(&false));
         all
-    }
-}
-
-/// Leaves one of each container of those that have one ID, which are at `group` in the order in
-/// which they were found. `log` is the last container known by its log alone.
-fn merge(all: &mut [Container], group: &[usize], log: &mut Option<usize>, is_kept: &mut [bool]) {
-    const LONG: usize = 32;
-    // A container has few names; without a limit one of a thousand takes a million comparisons.
-    const MOST_NAMES: usize = 8;
-    let is_log = |all: &[Container], at: usize| all[at].runs_on == "k8s";
-    *log = group.iter().copied().find(|at| is_log(all, *at)).or(*log);
-    let mut kept: Vec<usize> = Vec::new();
-    for at in group.iter().copied().filter(|at| !is_log(all, *at)).collect::<Vec<_>>() {
-        let id = &all[at].id;
-        let named = log.filter(|log| id.len() >= LONG && id.starts_with(&all[*log].id));
-        if let Some(named) = named {
-            let name = if all[at].engine == "k8s" { &all[at].name } else { &all[named].name };
-            all[named] = Container { engine: "k8s", name: name.clone(), ..all[at].clone() };
-            is_kept[at] = false;
-            kept.push(named);
-            *log = None;
-            continue;
-        }
-        let most = if all[at].is_nameless() { kept.len() } else { MOST_NAMES };
-        is_kept[at] = !kept.iter().rev().take(most).any(|old| is_same(&all[*old], &all[at]));
-        if is_kept[at] {
-            kept.push(at);
-        }
     }
 }
 
@@ -350,10 +381,7 @@ fn merge(all: &mut [Container], group: &[usize], log: &mut Option<usize>, is_kep
 fn is_same(old: &Container, new: &Container) -> bool {
     let (Some(known), Some(roots)) = (old.roots(), new.roots()) else { return false };
     let is_known = |root: &Root| known.iter().any(|known| known.is_at(root));
-    (old.name == new.name || new.is_nameless())
-        && old.id == new.id
-        && !roots.is_empty()
-        && roots.iter().all(is_known)
+    (old.name == new.name || new.is_nameless()) && !roots.is_empty() && roots.iter().all(is_known)
 }
 
 #[cfg(test)]
@@ -367,14 +395,8 @@ mod tests {
         let mut add = |engine, runs_on, name: &[u8], id: &[u8], roots: &[&str]| {
             let root =
                 |path: &&str| Root::new(engine, records::Kind::Runtime, path.as_bytes().to_vec());
-            let source = match roots {
-                [] => Source::Anywhere,
-                roots => {
-                    Source::Files { directory: Vec::new(), roots: roots.iter().map(root).collect() }
-                }
-            };
-            let name = name.to_vec();
-            found.add(Container { runs_on, name, ..Container::unnamed(engine, id, source) });
+            let roots = roots.iter().map(root).collect();
+            found.add(&Found { runs_on, name, ..Found::unnamed(engine, id, &roots) });
         };
         add("k8s", "k8s", b"shop/cart/app", &id[..20], &[]);
         add("podman", "podman", b"web", b"b2", &["/run/runc", "/run/crun"]);

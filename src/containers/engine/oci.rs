@@ -37,15 +37,14 @@ pub fn parse(text: &[u8]) -> std::result::Result<Option<Record>, Refused> {
         (Value::Null, pid, _) => (pid, crio_start),
         (pid, ..) => (pid, runc_start),
     };
-    Ok(self::pid(pid).map(|pid| Record {
-        pid,
-        // crun before 2020 recorded no start time, or 0; no process of a container starts with the
-        // kernel.
-        start: start.integer().filter(|start| *start != 0),
-        id: id.string().unwrap_or_default().to_vec(),
-        cgroups: cgroup.string().map(<[u8]>::to_vec).into_iter().collect(),
-        ..Record::default()
-    }))
+    let Some(pid) = self::pid(pid) else { return Ok(None) };
+    let mut record = Record::of(pid);
+    // crun before 2020 recorded no start time, or 0; no process of a container starts with the
+    // kernel.
+    record.start = start.integer().filter(|start| *start != 0);
+    record.id = id.string().unwrap_or_default().to_vec();
+    record.cgroups.extend(cgroup.string().map(<[u8]>::to_vec));
+    Ok(Some(record))
 }
 
 /// Returns the pid that a value is, if it can be one.
@@ -78,6 +77,7 @@ pub(crate) fn mentions(text: &[u8], id: &[u8], needle: Option<&[u8]>) -> bool {
     let Some(needle) = needle.filter(|needle| !id.starts_with(needle)) else { return true };
     let Ok(needle) = std::str::from_utf8(needle) else { return false };
     match std::str::from_utf8(text) {
+        // Thousands of files: this is several times as fast as a plain search for bytes.
         Ok(text) => text.contains(needle),
         // No JSON either, which its parser will say.
         Err(_) => text.utf8_chunks().any(|chunk| chunk.valid().contains(needle)),
@@ -111,6 +111,11 @@ pub(crate) fn read(
         None if is_there => Reading::Odd,
         None => Reading::Absent,
     }
+}
+
+/// Returns the string that is at `key` in a file; empty where there is none.
+pub(crate) fn string(world: &World<'_>, path: &[u8], key: &str) -> Vec<u8> {
+    strings(world, path, &[key]).concat()
 }
 
 /// Returns the strings that are at `keys` in a file, in their order; empty where there is none.

@@ -5,6 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::base::text::{find, last};
+use std::rc::Rc;
+
 /// A place in which processes are recorded by the IDs of their containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Root {
@@ -14,8 +17,8 @@ pub(crate) struct Root {
     pub(crate) kind: Kind,
     /// The directory.
     pub(crate) path: Vec<u8>,
-    /// containerd's namespace whose containers these are.
-    pub(crate) namespace: Option<Vec<u8>>,
+    /// Whether it is one of containerd's namespaces, of its name.
+    pub(crate) is_namespaced: bool,
 }
 
 /// How a place has its records.
@@ -42,7 +45,12 @@ pub(crate) enum Kind {
 impl Root {
     /// Makes a place of no namespace of containerd's.
     pub(crate) fn new(word: &'static str, kind: Kind, path: Vec<u8>) -> Root {
-        Root { word, kind, path, namespace: None }
+        Root { word, kind, path, is_namespaced: false }
+    }
+
+    /// Returns containerd's namespace whose containers these are.
+    pub(super) fn namespace(&self) -> Option<&[u8]> {
+        self.is_namespaced.then(|| last(&self.path))
     }
 
     /// Tells whether it is this place, whoever calls it theirs.
@@ -71,8 +79,13 @@ pub struct Record {
     pub file: Vec<u8>,
     /// The container's ID as the record or its path tells it; empty where they do not.
     pub id: Vec<u8>,
-    /// containerd's namespace that the container is in.
-    pub namespace: Option<Vec<u8>>,
+}
+
+impl Record {
+    /// Makes the record of a pid.
+    pub(super) fn of(pid: u32) -> Record {
+        Record { pid, ..Record::default() }
+    }
 }
 
 /// The network namespace of a container's specification.
@@ -95,21 +108,18 @@ pub struct Sandbox {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     /// All of them; those with a start time stand alone: no bare pid is asked for beside them.
-    pub(crate) found: Vec<Record>,
+    pub(crate) found: Rc<[Record]>,
     /// Where they were looked for.
     pub(crate) places: Vec<Vec<u8>>,
     /// Whether one of these places, or a record, could not be read.
     pub(crate) is_partial: bool,
-    /// The namespaces in which a runtime's own state file was found, even if it told of no
-    /// process.
-    pub(super) states: Vec<Option<Vec<u8>>>,
 }
 
 /// Returns both IDs in `ID_sandbox:SANDBOX.state`.
 pub fn gvisor_ids(file: &[u8]) -> Option<(&[u8], &[u8])> {
     const BETWEEN: &[u8] = b"_sandbox:";
     let stem = file.strip_suffix(b".state")?;
-    let end = stem.windows(BETWEEN.len()).position(|part| part == BETWEEN)?;
+    let end = find(stem, BETWEEN)?;
     let (id, sandbox) = (&stem[..end], &stem[end + BETWEEN.len()..]);
     (!id.is_empty() && !sandbox.is_empty()).then_some((id, sandbox))
 }

@@ -2,30 +2,32 @@
 
 #![forbid(unsafe_code)]
 
+use super::places::{Place, below_run};
 use super::records::{Kind, Root};
 use crate::base::text::join;
 use crate::containers::world::World;
 
 /// The runtimes, by their words.
 pub(crate) const WORDS: &[&str] = &["runc", "crun", "youki"];
+/// Their roots.
+const PLACES: [Place; 3] = [
+    ("runc", Kind::Runtime, "runc"),
+    ("crun", Kind::Runtime, "crun"),
+    ("youki", Kind::Runtime, "youki"),
+];
 
 /// Returns the root of each of the runtimes: below `/run`, or the user's.
 pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
-    let mut roots = Vec::new();
-    for run in world.run_directories() {
-        for word in WORDS {
-            roots.push(Root::new(word, Kind::Runtime, join(&run, word.as_bytes())));
-        }
-    }
+    let mut roots = below_run(world, &PLACES);
+    let mut add = |word, path| roots.push(Root::new(word, Kind::Runtime, path));
     match world.user_of() {
         // crun follows XDG_RUNTIME_DIR for root, too.
-        None => roots.push(Root::new("crun", Kind::Runtime, b"/run/user/0/crun".to_vec())),
+        None => add("crun", b"/run/user/0/crun".to_vec()),
         Some(user) => {
-            let at_home = user.home.as_ref().map(|home| join(home, b".youki/run"));
-            let in_tmp = format!("/tmp/youki-{}", user.uid).into_bytes();
-            for path in at_home.into_iter().chain([in_tmp]) {
-                roots.push(Root::new("youki", Kind::Runtime, path));
+            if let Some(home) = &user.home {
+                add("youki", join(home, b".youki/run"));
             }
+            add("youki", format!("/tmp/youki-{}", user.uid).into_bytes());
         }
     }
     roots

@@ -4,9 +4,9 @@
 #![forbid(unsafe_code)]
 
 use super::oci;
+use super::places::{Place, below_run};
 use super::records::{Kind, Record, Root};
 use crate::base::json::{Refused, Value, select};
-use crate::base::text::join;
 use crate::containers::world::World;
 
 /// What to know of a container in gVisor.
@@ -29,21 +29,17 @@ pub(super) const KATAS: [(&[u8], &[&str]); 2] = [
     ),
 ];
 
+/// Where both keep their state.
+const PLACES: [Place; 4] = [
+    ("gvisor", Kind::Gvisor, "runsc"),
+    ("gvisor", Kind::Gvisor, "containerd/runsc/*"),
+    ("kata", Kind::Kata, "kata"),
+    ("kata", Kind::Kata, "vc/sbs"),
+];
+
 /// Returns where both keep their state.
 pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
-    let mut roots = Vec::new();
-    for run in world.run_directories() {
-        roots.push(Root::new("gvisor", Kind::Gvisor, join(&run, b"runsc")));
-        let of_shims = join(&run, b"containerd/runsc");
-        for namespace in world.entries(&of_shims) {
-            let root = Root::new("gvisor", Kind::Gvisor, join(&of_shims, &namespace));
-            roots.push(Root { namespace: Some(namespace), ..root });
-        }
-        for kata in [&b"kata"[..], b"vc/sbs"] {
-            roots.push(Root::new("kata", Kind::Kata, join(&run, kata)));
-        }
-    }
-    roots
+    below_run(world, &PLACES)
 }
 
 /// Parses a sandbox's state: its pid is at the first of the keys, the paths of its cgroups are at
@@ -54,10 +50,12 @@ pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
 pub fn parse(text: &[u8], keys: &[&str]) -> Result<Option<Record>, Refused> {
     let mut found = vec![Value::Null; keys.len()];
     select(text, keys, &mut found)?;
-    let paths = found.iter().skip(1).filter_map(Value::string);
-    let cgroups = paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
-    let pid = found.first().and_then(oci::pid);
-    Ok(pid.map(|pid| Record { pid, cgroups, ..Record::default() }))
+    let Some(pid) = found.first().and_then(oci::pid) else { return Ok(None) };
+    let mut record = Record::of(pid);
+    for path in found.iter().skip(1).filter_map(Value::string).filter(|path| !path.is_empty()) {
+        record.cgroups.push(path.to_vec());
+    }
+    Ok(Some(record))
 }
 
 #[cfg(test)]

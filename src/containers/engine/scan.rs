@@ -11,12 +11,7 @@ use rustix::io::{read, retry_on_intr};
 
 /// Adds the containers, of any engine, of the daemons of root's that run and whose places nothing
 /// else told: /proc is looked through. For a word that is still unknown, and for what lists all.
-pub(crate) fn scan(
-    world: &World<'_>,
-    only: Option<&str>,
-    needle: Option<&[u8]>,
-    out: &mut Containers,
-) {
+pub(crate) fn scan(world: &World<'_>, only: Option<&str>, out: &mut Containers<'_>) {
     let engines = ENGINES.iter().filter(|engine| only.is_none_or(|word| engine.answers_to(word)));
     let daemons: Vec<&Daemon> = engines.filter_map(|engine| engine.daemon).collect();
     if world.user_of().is_some() || !world.caller.is_root || daemons.is_empty() {
@@ -31,7 +26,7 @@ pub(crate) fn scan(
         let comm = buffer.get(..count.unwrap_or_default()).unwrap_or_default().trim_ascii_end();
         let Some(daemon) = daemons.iter().find(|daemon| daemon.name == comm) else { continue };
         if let Some(line) = command_line(world, pid, daemon) {
-            (daemon.list_of)(world, &line, needle, out);
+            (daemon.list_of)(world, &line, out);
         }
     }
 }

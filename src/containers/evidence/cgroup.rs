@@ -10,35 +10,21 @@
 
 #![forbid(unsafe_code)]
 
-use super::thread::{Held, has_other_threads, hold, is_hidden};
+use super::thread::{has_other_threads, hold, is_hidden};
 use crate::base::error::is_denied;
 use crate::base::text::number;
-use crate::containers::verdict::Doubt;
+use crate::containers::verdict::{Doubt, Held, Refusal, Verdict, Why};
 use crate::containers::world::World;
 use crate::host::Host;
 use crate::host::cgroup::{self, is_containers};
 use crate::host::process::{Process, Stat, is_dead, is_gone};
-use crate::kernel::netns::{NsId, id_of};
+use crate::kernel::netns::{NsId, id_of, id_unasked};
 use crate::sys::nsfs::parent_userns;
 use rustix::fs::{OFlags, fstat};
 use rustix::io::{self, Errno};
-use std::cell::Cell;
 
 /// Younger processes than this may still be starting a container.
 const YOUNG_SECONDS: u64 = 10;
-
-/// What the processes of a container's cgroup tell.
-#[derive(Debug)]
-pub(super) enum Group {
-    /// There are none, or there is no such cgroup.
-    Empty,
-    /// Cgroups cannot be told here.
-    Unknown,
-    /// This is the container's init.
-    Init(Held),
-    Starting,
-    NotProven(Doubt),
-}
 
 /// A living process of the cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,106 +84,95 @@ fn first_of(outermost: &[Outermost]) -> Result<u32, Doubt> {
     }
 }
 
-/// Decides whether what looks like an init is one: None where it may still be starting.
-fn judge(init: &Init) -> Result<Option<()>, Doubt> {
+/// Decides whether what looks like an init is one.
+fn judge(init: &Init) -> Result<(), Refusal> {
     let pid = init.pid;
     let doubt = match init {
-        Init { is_same: false, .. } => return Err(Doubt::Changing),
-        Init { outside: Some(pid), .. } => return Err(Doubt::Outside { pid: *pid }),
+        Init { is_same: false, .. } => return Err(Doubt::Changing.into()),
+        Init { outside: Some(pid), .. } => return Err(Doubt::Outside { pid: *pid }.into()),
         Init { is_hosts: true, .. } => Doubt::OfHost { pid },
         Init { is_parents: true, .. } => Doubt::OfParent { pid },
         Init { runs_parents: true, .. } => Doubt::RunsParents { pid },
-        _ => return Ok(Some(())),
+        _ => return Ok(()),
     };
-    if init.is_young { Ok(None) } else { Err(doubt) }
+    Err(if init.is_young { Refusal::Starting } else { doubt.into() })
 }
 
-/// Looks at the processes of the one of these cgroups that has any. The paths are from the top of a
-/// hierarchy, as a container's engine or its files tell them.
-pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Group {
-    if !world.has_cgroups() {
-        return Group::Unknown;
-    }
+/// Makes the doubt about a process that could not be looked at.
+fn unseen(pid: u32, errno: Errno) -> Doubt {
+    if is_gone(errno) { Doubt::Changing } else { Doubt::Unreadable { pid, errno } }
+}
+
+/// Holds the init among the processes of the one of these cgroups that has any. The paths are from
+/// the top of a hierarchy, as a container's engine or its files tell them.
+pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Verdict {
     let mut found: Option<(&[u8], usize, Vec<u32>)> = None;
     for path in paths {
         let directories = groups(world, path);
         let (pids, is_whole) = cgroup::pids(world.host, &directories);
         if !is_whole || (!pids.is_empty() && !world.host.has_our_pids()) {
-            return Group::NotProven(Doubt::Hidden);
+            return Err(Doubt::Hidden.into());
         }
         match &found {
             _ if pids.is_empty() => {}
             // Proxmox VE has the processes in a group inside that of the container.
             Some((outer, ..)) if rest_below(path, outer).is_some() => {}
             Some((inner, _, known)) if rest_below(inner, path).is_none() => {
-                let pids = [known[0], pids[0]];
-                return Group::NotProven(Doubt::TwoGroups { pids });
+                return Err(Doubt::TwoGroups { pids: [known[0], pids[0]] }.into());
             }
             _ => found = Some((path, directories.len(), pids)),
         }
     }
-    let Some((path, hierarchies, pids)) = found else { return Group::Empty };
-    let look = Look { world, path, hierarchies, at: Cell::new(0) };
-    match look.at(&pids) {
-        Ok(Ok(group)) => group,
-        Ok(Err(doubt)) => Group::NotProven(doubt),
-        Err(e) if is_gone(e) => Group::NotProven(Doubt::Changing),
-        Err(errno) => Group::NotProven(Doubt::Unreadable { pid: look.at.get(), errno }),
+    match found {
+        Some((path, hierarchies, pids)) => Look { world, path, hierarchies }.at(&pids),
+        None => Err(Refusal::NotRunning(Why::NotRecorded)),
     }
 }
 
-/// A look at a cgroup. Its failures are about the process that was looked at last.
+/// A look at a cgroup.
 struct Look<'w> {
     world: &'w World<'w>,
     path: &'w [u8],
     /// In so many hierarchies the cgroup exists.
     hierarchies: usize,
-    /// The process that was looked at last.
-    at: Cell<u32>,
 }
 
 impl Look<'_> {
-    fn at(&self, pids: &[u32]) -> io::Result<Result<Group, Doubt>> {
+    fn at(&self, pids: &[u32]) -> Verdict {
         let members = self.members(pids)?;
         let is_member = |pid| members.binary_search_by_key(&pid, |member| member.pid).is_ok();
         let mut outermost = Vec::new();
         for member in members.iter().filter(|member| !is_member(member.parent)) {
-            outermost.push(self.outermost(member)?);
+            outermost.push(self.outermost(member).map_err(|e| unseen(member.pid, e))?);
         }
-        if outermost.is_empty() {
-            let hidden = pids.iter().find(|pid| is_hidden(self.world, **pid));
-            let unreadable = |pid: &u32| Doubt::Unreadable { pid: *pid, errno: Errno::NOENT };
-            return Ok(hidden.map_or(Ok(Group::Empty), |pid| Err(unreadable(pid))));
+        let hidden = pids.iter().find(|pid| outermost.is_empty() && is_hidden(self.world, **pid));
+        if let Some(pid) = hidden {
+            return Err(Doubt::Unreadable { pid: *pid, errno: Errno::NOENT }.into());
         }
         // Root's engines start their containers from our pid namespace. What another container's
         // root put here is that container's.
         let is_roots = self.world.user_of().is_none();
-        if is_roots && outermost.iter().all(|member| member.is_inner) {
-            return Ok(Ok(Group::Empty));
+        if outermost.is_empty() || (is_roots && outermost.iter().all(|member| member.is_inner)) {
+            return Err(Refusal::NotRunning(Why::NotRecorded));
         }
-        let first = match first_of(&outermost) {
-            Ok(first) => first,
-            Err(doubt) => return Ok(Err(doubt)),
-        };
-        let first = members.iter().find(|member| member.pid == first).ok_or(Errno::SRCH)?;
+        let first = first_of(&outermost)?;
+        let first = members.iter().find(|member| member.pid == first).ok_or(Doubt::Changing)?;
         let outside = self.outside(first, &members)?;
-        let Some((init, held)) = self.init(first, outside)? else {
-            return Ok(Err(Doubt::Threads { pid: first.pid }));
-        };
-        Ok(judge(&init).map(|is_init| match is_init {
-            Some(()) => Group::Init(held),
-            None => Group::Starting,
-        }))
+        let (init, held) = self.init(first, outside).map_err(|e| unseen(first.pid, e))?;
+        match held {
+            Some(held) => judge(&init).map(|()| held),
+            None => Err(Doubt::Threads { pid: first.pid }.into()),
+        }
     }
 
     /// Returns the members that live, by ascending pid.
-    fn members(&self, pids: &[u32]) -> io::Result<Vec<Member>> {
+    fn members(&self, pids: &[u32]) -> Result<Vec<Member>, Doubt> {
         let mut members = Vec::with_capacity(pids.len());
         for pid in pids {
-            self.at.set(*pid);
             match self.member(*pid) {
+                Ok(member) => members.push(member),
                 Err(e) if is_gone(e) => {}
-                member => members.push(member?),
+                Err(e) => return Err(unseen(*pid, e)),
             }
         }
         Ok(members)
@@ -233,7 +208,7 @@ impl Look<'_> {
     }
 
     /// Returns a member that is neither in the pid namespace of the first one nor in one below.
-    fn outside(&self, first: &Member, members: &[Member]) -> io::Result<Option<u32>> {
+    fn outside(&self, first: &Member, members: &[Member]) -> Result<Option<u32>, Doubt> {
         let mut inside = vec![first.pid_ns];
         for member in members {
             if inside.contains(&member.pid_ns) {
@@ -243,38 +218,38 @@ impl Look<'_> {
                 Ok(true) => inside.push(member.pid_ns),
                 Ok(false) => return Ok(Some(member.pid)),
                 Err(e) if is_gone(e) => {}
-                Err(e) => return Err(e),
+                Err(e) => return Err(unseen(member.pid, e)),
             }
         }
         Ok(None)
     }
 
-    /// Opens the namespace of the init, and looks at it and its parent before and after. Returns
-    /// None where its threads are in several namespaces.
-    fn init(&self, first: &Member, outside: Option<u32>) -> io::Result<Option<(Init, Held)>> {
+    /// Opens the namespace of the init, and looks at it and its parent before and after. There is
+    /// none where its threads are in several namespaces.
+    fn init(&self, first: &Member, outside: Option<u32>) -> io::Result<(Init, Option<Held>)> {
         let (host, pid) = (self.world.host, first.pid);
-        let before = Surroundings::of(host, &self.open(first)?)?;
-        let Some(held) = hold(host, self.open(first)?)? else { return Ok(None) };
-        let again = self.open(first)?;
-        let after = Surroundings::of(host, &again)?;
-        let is_first = is_first(&again.nested_pids(host)?) && pid_ns(&again)? == first.pid_ns;
-        let is_same = before == after && is_first && self.is_everywhere(&again)?;
-        let netns = held.netns.id;
+        let process = self.open(first)?;
+        let before = Surroundings::of(host, &process)?;
+        let held = hold(host, self.open(first)?)?;
+        // That it was there all the time, the descriptor tells.
+        let after = Surroundings::of(host, &process)?;
+        let is_first = is_first(&process.nested_pids(host)?) && pid_ns(&process)? == first.pid_ns;
+        let is_same = before == after && is_first && self.is_everywhere(&process)?;
+        let netns = held.as_ref().map(|held| held.netns.id);
         let init = Init {
             pid,
             is_same,
             outside,
-            is_hosts: host.netns_id().is_none_or(|hosts| hosts == netns),
-            is_parents: after.netns.is_none_or(|parents| parents == netns),
+            is_hosts: host.netns_id().is_none_or(|hosts| netns == Some(hosts)),
+            is_parents: after.netns.is_none_or(|parents| netns == Some(parents)),
             runs_parents: after.own_program == after.program,
             is_young: age_seconds(host, first.start)? < YOUNG_SECONDS,
         };
-        Ok(Some((init, held)))
+        Ok((init, held))
     }
 
     /// Opens a member anew.
     fn open(&self, member: &Member) -> io::Result<Process> {
-        self.at.set(member.pid);
         let process = Process::open(self.world.host, member.pid)?;
         let is_it = process.stat()?.start == member.start;
         if is_it { Ok(process) } else { Err(Errno::SRCH) }
@@ -318,9 +293,9 @@ fn program_of(process: &Process) -> io::Result<Option<NsId>> {
     }
 }
 
-/// Returns the identity of the file that a process runs.
+/// Returns the identity of the file that a process runs. A container's file system need not answer.
 fn program(process: &Process) -> io::Result<NsId> {
-    Ok(NsId::new(&fstat(process.open_file("exe", OFlags::PATH)?)?))
+    id_unasked(&process.open_file("exe", OFlags::PATH)?)
 }
 
 fn pid_ns(process: &Process) -> io::Result<NsId> {
@@ -431,8 +406,8 @@ mod tests {
 
     #[test]
     fn an_init_with_a_namespace_of_its_own_is_the_container() {
-        assert_eq!(judge(&INIT), Ok(Some(())));
-        assert_eq!(judge(&Init { is_young: true, ..INIT }), Ok(Some(())));
+        assert_eq!(judge(&INIT), Ok(()));
+        assert_eq!(judge(&Init { is_young: true, ..INIT }), Ok(()));
     }
 
     #[test]
@@ -442,8 +417,8 @@ mod tests {
             (Init { is_parents: true, ..INIT }, Doubt::OfParent { pid: 7 }),
             (Init { runs_parents: true, ..INIT }, Doubt::RunsParents { pid: 7 }),
         ] {
-            assert_eq!(judge(&init), Err(doubt));
-            assert_eq!(judge(&Init { is_young: true, ..init }), Ok(None));
+            assert_eq!(judge(&init), Err(doubt.into()));
+            assert_eq!(judge(&Init { is_young: true, ..init }), Err(Refusal::Starting));
         }
     }
 
@@ -451,9 +426,9 @@ mod tests {
     fn what_changes_or_is_outside_is_a_doubt_at_any_age() {
         for is_young in [false, true] {
             let changing = Init { is_same: false, is_young, ..INIT };
-            assert_eq!(judge(&changing), Err(Doubt::Changing));
+            assert_eq!(judge(&changing), Err(Doubt::Changing.into()));
             let outside = Init { outside: Some(9), is_young, ..INIT };
-            assert_eq!(judge(&outside), Err(Doubt::Outside { pid: 9 }));
+            assert_eq!(judge(&outside), Err(Doubt::Outside { pid: 9 }.into()));
         }
     }
 

@@ -12,14 +12,12 @@ pub(crate) mod thread;
 
 use super::engine::{self, Container, Record, Records};
 use super::name::label;
-use super::verdict::{Doubt, Verdict, Verified, Why};
+use super::verdict::{Doubt, Refusal, Verdict, Why};
 use super::world::World;
 use crate::base::escape::{quoted, shown};
 use crate::base::text::list;
 use crate::sys::clock::pause;
-use cgroup::Group;
 use std::time::Duration;
-use thread::Held;
 
 /// So often, and with so long a pause between, a doubt is looked at again that may pass: for a
 /// whole of 200 ms.
@@ -76,47 +74,57 @@ fn by_pid(case: &Case<'_>) -> Option<Verdict> {
 }
 
 fn by_cgroup(case: &Case<'_>) -> Option<Verdict> {
-    let Records { places, is_partial, .. } = case.records;
-    // A record that could not be read may say otherwise than the cgroup.
-    if *is_partial {
-        return Some(Verdict::NoRecord { places: places.clone() });
-    }
-    let not_told = Some(Verdict::NotProven(Doubt::Unowned));
-    let Some(paths) = engine::cgroups(case.world, case.container) else { return not_told };
-    Some(match cgroup::verify(case.world, &paths) {
-        Group::Init(Held { process, start, netns }) => {
-            // Meanwhile the cgroup may have become another's, whose process this is: as long as
-            // that lives, it is whose it is now.
-            let is_alive = || process.stat().is_ok_and(|stat| stat.start == start);
-            match engine::cgroups(case.world, case.container) {
-                None => return not_told,
-                Some(again) if again == paths && is_alive() => {}
-                Some(_) => return Some(Verdict::NotProven(Doubt::Changing)),
-            }
-            let paths = list(paths.iter().map(|path| quoted(path)), ", ");
-            let label = label(case.container);
-            case.world.host.console.tell(format_args!(
-                "{label}: pid {}, start time {start}, the first one in cgroup {paths}",
-                process.pid
-            ));
-            Verdict::Running(Verified { process, start, netns, note: None })
-        }
-        Group::Starting => Verdict::Starting,
-        Group::NotProven(doubt) => Verdict::NotProven(doubt),
-        Group::Unknown if places.is_empty() => Verdict::NotProven(Doubt::NoCgroups),
-        Group::Empty | Group::Unknown => Verdict::NotRunning(Why::NotRecorded),
-    })
+    Some(case.by_cgroup())
 }
 
 impl Case<'_> {
     /// Asks the records of one kind.
     fn by_records(&self, is_of_kind: &dyn Fn(&Record) -> bool) -> Option<Verdict> {
-        let mut rulings = Vec::new();
+        let mut verdicts = Vec::new();
         for record in self.records.found.iter().filter(|record| is_of_kind(record)) {
             tell(self.world, &label(self.container), record);
-            rulings.push(record::verify(self.world, record));
+            verdicts.push(record::verify(self.world, record));
         }
-        record::combine(rulings)
+        record::combine(verdicts)
+    }
+
+    fn by_cgroup(&self) -> Verdict {
+        let Records { places, is_partial, .. } = self.records;
+        // A record that could not be read may say otherwise than the cgroup.
+        if *is_partial {
+            return Err(Refusal::NoRecord { places: places.clone() });
+        }
+        let Some(paths) = engine::cgroups(self.world, self.container) else {
+            return Err(Doubt::Unowned.into());
+        };
+        if !self.world.has_cgroups() {
+            // Where nothing is that could record it, nothing says that it does not run either.
+            return Err(match places.iter().any(|place| self.world.is_directory(place)) {
+                true => Refusal::NotRunning(Why::NotRecorded),
+                false => Doubt::NoCgroups.into(),
+            });
+        }
+        let held = cgroup::verify(self.world, &paths)?;
+        // Meanwhile the cgroup may have become another's, whose process this is: as long as that
+        // lives, it is whose it is now.
+        let Some(again) = engine::cgroups(self.world, self.container) else {
+            return Err(Doubt::Unowned.into());
+        };
+        if engine::is_anothers(self.world, self.container, &held.process) {
+            return Err(Doubt::Unowned.into());
+        }
+        let is_alive = held.process.stat().is_ok_and(|stat| stat.start == held.start);
+        if again != paths || !is_alive {
+            return Err(Doubt::Changing.into());
+        }
+        let paths = list(paths.iter().map(|path| quoted(path)), ", ");
+        self.world.host.console.tell(format_args!(
+            "{}: pid {}, start time {}, the first one in cgroup {paths}",
+            label(self.container),
+            held.process.pid,
+            held.start
+        ));
+        Ok(held)
     }
 }
 
@@ -133,7 +141,7 @@ pub(crate) fn verify_each(
         let mut doubtful = Vec::new();
         for at in open {
             let verdict = verify(world, &containers[at]);
-            let may_pass = matches!(&verdict, Verdict::NotProven(doubt) if doubt.may_pass());
+            let may_pass = matches!(&verdict, Err(Refusal::NotProven(doubt)) if doubt.may_pass());
             if may_pass && attempt < ATTEMPTS {
                 doubtful.push(at);
             } else {
@@ -165,9 +173,9 @@ fn verify(world: &World<'_>, container: &Container) -> Verdict {
                 break;
             }
         }
-        let verdict = verdict.unwrap_or(Verdict::NotRunning(Why::NotRecorded));
+        let verdict = verdict.unwrap_or(Err(Refusal::NotRunning(Why::NotRecorded)));
         // By the time the cgroup has told who it is, a record may tell better.
-        if records.found.is_empty() && matches!(verdict, Verdict::Running(_)) {
+        if records.found.is_empty() && verdict.is_ok() {
             records = engine::records(world, container);
             if !records.found.is_empty() || records.is_partial {
                 continue;
@@ -180,8 +188,7 @@ fn verify(world: &World<'_>, container: &Container) -> Verdict {
 /// Asks the kernel whether one record, by itself, still holds.
 pub(crate) fn verify_record(world: &World<'_>, label: &str, record: &Record) -> Verdict {
     tell(world, label, record);
-    let verdict = record::combine(vec![record::verify(world, record)]);
-    verdict.unwrap_or(Verdict::NotRunning(Why::NotRecorded))
+    record::verify(world, record)
 }
 
 /// Tells what is recorded, for `--verbose`.

@@ -7,9 +7,9 @@
 #![forbid(unsafe_code)]
 
 use super::cgroup::{groups, is_within};
-use super::thread::{Held, has_other_threads, hold, is_hidden};
+use super::thread::{has_other_threads, hold, is_hidden};
 use crate::containers::engine::{NetnsSpec, Record, netns_spec};
-use crate::containers::verdict::{Difference, Doubt, Verdict, Verified, Why};
+use crate::containers::verdict::{Difference, Doubt, Held, Refusal, Verdict, Why};
 use crate::containers::world::World;
 use crate::host::Host;
 use crate::host::cgroup::above;
@@ -51,23 +51,14 @@ pub(super) enum Life {
     Unreadable(Errno),
 }
 
-/// What follows for one record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ruling {
-    Holds,
-    Starting,
-    NotRunning(Why),
-    NotProven(Doubt),
-}
-
 /// Decides what a record and what is seen of its process prove.
-pub(super) fn judge(record: &Record, seen: &Seen) -> Ruling {
+pub(super) fn judge(record: &Record, seen: &Seen) -> Result<(), Refusal> {
     let pid = record.pid;
     let is_dated = record.start.is_some() || record.pidfd_inode.is_some();
     if seen.is_old && is_dated {
-        return Ruling::NotRunning(Why::BeforeBoot { file: record.file.clone() });
+        return Err(Refusal::NotRunning(Why::BeforeBoot { file: record.file.clone() }));
     }
-    let reused = |by| Ruling::NotRunning(Why::Reused { pid, by });
+    let reused = |by| Err(Refusal::NotRunning(Why::Reused { pid, by }));
     let has_start = matches!(seen.life, Life::Alive | Life::Zombie | Life::Apart);
     if let Some(recorded) = record.start.filter(|start| has_start && *start != seen.start) {
         let (found, shifted) = (seen.start, seen.shifted);
@@ -75,82 +66,63 @@ pub(super) fn judge(record: &Record, seen: &Seen) -> Ruling {
     }
     match seen.life {
         Life::Alive => {}
-        Life::Gone => return Ruling::NotRunning(Why::Ended),
-        Life::Zombie => return Ruling::NotRunning(Why::Zombie { pid }),
-        Life::Apart => return Ruling::NotProven(Doubt::Threads { pid }),
-        Life::Unreadable(errno) => return Ruling::NotProven(Doubt::Unreadable { pid, errno }),
+        Life::Gone => return Err(Refusal::NotRunning(Why::Ended)),
+        Life::Zombie => return Err(Refusal::NotRunning(Why::Zombie { pid })),
+        Life::Apart => return Err(Doubt::Threads { pid }.into()),
+        Life::Unreadable(errno) => return Err(Doubt::Unreadable { pid, errno }.into()),
     }
     if record.start.is_some() {
-        return if seen.is_hosts && seen.wants_new { Ruling::Starting } else { Ruling::Holds };
+        return if seen.is_hosts && seen.wants_new { Err(Refusal::Starting) } else { Ok(()) };
     }
     match (record.pidfd_inode, seen.pidfd, seen.is_inside) {
-        (Some(recorded), Some(found), _) if recorded == found => Ruling::Holds,
+        (Some(recorded), Some(found), _) if recorded == found => Ok(()),
         (Some(recorded), Some(found), _) => reused(Difference::Pidfd { recorded, found }),
-        (_, _, Some(true)) => Ruling::Holds,
+        (_, _, Some(true)) => Ok(()),
         (_, _, Some(false)) => reused(Difference::Cgroup),
         (_, _, None) => {
             let (file, is_hosts) = (record.file.clone(), seen.is_hosts);
-            Ruling::NotProven(Doubt::Unproven { pid, file, is_hosts })
+            Err(Doubt::Unproven { pid, file, is_hosts }.into())
         }
     }
 }
 
-/// Decides what the records of one kind prove together; None where there is none. Each has the
-/// process that was held for it.
-pub(super) fn combine(rulings: Vec<(Ruling, Option<Verified>)>) -> Option<Verdict> {
-    let mut running: Option<Verified> = None;
-    let mut best: Option<Ruling> = None;
-    for (ruling, held) in rulings {
-        match (ruling, held) {
-            (Ruling::Holds, Some(held)) => match &running {
-                Some(known) if known.process.pid != held.process.pid => {
-                    let pids = [known.process.pid, held.process.pid];
-                    return Some(Verdict::NotProven(Doubt::TwoRecords { pids }));
-                }
-                Some(_) => {}
-                None => running = Some(held),
-            },
-            (ruling, _) => {
-                if best.as_ref().is_none_or(|best| weight(&ruling) > weight(best)) {
-                    best = Some(ruling);
-                }
+/// Decides what the records of one kind prove together; None where there is none.
+pub(super) fn combine(verdicts: Vec<Verdict>) -> Option<Verdict> {
+    let mut best: Option<Verdict> = None;
+    for verdict in verdicts {
+        match (&best, &verdict) {
+            (Some(Ok(known)), Ok(held)) if known.process.pid != held.process.pid => {
+                let pids = [known.process.pid, held.process.pid];
+                return Some(Err(Doubt::TwoRecords { pids }.into()));
             }
+            (Some(Ok(_)), _) => {}
+            (Some(Err(known)), Err(refusal)) if weight(refusal) <= weight(known) => {}
+            _ => best = Some(verdict),
         }
     }
-    if let Some(running) = running {
-        return Some(Verdict::Running(running));
-    }
-    Some(match best? {
-        Ruling::Holds => Verdict::NotProven(Doubt::Changing),
-        Ruling::Starting => Verdict::Starting,
-        Ruling::NotRunning(why) => Verdict::NotRunning(why),
-        Ruling::NotProven(doubt) => Verdict::NotProven(doubt),
-    })
+    best
 }
 
 /// Orders what is told where no record holds: that one may hold before why one does not, and of
 /// reasons the one that says most.
-fn weight(ruling: &Ruling) -> u32 {
-    match ruling {
-        Ruling::NotRunning(Why::NotRecorded | Why::Ended) => 0,
-        Ruling::NotRunning(Why::BeforeBoot { .. }) => 1,
-        Ruling::NotRunning(Why::Zombie { .. }) => 2,
-        Ruling::NotRunning(Why::Reused { .. }) => 3,
-        Ruling::NotProven(_) => 4,
-        Ruling::Starting | Ruling::Holds => 5,
+fn weight(refusal: &Refusal) -> u32 {
+    match refusal {
+        Refusal::NotRunning(Why::NotRecorded | Why::Ended) => 0,
+        Refusal::NotRunning(Why::BeforeBoot { .. }) => 1,
+        Refusal::NotRunning(Why::Zombie { .. }) => 2,
+        Refusal::NotRunning(Why::Reused { .. }) => 3,
+        Refusal::NotProven(_) | Refusal::NoRecord { .. } => 4,
+        Refusal::Starting => 5,
     }
 }
 
-/// Rules on a record; with the process, held, where it holds.
-pub(super) fn verify(world: &World<'_>, record: &Record) -> (Ruling, Option<Verified>) {
+/// Rules on a record.
+pub(super) fn verify(world: &World<'_>, record: &Record) -> Verdict {
     let (seen, held) = see(world, record);
-    let ruling = judge(record, &seen);
-    let note = record.sandbox.as_ref().map(|sandbox| sandbox.note);
-    let verified = held.filter(|_| ruling == Ruling::Holds).map(|held| {
-        let Held { process, start, netns } = held;
-        Verified { process, start, netns, note }
-    });
-    (ruling, verified)
+    judge(record, &seen)?;
+    let Some(mut held) = held else { return Err(Doubt::Changing.into()) };
+    held.note = record.sandbox.as_ref().map(|sandbox| sandbox.note);
+    Ok(held)
 }
 
 /// Holds the process that a record names and looks at what the record can be compared with.
@@ -167,19 +139,15 @@ fn see(world: &World<'_>, record: &Record) -> (Seen, Option<Held>) {
         is_inside: None,
     };
     let held = match hold_recorded(host, record, &mut seen) {
-        Ok(held) => held,
-        Err(e) if is_gone(e) => {
-            if seen.life != Life::Zombie && is_hidden(world, record.pid) {
+        Ok(Some(held)) => held,
+        Ok(None) => return (seen, None),
+        Err(e) => {
+            if !is_gone(e) || is_hidden(world, record.pid) {
                 seen.life = Life::Unreadable(e);
             }
             return (seen, None);
         }
-        Err(e) => {
-            seen.life = Life::Unreadable(e);
-            return (seen, None);
-        }
     };
-    let Some(held) = held else { return (seen, None) };
     seen.is_hosts = host.is_hosts(&held.netns);
     if record.start.is_some() {
         // Root reads nothing beside a file that a user wrote.
@@ -228,20 +196,16 @@ fn hold_recorded(host: &Host, record: &Record, seen: &mut Seen) -> io::Result<Op
 /// cannot be told.
 fn is_inside(world: &World<'_>, process: &Process, record: &Record) -> Option<bool> {
     let paths = world.cgroup_paths(process)?;
-    let units = paths.iter().filter_map(|path| unit_path(path, &record.unit));
-    let recorded: Vec<&[u8]> = record.cgroups.iter().map(Vec::as_slice).chain(units).collect();
-    let is_in = |group: &&&[u8]| paths.iter().any(|path| is_within(path, group));
-    // A user's word is not more than that: what it is about is for who asks to judge.
+    let is_in = |group: &&[u8]| paths.iter().any(|path| is_within(path, group));
+    let of_unit = || paths.iter().filter_map(|path| unit_path(path, &record.unit)).find(is_in);
+    let recorded = record.cgroups.iter().map(Vec::as_slice).find(is_in).or_else(of_unit);
+    let Some(group) = recorded else { return world.has_cgroups().then_some(false) };
+    // A user's word is not more than that: what it is about is for who asks to judge. A cgroup of
+    // this path that is another's proves nothing.
     let is_claim = world.user_of().is_some() && world.caller.is_root;
-    match recorded.iter().find(is_in) {
-        // A cgroup of this path that is another's proves nothing.
-        Some(group) => {
-            let is_its = record.unit.is_empty() || is_units(group);
-            let is_proof = is_claim || (is_its && !groups(world, group).is_empty());
-            is_proof.then_some(true)
-        }
-        None => world.has_cgroups().then_some(false),
-    }
+    let is_its = record.unit.is_empty() || is_units(group);
+    let is_proof = is_claim || (is_its && !groups(world, group).is_empty());
+    is_proof.then_some(true)
 }
 
 /// Returns the cgroup that is called like a unit and that a path leads to, or below it.
@@ -346,19 +310,19 @@ mod tests {
         Record { start: None, ..started() }
     }
 
-    fn difference(ruling: Ruling) -> Difference {
+    fn difference(ruling: Result<(), Refusal>) -> Difference {
         match ruling {
-            Ruling::NotRunning(Why::Reused { pid: 7, by }) => by,
+            Err(Refusal::NotRunning(Why::Reused { pid: 7, by })) => by,
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn a_start_time_proves() {
-        assert_eq!(judge(&started(), &ALIVE), Ruling::Holds);
+        assert_eq!(judge(&started(), &ALIVE), Ok(()));
         // What else is recorded is not asked then.
         let seen = Seen { is_inside: Some(false), pidfd: Some(1), ..ALIVE };
-        assert_eq!(judge(&started(), &seen), Ruling::Holds);
+        assert_eq!(judge(&started(), &seen), Ok(()));
     }
 
     #[test]
@@ -373,42 +337,42 @@ mod tests {
     #[test]
     fn a_record_of_another_boot_proves_nothing() {
         let seen = Seen { is_old: true, ..ALIVE };
-        let old = Ruling::NotRunning(Why::BeforeBoot { file: b"/run/x".to_vec() });
-        assert_eq!(judge(&started(), &seen), old);
+        let old = || Err(Refusal::NotRunning(Why::BeforeBoot { file: b"/run/x".to_vec() }));
+        assert_eq!(judge(&started(), &seen), old());
         let by_inode = Record { pidfd_inode: Some(3), ..pid_only() };
-        assert_eq!(judge(&by_inode, &Seen { pidfd: Some(3), ..seen }), old);
+        assert_eq!(judge(&by_inode, &Seen { pidfd: Some(3), ..seen }), old());
         // A cgroup is of this boot, whenever the pid was written down.
-        assert_eq!(judge(&pid_only(), &Seen { is_inside: Some(true), ..seen }), Ruling::Holds);
+        assert_eq!(judge(&pid_only(), &Seen { is_inside: Some(true), ..seen }), Ok(()));
     }
 
     #[test]
     fn who_is_dead_does_not_run() {
         for record in [started(), pid_only()] {
             let ruling = |life| judge(&record, &Seen { life, is_inside: Some(true), ..ALIVE });
-            assert_eq!(ruling(Life::Gone), Ruling::NotRunning(Why::Ended));
-            assert_eq!(ruling(Life::Zombie), Ruling::NotRunning(Why::Zombie { pid: 7 }));
+            assert_eq!(ruling(Life::Gone), Err(Refusal::NotRunning(Why::Ended)));
+            assert_eq!(ruling(Life::Zombie), Err(Refusal::NotRunning(Why::Zombie { pid: 7 })));
             let denied = Doubt::Unreadable { pid: 7, errno: Errno::ACCESS };
-            assert_eq!(ruling(Life::Unreadable(Errno::ACCESS)), Ruling::NotProven(denied));
-            assert_eq!(ruling(Life::Apart), Ruling::NotProven(Doubt::Threads { pid: 7 }));
+            assert_eq!(ruling(Life::Unreadable(Errno::ACCESS)), Err(Refusal::NotProven(denied)));
+            assert_eq!(ruling(Life::Apart), Err(Refusal::NotProven(Doubt::Threads { pid: 7 })));
         }
     }
 
     #[test]
     fn who_wants_a_new_namespace_and_is_in_the_hosts_is_starting() {
         let seen = Seen { is_hosts: true, ..ALIVE };
-        assert_eq!(judge(&started(), &seen), Ruling::Starting);
+        assert_eq!(judge(&started(), &seen), Err(Refusal::Starting));
         // The host's network was asked for, by a path or by no namespace at all.
-        assert_eq!(judge(&started(), &Seen { wants_new: false, ..seen }), Ruling::Holds);
+        assert_eq!(judge(&started(), &Seen { wants_new: false, ..seen }), Ok(()));
     }
 
     #[test]
     fn a_pid_alone_needs_its_cgroup() {
         let hosts = Seen { is_hosts: true, ..ALIVE };
         let unproven = |is_hosts| Doubt::Unproven { pid: 7, file: b"/run/x".to_vec(), is_hosts };
-        assert_eq!(judge(&pid_only(), &ALIVE), Ruling::NotProven(unproven(false)));
-        assert_eq!(judge(&pid_only(), &hosts), Ruling::NotProven(unproven(true)));
+        assert_eq!(judge(&pid_only(), &ALIVE), Err(Refusal::NotProven(unproven(false))));
+        assert_eq!(judge(&pid_only(), &hosts), Err(Refusal::NotProven(unproven(true))));
         let inside = |is| judge(&pid_only(), &Seen { is_inside: Some(is), ..ALIVE });
-        assert_eq!(inside(true), Ruling::Holds);
+        assert_eq!(inside(true), Ok(()));
         assert_eq!(difference(inside(false)), Difference::Cgroup);
     }
 
@@ -416,35 +380,35 @@ mod tests {
     fn the_inode_of_a_pidfd_decides_where_the_kernel_has_one() {
         let record = Record { pidfd_inode: Some(3), ..pid_only() };
         let ruling = |pidfd, is_inside| judge(&record, &Seen { pidfd, is_inside, ..ALIVE });
-        assert_eq!(ruling(Some(3), Some(false)), Ruling::Holds);
+        assert_eq!(ruling(Some(3), Some(false)), Ok(()));
         let by = Difference::Pidfd { recorded: 3, found: 4 };
         assert_eq!(difference(ruling(Some(4), Some(true))), by);
-        assert_eq!(ruling(None, Some(true)), Ruling::Holds);
-        assert!(matches!(ruling(None, None), Ruling::NotProven(Doubt::Unproven { .. })));
+        assert_eq!(ruling(None, Some(true)), Ok(()));
+        assert!(matches!(ruling(None, None), Err(Refusal::NotProven(Doubt::Unproven { .. }))));
     }
 
-    fn own(host: &Host) -> Verified {
+    fn own(host: &Host) -> Held {
         let process = Process::open(host, std::process::id()).unwrap();
         let (start, netns) = (process.stat().unwrap().start, process.netns().unwrap());
-        Verified { process, start, netns, note: None }
+        Held { process, start, netns, note: None }
     }
 
     #[test]
     fn one_record_that_holds_is_enough_and_two_processes_are_too_many() {
         let host = Host::own(Console::default());
-        let holds = || (Ruling::Holds, Some(own(&host)));
-        let ended = || (Ruling::NotRunning(Why::Ended), None);
-        let zombie = || (Ruling::NotRunning(Why::Zombie { pid: 7 }), None);
+        let holds = || Ok(own(&host));
+        let ended = || Err(Refusal::NotRunning(Why::Ended));
+        let zombie = || Err(Refusal::NotRunning(Why::Zombie { pid: 7 }));
         assert!(combine(Vec::new()).is_none());
-        assert!(matches!(combine(vec![ended(), holds(), holds()]), Some(Verdict::Running(_))));
+        assert!(matches!(combine(vec![ended(), holds(), holds()]), Some(Ok(_))));
         let verdict = combine(vec![ended(), zombie(), ended()]);
-        assert!(matches!(verdict, Some(Verdict::NotRunning(Why::Zombie { .. }))));
-        let verdict = combine(vec![zombie(), (Ruling::Starting, None)]);
-        assert!(matches!(verdict, Some(Verdict::Starting)));
+        assert!(matches!(verdict, Some(Err(Refusal::NotRunning(Why::Zombie { .. })))));
+        let verdict = combine(vec![zombie(), Err(Refusal::Starting)]);
+        assert!(matches!(verdict, Some(Err(Refusal::Starting))));
         let parent = Process::open(&host, std::os::unix::process::parent_id()).unwrap();
-        let other = Verified { process: parent, ..own(&host) };
-        let verdict = combine(vec![holds(), (Ruling::Holds, Some(other))]);
-        assert!(matches!(verdict, Some(Verdict::NotProven(Doubt::TwoRecords { .. }))));
+        let other = Held { process: parent, ..own(&host) };
+        let verdict = combine(vec![holds(), Ok(other)]);
+        assert!(matches!(verdict, Some(Err(Refusal::NotProven(Doubt::TwoRecords { .. })))));
     }
 
     #[test]

@@ -8,22 +8,13 @@
 #![forbid(unsafe_code)]
 
 use crate::base::text::line_after;
+use crate::containers::verdict::Held;
 use crate::containers::world::World;
 use crate::host::process::{Process, Stat, is_dead, is_gone, parse_pid};
 use crate::host::{Host, visit_names};
-use crate::kernel::netns::NetNs;
 use rustix::fs::OFlags;
 use rustix::io::{self, Errno};
 use rustix::process::{Pid, test_kill_process};
-
-/// A process, or one of its threads, and its network namespace.
-#[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) process: Process,
-    /// When that process or thread started.
-    pub(crate) start: u64,
-    pub(crate) netns: NetNs,
-}
 
 /// Opens the network namespace of a process. Returns None where its first thread has ended, and the
 /// others are in several namespaces.
@@ -35,7 +26,9 @@ pub(crate) fn hold(host: &Host, process: Process) -> io::Result<Option<Held>> {
     if !is_dead(stat.state) {
         match process.netns() {
             Err(e) if is_gone(e) => stat = process.stat()?,
-            netns => return Ok(Some(Held { process, start: stat.start, netns: netns? })),
+            netns => {
+                return Ok(Some(Held { netns: netns?, process, start: stat.start, note: None }));
+            }
         }
     }
     if !has_other_threads(&stat) {
@@ -89,7 +82,7 @@ fn hold_thread(host: &Host, process: &Process, id: u32) -> io::Result<Held> {
     let (start, netns) = (thread.stat()?.start, thread.netns()?);
     // The pid has not come to another process meanwhile.
     process.stat()?;
-    Ok(Held { process: thread, start, netns })
+    Ok(Held { process: thread, start, netns, note: None })
 }
 
 #[cfg(test)]

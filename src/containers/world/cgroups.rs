@@ -18,7 +18,7 @@ use crate::host::root::Symlink;
 use crate::kernel::netns::id_at;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, fstat, statat};
-use rustix::io;
+use rustix::io::{self, Errno};
 
 /// Which directories on the way to a cgroup must be the author's.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,12 +35,12 @@ impl World<'_> {
     /// directory above it is the author's or root's. Its own owner may be the container's root,
     /// whom its engine gave it to.
     pub(crate) fn cgroup(&self, path: &[u8]) -> Vec<Vec<u8>> {
-        let mut found = self.hierarchies();
-        found.retain(|top| {
-            let counts = self.counts_from(top, path, Way::Above);
-            self.host.readable(top, counts) == Some(true)
-        });
-        found.iter_mut().for_each(|top| top.extend_from_slice(path));
+        let mut found = Vec::new();
+        for top in self.hierarchies() {
+            if self.counts(top, path, Way::Above) == Some(true) {
+                found.push([top, path].concat());
+            }
+        }
         found
     }
 
@@ -49,8 +49,7 @@ impl World<'_> {
     pub(super) fn has_cgroup(&self, path: &[u8]) -> bool {
         let mut is_there = false;
         for top in self.hierarchies() {
-            let counts = self.counts_from(&top, path, Way::Whole);
-            match self.host.readable(&top, counts) {
+            match self.counts(top, path, Way::Whole) {
                 Some(true) => is_there = true,
                 Some(false) => return false,
                 None => {}
@@ -69,97 +68,110 @@ impl World<'_> {
     /// (deleted)", as does that of a group that somebody called so.
     pub(crate) fn cgroup_paths(&self, process: &Process) -> Option<Vec<Vec<u8>>> {
         // It must be parsed before the buffer is used again.
-        let depths = if is_in_cgroup_namespace() { Some(self.depths()) } else { None };
+        let depths = self.depths();
         let read = process.read(self.host, "cgroup");
         let text = unless_gone(self.host, process.pid, read)?;
-        let paths = lines(&text).filter_map(hierarchy_and_path);
-        let Some(depths) = depths else {
-            return Some(paths.map(|(_, path)| path.to_vec()).collect());
-        };
-        let complete = |(hierarchy, path): (&[u8], &[u8])| {
+        let mut paths = Vec::new();
+        for (hierarchy, path) in lines(&text).filter_map(hierarchy_and_path) {
+            let Some(depths) = &depths else {
+                paths.push(path.to_vec());
+                continue;
+            };
             let (_, depth) = depths.iter().find(|(known, _)| known == hierarchy)?;
             let (steps, rest) = steps_up(path);
             // With fewer it shares directories with us whose names nobody tells.
-            (steps == *depth).then(|| if rest.is_empty() { b"/" } else { rest }.to_vec())
-        };
-        let complete: Option<Vec<Vec<u8>>> = paths.map(complete).collect();
-        complete.filter(|paths| !paths.is_empty())
+            if steps != *depth {
+                return None;
+            }
+            paths.push(if rest.is_empty() { b"/" } else { rest }.to_vec());
+        }
+        (depths.is_none() || !paths.is_empty()).then_some(paths)
     }
 
     /// Returns how many steps it is up from our cgroup namespace to the top, by hierarchy, as the
-    /// paths of the machine's pid 1 tell; nothing where they may not be read.
-    fn depths(&self) -> Vec<(Vec<u8>, usize)> {
+    /// paths of the machine's pid 1 tell: nothing where they may not be read, None outside of a
+    /// cgroup namespace.
+    fn depths(&self) -> Option<Vec<(Vec<u8>, usize)>> {
+        if !is_in_cgroup_namespace() {
+            return None;
+        }
+        let mut depths = Vec::new();
         let first = Process::open(self.host, 1).and_then(|first| first.read(self.host, "cgroup"));
-        let Ok(text) = first else { return Vec::new() };
-        let depth = |(hierarchy, path): (&[u8], &[u8])| (hierarchy.to_vec(), steps_up(path).0);
-        lines(&text).filter_map(hierarchy_and_path).map(depth).collect()
+        if let Ok(text) = first {
+            for (hierarchy, path) in lines(&text).filter_map(hierarchy_and_path) {
+                depths.push((hierarchy.to_vec(), steps_up(path).0));
+            }
+        }
+        Some(depths)
     }
 
     /// Returns the hierarchies that are mounted whole, each once.
-    fn hierarchies(&self) -> Vec<Vec<u8>> {
-        if let Some(known) = self.hierarchies.borrow().as_ref() {
-            return known.clone();
-        }
-        let depths = if is_in_cgroup_namespace() { Some(self.depths()) } else { None };
-        let (mut whole, mut devices) = (Vec::new(), Vec::new());
-        for top in cgroup::hierarchies(self.host) {
-            let opened = self.host.resolve(&top, Symlink::Follow).and_then(|fd| {
-                let is_whole = match &depths {
-                    None => is_top(&fd)?,
-                    Some(depths) => self.is_top_of_machine(&fd, depths)?,
-                };
-                Ok((is_whole, fstat(&fd)?.st_dev))
-            });
-            let Some((true, device)) = self.host.readable(&top, opened) else { continue };
-            // Of v1 `cpu` is a link to `cpu,cpuacct`.
-            if !devices.contains(&device) {
-                devices.push(device);
-                whole.push(top);
+    fn hierarchies(&self) -> &[Vec<u8>] {
+        self.hierarchies.get_or_init(|| {
+            let depths = self.depths();
+            let (mut whole, mut devices) = (Vec::new(), Vec::new());
+            for top in cgroup::hierarchies(self.host) {
+                let opened = self.host.resolve(&top, Symlink::Follow).and_then(|fd| {
+                    let is_whole = match &depths {
+                        None => is_top(&fd)?,
+                        Some(depths) => self.is_top_of_machine(&fd, depths)?,
+                    };
+                    Ok((is_whole, fstat(&fd)?.st_dev))
+                });
+                let Some((true, device)) = self.host.readable(&top, opened) else { continue };
+                // Of v1 `cpu` is a link to `cpu,cpuacct`.
+                if !devices.contains(&device) {
+                    devices.push(device);
+                    whole.push(top);
+                }
             }
-        }
-        *self.hierarchies.borrow_mut() = Some(whole.clone());
-        whole
+            whole
+        })
     }
 
     /// Tells, from inside a cgroup namespace, whether a hierarchy's mount shows all of the
     /// machine's: what of it is mounted is as many steps above us as its top is.
     fn is_top_of_machine(&self, top: &OwnedFd, depths: &[(Vec<u8>, usize)]) -> io::Result<bool> {
-        let root =
-            with_id(self.host, mount_id(top)?, &mut |line| Some(mountinfo::parse(line)?.root))?;
-        let (steps, rest) = steps_up(&root);
+        let line = with_id(self.host, mount_id(top)?)?;
+        let mount = mountinfo::parse(&line).ok_or(Errno::NOENT)?;
+        let (steps, rest) = steps_up(&mount.root);
         let is_top = matches!(rest, b"" | b"/");
         Ok(is_top && depths.iter().any(|(_, depth)| *depth == steps))
     }
 
-    /// Walks from the top of a hierarchy to `path`; false where something on the way is another's.
+    /// Tells whether the way from the top of a hierarchy to `path` is the author's; None where
+    /// there is none, or it cannot be looked at.
+    fn counts(&self, top: &[u8], path: &[u8], way: Way) -> Option<bool> {
+        self.host.readable(top, self.counts_from(top, path, way))
+    }
+
     fn counts_from(&self, top: &[u8], path: &[u8], way: Way) -> io::Result<bool> {
-        let mut is_authors = self.is_authors(top)?;
         let mut directory = top.to_vec();
-        let mut names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).peekable();
-        while let Some(name) = names.next() {
-            if !is_authors || matches!(name, b"." | b"..") {
+        for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            if !self.is_authors(&directory)? || matches!(name, b"." | b"..") {
                 return Ok(false);
             }
-            directory.push(b'/');
-            directory.extend_from_slice(name);
-            if way == Way::Above && names.peek().is_none() {
-                return self.standing_of(&directory).map(|_| true);
-            }
-            is_authors = self.is_authors(&directory)?;
+            directory = join(&directory, name);
         }
-        Ok(is_authors)
+        match way {
+            Way::Above if directory.len() > top.len() => self.standing_of(&directory).map(|_| true),
+            _ => self.is_authors(&directory),
+        }
     }
 
     /// Tells whether nobody but the author and root can put something into a directory, if that is
     /// so of those above it. One above a thousand containers is judged once: nobody else can put
     /// another in its place.
     fn is_authors(&self, directory: &[u8]) -> io::Result<bool> {
-        if let Some(known) = self.tree.judged.borrow().get(directory) {
-            return Ok(*known);
+        let mut judged = self.tree.judged.borrow_mut();
+        match judged.binary_search_by(|(known, _)| known[..].cmp(directory)) {
+            Ok(at) => Ok(judged[at].1),
+            Err(at) => {
+                let is_authors = self.tree.judge().counts(&self.standing_of(directory)?);
+                judged.insert(at, (directory.to_vec(), is_authors));
+                Ok(is_authors)
+            }
         }
-        let is_authors = self.tree.judge().counts(&self.standing_of(directory)?);
-        self.tree.judged.borrow_mut().insert(directory.to_vec(), is_authors);
-        Ok(is_authors)
     }
 
     fn standing_of(&self, directory: &[u8]) -> io::Result<Standing> {
@@ -240,7 +252,7 @@ mod tests {
     /// Returns root's world on this machine, and a hierarchy in which cgroups can be made.
     fn world_and_top(host: &Host) -> Option<(World<'_>, Vec<u8>)> {
         let world = World::root(host);
-        let tops = world.hierarchies();
+        let tops = world.hierarchies().to_vec();
         let top =
             tops.into_iter().find(|top| top.ends_with(b"/unified") || !top.ends_with(b"memory"));
         top.filter(|_| is_root()).map(|top| (world, top))

@@ -20,38 +20,33 @@ use crate::base::text::join;
 use crate::host::{File, Host};
 use judge::Judge;
 use rustix::process::{getegid, geteuid};
-use std::cell::RefCell;
+use std::cell::OnceCell;
 use tree::Tree;
 pub(crate) use users::{Caller, User};
-
-/// Whose world it is.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Owner {
-    /// What only root can write. Where the caller is a user, as far as it can be read.
-    Root,
-    /// What this user can write. The process that looks is this user's.
-    User(User),
-}
 
 /// A world on a machine.
 pub(crate) struct World<'h> {
     pub(crate) host: &'h Host,
-    pub(crate) owner: Owner,
+    /// The user who can write what is in it; the process that looks is this user's. None: only
+    /// root can. Where the caller is a user, it is seen as far as it can be read.
+    user: Option<User>,
     pub(crate) caller: Caller,
     tree: Tree<'h>,
+    /// The pid and the ID of every record, once they were looked for.
+    pub(crate) recorded: OnceCell<Vec<(u32, Vec<u8>)>>,
     /// The cgroup hierarchies that are mounted whole, once they were looked for.
-    hierarchies: RefCell<Option<Vec<Vec<u8>>>>,
+    hierarchies: OnceCell<Vec<Vec<u8>>>,
 }
 
 impl<'h> World<'h> {
     /// Returns root's world.
     pub(crate) fn root(host: &'h Host) -> World<'h> {
-        World::new(host, Owner::Root)
+        World::new(host, None)
     }
 
     /// Returns a user's world, for a process of that user's.
     pub(crate) fn user(host: &'h Host, user: User) -> World<'h> {
-        World::new(host, Owner::User(user))
+        World::new(host, Some(user))
     }
 
     /// Returns a user's world for a reader, which may wait for a mount, and looks at no more than
@@ -62,23 +57,18 @@ impl<'h> World<'h> {
         world
     }
 
-    fn new(host: &'h Host, owner: Owner) -> World<'h> {
+    fn new(host: &'h Host, user: Option<User>) -> World<'h> {
         let caller = Caller::of(host);
-        let user = match &owner {
-            Owner::Root => None,
-            // In a user namespace of the user's they are others than the machine's.
-            Owner::User(_) => Some((geteuid().as_raw(), getegid().as_raw())),
-        };
-        let tree = Tree::new(host, Judge { root_uid: caller.root_uid, user });
-        World { host, owner, caller, tree, hierarchies: RefCell::default() }
+        // In a user namespace of the user's they are others than the machine's.
+        let ids = user.as_ref().map(|_| (geteuid().as_raw(), getegid().as_raw()));
+        let tree = Tree::new(host, Judge { root_uid: caller.root_uid, user: ids });
+        let (recorded, hierarchies) = (OnceCell::new(), OnceCell::new());
+        World { host, user, caller, tree, recorded, hierarchies }
     }
 
     /// Returns the user whose world it is; None for root's.
     pub(crate) fn user_of(&self) -> Option<&User> {
-        match &self.owner {
-            Owner::Root => None,
-            Owner::User(user) => Some(user),
-        }
+        self.user.as_ref()
     }
 
     /// Reads a regular file that counts in this world. Returns None where it is absent, is
@@ -128,7 +118,7 @@ impl<'h> World<'h> {
 
     /// Returns the directories for what lives no longer than the machine runs: `/run`, or a user's.
     pub(crate) fn run_directories(&self) -> Vec<Vec<u8>> {
-        let Owner::User(user) = &self.owner else { return vec![b"/run".to_vec()] };
+        let Some(user) = &self.user else { return vec![b"/run".to_vec()] };
         let mut directories = vec![user.run.clone()];
         // Without a login session podman makes one itself. Where others made it, it does not count.
         for name in ["/run/user/", "/tmp/podman-run-", "/tmp/storage-run-"] {
@@ -142,16 +132,14 @@ impl<'h> World<'h> {
 
     /// Returns the directory in which a service keeps its data, unless the user's home is unknown.
     pub(crate) fn data(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let Owner::User(user) = &self.owner else { return Some(join(b"/var/lib", name)) };
-        let below_home = || user.home.as_ref().map(|home| join(home, b".local/share"));
-        user.data.clone().or_else(below_home).map(|data| join(&data, name))
+        let Some(user) = &self.user else { return Some(join(b"/var/lib", name)) };
+        user.below(user.data.as_deref(), b".local/share", name)
     }
 
     /// Returns a configuration file's path, unless the user's home is unknown.
     pub(crate) fn config(&self, name: &[u8]) -> Option<Vec<u8>> {
-        let Owner::User(user) = &self.owner else { return Some(join(b"/etc", name)) };
-        let below_home = || user.home.as_ref().map(|home| join(home, b".config"));
-        user.config.clone().or_else(below_home).map(|config| join(&config, name))
+        let Some(user) = &self.user else { return Some(join(b"/etc", name)) };
+        user.below(user.config.as_deref(), b".config", name)
     }
 }
 

@@ -5,9 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::judge::Standing;
+use super::World;
 use super::users::uids_in;
-use super::{Owner, World};
 use crate::host::cgroup::is_containers;
 use crate::host::process::{Process, unless_gone};
 use crate::kernel::netns::NsId;
@@ -24,7 +23,7 @@ impl World<'_> {
     /// container's, and its executable a file of root's that is not set-user-ID or set-group-ID. No
     /// user's process counts.
     pub(crate) fn has_process(&self, process: &Process) -> bool {
-        matches!(self.owner, Owner::Root)
+        self.user_of().is_none()
             && unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
             && self.is_in_roots_cgroup(process)
             && self.runs_roots_file(process)
@@ -32,9 +31,15 @@ impl World<'_> {
 
     fn has_roots_identity(&self, process: &Process) -> io::Result<bool> {
         let uids = uids_in(&process.read(self.host, "status")?);
-        if uids != Some([self.caller.root_uid; 4]) {
-            return Ok(false);
-        }
+        Ok(uids == Some([self.caller.root_uid; 4]) && self.is_of_machine(process)?)
+    }
+
+    /// Tells whether a process is in the machine's own user and pid namespaces, and so of no
+    /// container.
+    ///
+    /// # Errors
+    /// The errno of opening them.
+    pub(crate) fn is_of_machine(&self, process: &Process) -> io::Result<bool> {
         for (kind, initial) in INITIAL {
             let link = process.open_file(&format!("ns/{kind}"), OFlags::PATH)?;
             let own = NsId::new(&fstat(link)?);
@@ -59,10 +64,8 @@ impl World<'_> {
     }
 
     fn runs_roots_file(&self, process: &Process) -> bool {
-        let opened = process.open_file("exe", OFlags::PATH);
-        let opened = opened.and_then(|exe| Ok((Standing::of(&exe)?, exe)));
-        unless_gone(self.host, process.pid, opened)
-            .is_some_and(|(standing, exe)| !standing.has_set_id() && self.tree.is_at_its_path(&exe))
+        unless_gone(self.host, process.pid, process.open_file("exe", OFlags::PATH))
+            .is_some_and(|exe| self.tree.is_at_its_path(&exe))
     }
 }
 

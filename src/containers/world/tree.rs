@@ -9,21 +9,22 @@
 #![forbid(unsafe_code)]
 
 use super::judge::{Judge, Standing};
-use super::walk::{Opened, Rule, Walk, Walker};
+use super::walk::{Astray, Rule, Walker};
 use crate::base::error::{describe, is_absent};
+use crate::base::text::lines;
 use crate::host::{File, Host, MAX_FILE, Unreadable, read_held, visit_names};
+use crate::kernel::netns::{NsId, id_unasked};
 use crate::sys::fd::{name_of, open_directory};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Stat, fstat};
-use rustix::io::{self, Errno};
+use rustix::fs::Stat;
+use rustix::io::Errno;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 
 /// The files of one world on a machine.
 pub(super) struct Tree<'h> {
     walker: Walker<'h>,
-    /// Directories of cgroups that were judged, by their paths.
-    pub(super) judged: RefCell<BTreeMap<Vec<u8>, bool>>,
+    /// Directories of cgroups that were judged, sorted by their paths.
+    pub(super) judged: RefCell<Vec<(Vec<u8>, bool)>>,
     /// Places that count though others can write there.
     believed: RefCell<Vec<Vec<u8>>>,
     /// The most names of a directory that are looked at, for a reader of what a user made.
@@ -59,38 +60,34 @@ impl<'h> Tree<'h> {
         if self.rule(path) == Rule::Believed {
             return;
         }
-        let writers = |walk: io::Result<Walk>| match walk {
-            Ok(Walk::Foreign(standing)) => {
-                Some(standing.writers(self.judge().root_uid).into_bytes())
-            }
-            _ => None,
-        };
-        let writers = match self.walker.walk(path, Rule::Judged) {
-            Ok(Walk::Slow(mount)) => {
-                self.ask(mount, path, &|| writers(self.walker.walk(path, Rule::Judged)))
-            }
-            walk => writers(walk),
-        };
-        let Some(writers) = writers else { return };
+        let Some(writers) = self.writers(path) else { return };
         let who = String::from_utf8_lossy(&writers);
         let text = format!("is where the configuration says, but {who} can write there");
         self.host().console.note_of(path, text);
         self.believed.borrow_mut().push(path.to_vec());
     }
 
+    /// Returns who besides the author can write to a place, in words; None where nobody can, or
+    /// where it cannot be looked at (remembered).
+    fn writers(&self, path: &[u8]) -> Option<Vec<u8>> {
+        match self.walker.walk(path, Rule::Judged) {
+            Ok(_) => None,
+            Err(Astray::Foreign(standing)) => {
+                Some(standing.writers(self.judge().root_uid).into_bytes())
+            }
+            Err(astray) => self.ask(astray, path, &|| self.writers(path)),
+        }
+    }
+
     /// Reads a regular file that counts. Returns None where it is absent, is another's, or cannot
     /// be read (remembered).
     pub(super) fn file(&self, path: &[u8]) -> Option<File<'h>> {
         let rule = self.rule(path);
-        match self.tolerate(path, self.walker.file(path, rule))? {
-            Opened::File(held, stat) => self.read(path, &held, &stat, rule),
-            Opened::Slow(mount) => {
-                let bytes = self.ask(mount, path, &|| Some(self.file(path)?.bytes.to_vec()))?;
+        match self.walker.file(path, rule) {
+            Ok((held, stat)) => self.read(path, &held, &stat, rule),
+            Err(astray) => {
+                let bytes = self.ask(astray, path, &|| Some(self.file(path)?.bytes.to_vec()))?;
                 Some(File::of_roots(self.host().buffer.hold(bytes)))
-            }
-            Opened::Foreign(standing) => {
-                self.remember_open(path, &standing);
-                None
             }
         }
     }
@@ -117,8 +114,8 @@ impl<'h> Tree<'h> {
     /// (remembered).
     pub(super) fn entries(&self, path: &[u8]) -> Vec<Vec<u8>> {
         let mut names = Vec::new();
-        match self.tolerate(path, self.walker.walk(path, self.rule(path))) {
-            Some(Walk::At(directory)) => {
+        match self.walker.walk(path, self.rule(path)) {
+            Ok(directory) => {
                 let most = self.most_names.get();
                 let mut is_cut = false;
                 let listed = open_directory(&*directory.fd).and_then(|open| {
@@ -130,20 +127,27 @@ impl<'h> Tree<'h> {
                         !is_cut
                     })
                 });
-                self.tolerate(path, listed);
+                if let Err(e) = listed {
+                    self.miss(path, e);
+                }
                 if is_cut {
                     self.host().remember(path, &format!("it has more than {most} entries"));
                 }
             }
-            Some(Walk::Slow(mount)) => {
+            Err(astray) => {
                 // No name has a slash.
-                let joined = self.ask(mount, path, &|| Some(self.entries(path).join(&b'/')));
+                let joined = self.ask(astray, path, &|| {
+                    let mut joined = Vec::new();
+                    for name in self.entries(path) {
+                        joined.extend_from_slice(&name);
+                        joined.push(b'/');
+                    }
+                    Some(joined)
+                });
                 let joined = joined.unwrap_or_default();
                 let listed = joined.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
                 names.extend(listed.map(<[u8]>::to_vec));
             }
-            Some(Walk::Foreign(standing)) => self.remember_open(path, &standing),
-            None => {}
         }
         names.sort_unstable();
         names
@@ -151,27 +155,28 @@ impl<'h> Tree<'h> {
 
     /// Tells whether a path is, or leads to, a directory that counts.
     pub(super) fn is_directory(&self, path: &[u8]) -> bool {
-        match self.tolerate(path, self.walker.walk(path, self.rule(path))) {
-            Some(Walk::At(_)) => true,
-            Some(Walk::Slow(mount)) => {
-                self.ask(mount, path, &|| self.is_directory(path).then(Vec::new)).is_some()
+        match self.walker.walk(path, self.rule(path)) {
+            Ok(_) => true,
+            Err(Astray::Foreign(_)) => false,
+            Err(astray) => {
+                self.ask(astray, path, &|| self.is_directory(path).then(Vec::new)).is_some()
             }
-            Some(Walk::Foreign(_)) | None => false,
         }
     }
 
-    /// Tells whether an executable, held open, is what stands at its path, which counts.
+    /// Tells whether an executable, held open, is what stands at its path, which counts and gives
+    /// nobody another's rights.
     pub(super) fn is_at_its_path(&self, file: &OwnedFd) -> bool {
         let Ok(path) = name_of(file) else { return false };
-        let opened = self.walker.file(&path, Rule::Judged).and_then(|opened| match opened {
-            Opened::File(there, found) => {
-                let held = fstat(file)?;
-                let is_same = (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino);
-                Ok(is_same && self.judge().counts(&Standing::with(&there, &found)))
-            }
-            Opened::Foreign(_) | Opened::Slow(_) => Ok(false),
+        let compared = self.walker.file(&path, Rule::Judged).and_then(|(there, found)| {
+            let standing = Standing::with(&there, &found);
+            let is_same = id_unasked(file)? == NsId::new(&found);
+            Ok(is_same && !standing.has_set_id() && self.judge().counts(&standing))
         });
-        self.tolerate(&path, opened) == Some(true)
+        if let Err(Astray::Errno(e)) = compared {
+            self.miss(&path, e);
+        }
+        matches!(compared, Ok(true))
     }
 
     /// Remembers what does not count because of its mode alone: else its owner would not know why
@@ -183,14 +188,25 @@ impl<'h> Tree<'h> {
         }
     }
 
-    /// Lets a reader answer a question about what is on a mount that may not answer; None also
-    /// where it does not (remembered).
+    /// Goes on where the way to a path was not walked to its end. What is on a mount that may not
+    /// answer is a question for a reader; None where there is no answer (remembered).
     fn ask(
         &self,
-        mount: u64,
+        astray: Astray,
         path: &[u8],
         question: &dyn Fn() -> Option<Vec<u8>>,
     ) -> Option<Vec<u8>> {
+        let mount = match astray {
+            Astray::Slow(mount) => mount,
+            Astray::Foreign(standing) => {
+                self.remember_open(path, &standing);
+                return None;
+            }
+            Astray::Errno(e) => {
+                self.miss(path, e);
+                return None;
+            }
+        };
         let host = self.host();
         let answer = host.mounts.ask(host, mount, path, &|| {
             self.become_readers(self.most_names.get());
@@ -207,8 +223,9 @@ impl<'h> Tree<'h> {
         if let Some(found) = answer.strip_prefix(b"+") {
             return Some(found.to_vec());
         }
-        let unread = String::from_utf8_lossy(&answer);
-        unread.lines().for_each(|line| host.add_unread(line.to_owned()));
+        for line in lines(&answer).filter(|line| !line.is_empty()) {
+            host.add_unread(String::from_utf8_lossy(line).into_owned());
+        }
         None
     }
 
@@ -218,11 +235,6 @@ impl<'h> Tree<'h> {
         };
         let is_believed = self.believed.borrow().iter().any(is_below);
         if is_believed { Rule::Believed } else { Rule::Judged }
-    }
-
-    /// Returns what was asked of `path`; None where it failed.
-    fn tolerate<T>(&self, path: &[u8], result: io::Result<T>) -> Option<T> {
-        result.map_err(|e| self.miss(path, e)).ok()
     }
 
     /// Goes on after a failure, as [`Host::remember_unread`] does: what fails in a place of root's

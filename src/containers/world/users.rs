@@ -5,7 +5,7 @@
 use super::World;
 use crate::base::error::{Error, Result};
 use crate::base::read::Content;
-use crate::base::text::{line_after, lines, number};
+use crate::base::text::{join, line_after, lines, number};
 use crate::host::Host;
 use crate::host::process::Process;
 use crate::host::root::Symlink;
@@ -61,6 +61,25 @@ pub struct User {
 impl User {
     fn new(uid: u32) -> User {
         User { uid, run: run_directory(uid), ..User::default() }
+    }
+
+    /// Returns the path of `name` in a directory, or else in one of the home directory, if any.
+    pub(super) fn below(
+        &self,
+        directory: Option<&[u8]>,
+        in_home: &[u8],
+        name: &[u8],
+    ) -> Option<Vec<u8>> {
+        match (directory, &self.home) {
+            (Some(directory), _) => Some(join(directory, name)),
+            (None, Some(home)) => Some([home, &b"/"[..], in_home, b"/", name].concat()),
+            (None, None) => None,
+        }
+    }
+
+    /// Tells whether this is one of a machine's users, and not of its services.
+    fn is_person(&self) -> bool {
+        self.uid >= FIRST_USER && !OVERFLOW.contains(&self.uid)
     }
 
     /// Returns who the caller is, as seen from outside our user namespace, by the caller's
@@ -137,102 +156,89 @@ fn gid_of_session(host: &Host, uid: u32) -> io::Result<u32> {
 }
 
 /// Returns the users of a machine and whether there are more: those in /run/user and in
-/// /etc/passwd, but no more than [`MOST_USERS`], those with a session first, then in the order of
-/// their uids.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(crate) fn all(roots: &World<'_>) -> Result<(Vec<User>, bool)> {
-    let mut users: Vec<User> = Vec::new();
-    for name in roots.entries(b"/run/user") {
-        let uid = number(&name).and_then(|uid| u32::try_from(uid).ok()).filter(is_users);
-        users.extend(uid.map(User::new));
-    }
-    users.sort_unstable_by_key(|user| user.uid);
-    let sessions = users.len();
-    if let Some(passwd) = roots.file(b"/etc/passwd") {
-        for known in lines(&passwd.bytes).filter_map(parse_passwd) {
-            if !is_users(&known.uid) {
-                continue;
-            }
-            match users[..sessions].binary_search_by_key(&known.uid, |user| user.uid) {
-                // Of two lines with one uid the first is meant.
-                Ok(at) if users[at].name.is_none() => users[at] = known,
-                Ok(_) => {}
-                Err(_) => users.push(known),
-            }
-        }
-    }
-    users[sessions..].sort_by_key(|user| user.uid);
+/// /etc/passwd, each once, but no more than [`MOST_USERS`], those with a session first, then in the
+/// order of their uids. What is not read of them, [`Host::check`] tells.
+pub(crate) fn all(roots: &World<'_>) -> (Vec<User>, bool) {
+    let (mut users, sessions) = known(roots);
+    users.retain(User::is_person);
+    // Of several lines with one uid the first is meant.
+    users.sort_by_key(|user| (!sessions.contains(&user.uid), user.uid));
     users.dedup_by_key(|user| user.uid);
     let is_cut = users.len() > MOST_USERS;
     users.truncate(MOST_USERS);
-    add_groups(roots, &mut users)?;
-    Ok((users, is_cut))
+    add_groups(roots, &mut users);
+    (users, is_cut)
 }
 
 /// Returns the user whom a word means, a uid or a name of /etc/passwd.
-///
-/// # Errors
-/// Where the machine refuses.
-pub(crate) fn named(roots: &World<'_>, word: &[u8]) -> Result<Option<User>> {
-    let uid = number(word).and_then(|uid| u32::try_from(uid).ok());
-    let mut user = None;
+pub(crate) fn named(roots: &World<'_>, word: &[u8]) -> Option<User> {
+    let uid = id_of(word);
+    let (mut users, _) = known(roots);
+    let at = users.iter().position(|known| match uid {
+        Some(uid) => known.uid == uid,
+        None => known.name.as_deref() == Some(word),
+    })?;
+    let user = &mut users[at];
+    if !user.is_person() {
+        return None;
+    }
+    add_groups(roots, std::slice::from_mut(user));
+    Some(users.swap_remove(at))
+}
+
+/// Returns the users in /etc/passwd, then those who have a session; and the uids of the latter.
+fn known(roots: &World<'_>) -> (Vec<User>, Vec<u32>) {
+    let mut users = Vec::new();
     if let Some(passwd) = roots.file(b"/etc/passwd") {
-        let mut known = lines(&passwd.bytes).filter_map(parse_passwd);
-        user = known.find(|known| match uid {
-            Some(uid) => known.uid == uid,
-            None => known.name.as_deref() == Some(word),
-        });
+        users.extend(lines(&passwd.bytes).filter_map(parse_passwd));
     }
-    if user.is_none() {
-        let uid = uid.filter(is_users);
-        let has_session = match uid {
-            Some(uid) => roots.entries(b"/run/user").contains(&uid.to_string().into_bytes()),
-            None => false,
-        };
-        user = uid.filter(|_| has_session).map(User::new);
+    let mut sessions = Vec::new();
+    for uid in roots.entries(b"/run/user").iter().filter_map(|name| id_of(name)) {
+        users.push(User::new(uid));
+        sessions.push(uid);
     }
-    let mut users: Vec<User> = user.into_iter().filter(|user| is_users(&user.uid)).collect();
-    add_groups(roots, &mut users)?;
-    Ok(users.pop())
+    (users, sessions)
 }
 
-fn is_users(uid: &u32) -> bool {
-    *uid >= FIRST_USER && !OVERFLOW.contains(uid)
+/// Returns the uid or gid that digits mean.
+fn id_of(digits: &[u8]) -> Option<u32> {
+    number(digits)?.try_into().ok()
 }
 
-fn add_groups(roots: &World<'_>, users: &mut [User]) -> Result<()> {
-    // By name, as a group of all may have a thousand members.
-    users.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    if let Some(group) = roots.file(b"/etc/group") {
-        for (gid, members) in lines(&group.bytes).filter_map(parse_group) {
-            for member in members.split(|byte| *byte == b',').filter(|name| !name.is_empty()) {
-                let known = users.binary_search_by(|user| user.name.as_deref().cmp(&Some(member)));
-                if let Ok(at) = known {
-                    users[at].groups.push(gid);
-                }
+fn add_groups(roots: &World<'_>, users: &mut [User]) {
+    let Some(group) = roots.file(b"/etc/group") else { return };
+    for (gid, members) in lines(&group.bytes).filter_map(parse_group) {
+        for member in members.split(|byte| *byte == b',').filter(|name| !name.is_empty()) {
+            for user in users.iter_mut().filter(|user| user.name.as_deref() == Some(member)) {
+                user.groups.push(gid);
             }
         }
     }
-    Ok(())
 }
 
 /// Parses a line of passwd(5).
 pub fn parse_passwd(line: &[u8]) -> Option<User> {
-    let fields: Vec<&[u8]> = line.split(|byte| *byte == b':').collect();
+    let mut fields = line.split(|byte| *byte == b':');
+    let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     // The shell ends a line that is whole.
-    let [name, _, uid, gid, _, home, _] = fields[..] else { return None };
-    let id = |field| number(field).and_then(|id| u32::try_from(id).ok());
-    let home = Some(home).filter(|home| home.starts_with(b"/")).map(<[u8]>::to_vec);
-    Some(User { gid: Some(id(gid)?), name: Some(name.to_vec()), home, ..User::new(id(uid)?) })
+    let (home, _shell) = (fields.nth(1)?, fields.next()?);
+    if fields.next().is_some() {
+        return None;
+    }
+    let gid = id_of(gid)?;
+    let mut user = User::new(id_of(uid)?);
+    user.gid = Some(gid);
+    user.name = Some(name.to_vec());
+    if home.starts_with(b"/") {
+        user.home = Some(home.to_vec());
+    }
+    Some(user)
 }
 
 /// Parses a line of group(5): its gid and its members.
 fn parse_group(line: &[u8]) -> Option<(u32, &[u8])> {
     let mut fields = line.split(|byte| *byte == b':').skip(2);
-    let gid = number(fields.next()?).and_then(|gid| u32::try_from(gid).ok())?;
-    Some((gid, fields.next()?))
+    Some((id_of(fields.next()?)?, fields.next()?))
 }
 
 /// Reads which ids of our user namespace are which outside: user_namespaces(7).
@@ -314,9 +320,8 @@ fn owner_of_first(host: &Host) -> Option<u32> {
 /// Returns the four uids of a process: proc_pid_status(5), Uid.
 pub(crate) fn uids_in(status: &[u8]) -> Option<[u32; 4]> {
     let line = line_after(status, b"Uid:")?;
-    let ids = line.split(|byte| *byte == b'\t').filter_map(number);
-    let ids: Vec<u32> = ids.filter_map(|id| id.try_into().ok()).collect();
-    ids.try_into().ok()
+    let mut ids = line.split(|byte| *byte == b'\t').filter_map(id_of);
+    Some([ids.next()?, ids.next()?, ids.next()?, ids.next()?])
 }
 
 #[cfg(test)]
@@ -391,7 +396,7 @@ mod tests {
             let console = Console { quiet: true, verbose: false };
             let host = Host::mounted_at(&scratch.path(""), console).unwrap();
             let roots = World::root(&host);
-            let (mut users, are_more) = all(&roots).unwrap();
+            let (mut users, are_more) = all(&roots);
             users.sort_by_key(|user| user.uid);
             let of = |user: &User| (user.uid, user.gid, user.groups.len(), user.home.is_some());
             let expected = [
@@ -408,7 +413,7 @@ mod tests {
                 (&users[0].run[..], users[0].name.as_deref()),
                 (&b"/run/user/1000"[..], Some(&b"bob"[..]))
             );
-            let named = |word: &str| named(&roots, word.as_bytes()).unwrap().map(|user| user.uid);
+            let named = |word: &str| named(&roots, word.as_bytes()).map(|user| user.uid);
             for (word, uid) in
                 [("bob", 1000), ("twin", 1000), ("1000", 1000), ("5000", 5000), ("6000", 6000)]
             {
@@ -435,7 +440,7 @@ mod tests {
             // More than are asked: those with a session go first.
             passwd.extend((10_000..12_000).map(|uid| person("many", uid)));
             scratch.file("etc/passwd", &passwd);
-            let (users, are_more) = all(&roots).unwrap();
+            let (users, are_more) = all(&roots);
             assert!(are_more && users.len() == MOST_USERS);
             assert!(users.iter().any(|user| user.uid == 6000));
             assert_eq!(named("11999"), Some(11_999));

@@ -34,48 +34,23 @@ pub(super) enum Rule {
     Believed,
 }
 
-/// How the way to a directory ended.
-pub(super) enum Walk {
-    At(Directory),
+/// Why a way was not walked to its end.
+pub(super) enum Astray {
+    /// There is no way, or the kernel refuses.
+    Errno(Errno),
     /// Somebody else could have put something in the way.
     Foreign(Standing),
     /// The rest of the way is on the mount with this id, which may not answer.
     Slow(u64),
 }
 
-/// Why a mount is not touched, as in [`Walk`].
-enum Untouched {
-    Foreign(Standing),
-    Slow(u64),
-}
-
-impl From<Untouched> for Walk {
-    fn from(untouched: Untouched) -> Walk {
-        match untouched {
-            Untouched::Foreign(standing) => Walk::Foreign(standing),
-            Untouched::Slow(mount) => Walk::Slow(mount),
-        }
+impl From<Errno> for Astray {
+    fn from(errno: Errno) -> Astray {
+        Astray::Errno(errno)
     }
 }
 
-impl From<Untouched> for Opened {
-    fn from(untouched: Untouched) -> Opened {
-        match untouched {
-            Untouched::Foreign(standing) => Opened::Foreign(standing),
-            Untouched::Slow(mount) => Opened::Slow(mount),
-        }
-    }
-}
-
-/// How the way to a file ended.
-pub(super) enum Opened {
-    /// It is held by an O_PATH descriptor, whatever it is but a symlink.
-    File(OwnedFd, Stat),
-    /// As [`Walk`].
-    Foreign(Standing),
-    /// As [`Walk`].
-    Slow(u64),
-}
+type Result<T> = std::result::Result<T, Astray>;
 
 /// Walks on a machine for one world.
 pub(super) struct Walker<'h> {
@@ -98,29 +73,19 @@ impl<'h> Walker<'h> {
         self.held.forget();
     }
 
-    /// Finds a file.
-    ///
-    /// # Errors
-    /// The errno of what there is no way to.
-    pub(super) fn file(&self, path: &[u8], rule: Rule) -> io::Result<Opened> {
+    /// Finds a file: an O_PATH descriptor of it, whatever it is but a symlink.
+    pub(super) fn file(&self, path: &[u8], rule: Rule) -> Result<(OwnedFd, Stat)> {
         let mut path = Cow::Borrowed(path);
         for _ in 0..=MOST_LINKS {
             let (parent, name) = split(&path);
             if matches!(name, b"" | b"." | b"..") || path.contains(&0) {
-                return Err(Errno::NOENT);
+                return Err(Errno::NOENT.into());
             }
-            if let Some((file, stat)) = self.file_below_held(parent, name, rule)? {
-                return Ok(Opened::File(file, stat));
+            if let Some(found) = self.file_below_held(parent, name, rule)? {
+                return Ok(found);
             }
-            let directory = match self.walk(parent, rule)? {
-                Walk::At(directory) => directory,
-                Walk::Slow(mount) => return Ok(Opened::Slow(mount)),
-                Walk::Foreign(standing) => return Ok(Opened::Foreign(standing)),
-            };
-            let entry = match self.step(&directory, name, rule)? {
-                Ok(entry) => entry,
-                Err(untouched) => return Ok(untouched.into()),
-            };
+            let directory = self.walk(parent, rule)?;
+            let entry = self.step(&directory, name, rule)?;
             let stat = fstat(&entry)?;
             let standing = Standing::with(&entry, &stat);
             let kind = standing.kind();
@@ -132,17 +97,17 @@ impl<'h> Walker<'h> {
                     !is_one || !self.may_be_in(&directory, &standing)
                 }
             };
-            match kind {
-                _ if is_foreign => return Ok(Opened::Foreign(standing)),
-                FileType::Symlink => {
-                    let target = read_link(&entry, b"")?;
-                    let is_absolute = target.starts_with(b"/");
-                    path = Cow::Owned(if is_absolute { target } else { join(parent, &target) });
-                }
-                _ => return Ok(Opened::File(entry, stat)),
+            if is_foreign {
+                return Err(Astray::Foreign(standing));
             }
+            if kind != FileType::Symlink {
+                return Ok((entry, stat));
+            }
+            let target = read_link(&entry, b"")?;
+            let is_absolute = target.starts_with(b"/");
+            path = Cow::Owned(if is_absolute { target } else { join(parent, &target) });
         }
-        Err(Errno::LOOP)
+        Err(Errno::LOOP.into())
     }
 
     /// Finds `parent/name` by three system calls where the directory above `parent` is held: the
@@ -183,19 +148,13 @@ impl<'h> Walker<'h> {
     }
 
     /// Walks to a directory.
-    ///
-    /// # Errors
-    /// The errno of what there is no way to.
-    pub(super) fn walk(&self, path: &[u8], rule: Rule) -> io::Result<Walk> {
+    pub(super) fn walk(&self, path: &[u8], rule: Rule) -> Result<Directory> {
         if path.contains(&0) {
-            return Err(Errno::NOENT);
+            return Err(Errno::NOENT.into());
         }
         let (mut at, start) = match self.nearest_held(path, rule) {
             Some(held) => held,
-            None => match self.root(rule)? {
-                Ok(root) => (root, 0),
-                Err(foreign) => return Ok(Walk::Foreign(foreign)),
-            },
+            None => (self.root(rule)?, 0),
         };
         // What is walked without symlink or `..` is held by its path, too.
         let (mut text, mut position, mut is_plain) = (Cow::Borrowed(path), start, true);
@@ -209,26 +168,20 @@ impl<'h> Walker<'h> {
                     continue;
                 }
             }
-            let entry = match self.step(&at, name, rule)? {
-                Ok(entry) => entry,
-                Err(untouched) => return Ok(untouched.into()),
-            };
+            let entry = self.step(&at, name, rule)?;
             let standing = Standing::of(&entry)?;
             match standing.kind() {
                 FileType::Symlink => {
                     if rule == Rule::Judged && at.is_shared {
-                        return Ok(Walk::Foreign(standing));
+                        return Err(Astray::Foreign(standing));
                     }
                     links += 1;
                     if links > MOST_LINKS {
-                        return Err(Errno::LOOP);
+                        return Err(Errno::LOOP.into());
                     }
                     let target = read_link(&entry, b"")?;
                     if target.starts_with(b"/") {
-                        at = match self.root(rule)? {
-                            Ok(root) => root,
-                            Err(foreign) => return Ok(Walk::Foreign(foreign)),
-                        };
+                        at = self.root(rule)?;
                     }
                     text = Cow::Owned([&target, &b"/"[..], &text[end..]].concat());
                     (position, is_plain) = (0, false);
@@ -238,20 +191,20 @@ impl<'h> Walker<'h> {
                         Rule::Believed => false,
                         Rule::Judged if self.may_be_in(&at, &standing) => false,
                         Rule::Judged if self.judge.is_shared(&standing) => true,
-                        Rule::Judged => return Ok(Walk::Foreign(standing)),
+                        Rule::Judged => return Err(Astray::Foreign(standing)),
                     };
                     at = Directory { fd: Rc::new(entry), is_shared };
                     if is_plain && rule == Rule::Judged {
                         self.held.hold(&path[..end], &at);
                     }
                 }
-                _ => return Err(Errno::NOTDIR),
+                _ => return Err(Errno::NOTDIR.into()),
             }
         }
         if rule == Rule::Judged {
             self.held.hold(path, &at);
         }
-        Ok(Walk::At(at))
+        Ok(at)
     }
 
     /// Tells whether what stands so counts in this directory.
@@ -260,13 +213,8 @@ impl<'h> Walker<'h> {
         may_be_shared && self.judge.counts(standing)
     }
 
-    /// Opens the entry `name` itself; Err where it is on a mount that is not touched.
-    fn step(
-        &self,
-        top: &Directory,
-        name: &[u8],
-        rule: Rule,
-    ) -> io::Result<Result<OwnedFd, Untouched>> {
+    /// Opens the entry `name` itself.
+    fn step(&self, top: &Directory, name: &[u8], rule: Rule) -> Result<OwnedFd> {
         let is_reader = self.is_reader.get();
         // What is mounted when it is wanted is mounted for one who wants a directory.
         let directory = match is_reader {
@@ -278,24 +226,24 @@ impl<'h> Walker<'h> {
             entry => entry?,
         };
         if !may_be_mount {
-            return Ok(Ok(entry));
+            return Ok(entry);
         }
         let (mount, kind) = self.host.mounts.of(self.host, &entry, is_reader)?;
-        let is_prompt = is_reader || kind == Kind::Prompt;
-        Ok(match kind {
+        match kind {
             Kind::Users(uid) if rule == Rule::Judged && !self.judge.is_author(uid) => {
                 // Whatever it says of itself.
-                Err(Untouched::Foreign(Standing { uid, gid: uid, mode: 0o040_700, has_acl: false }))
+                let standing = Standing { uid, gid: uid, mode: 0o040_700, has_acl: false };
+                Err(Astray::Foreign(standing))
             }
-            _ if is_prompt => Ok(entry),
-            _ => Err(Untouched::Slow(mount)),
-        })
+            _ if is_reader || kind == Kind::Prompt => Ok(entry),
+            _ => Err(Astray::Slow(mount)),
+        }
     }
 
-    /// Returns the machine's `/`; Err where that is another's.
-    fn root(&self, rule: Rule) -> io::Result<Result<Directory, Standing>> {
+    /// Returns the machine's `/`.
+    fn root(&self, rule: Rule) -> Result<Directory> {
         if let Some(held) = self.held.at(b"") {
-            return Ok(Ok(held));
+            return Ok(held);
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         let fd = match self.host.root() {
@@ -306,11 +254,11 @@ impl<'h> Walker<'h> {
         let root = Directory { fd: Rc::new(fd), is_shared: false };
         if rule == Rule::Judged {
             if !self.judge.counts(&standing) {
-                return Ok(Err(standing));
+                return Err(Astray::Foreign(standing));
             }
             self.held.hold(b"", &root);
         }
-        Ok(Ok(root))
+        Ok(root)
     }
 
     /// Tells whether a directory is the machine's `/`, above which there is nothing.

@@ -111,7 +111,7 @@ fn encode(read: &Result<Option<Copy>>) -> Vec<u8> {
 
 /// Decodes what became of the next file; None where the report ends too early.
 fn decode(report: &mut Fields<'_>) -> Option<Result<Option<Copy>>> {
-    let [tag, bytes] = report.fields()?;
+    let (tag, bytes) = (report.take()?, report.take()?);
     Some(match tag {
         ABSENT => Ok(None),
         PUBLIC | PRIVATE => Ok(Some(Copy { text: bytes.to_vec(), is_private: tag == PRIVATE })),

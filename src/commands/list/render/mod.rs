@@ -41,11 +41,11 @@ mod tests {
     fn group(ino: u64, containers: &[Named]) -> Group {
         let netns = NsId { ino, dev: 4 };
         let running = |(engine, name, claimed_by): &Named| RunningContainer {
-            container: Container {
+            container: Box::new(Container {
                 name: name.as_bytes().to_vec(),
                 claimed_by: *claimed_by,
                 ..Container::unnamed(engine, b"b146", Source::Anywhere)
-            },
+            }),
             pid: 7,
             start: 1,
             netns,
