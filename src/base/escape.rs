@@ -11,7 +11,13 @@ use std::fmt::{self, Display, Formatter, Write};
 
 /// Shows bytes as text for a person.
 pub fn shown(bytes: &[u8]) -> Shown<'_> {
-    Shown(bytes)
+    shown_without(bytes, |_| false)
+}
+
+/// Shows bytes as [`shown`] does, with those characters escaped, too, that would end them where
+/// they stand.
+pub fn shown_without(bytes: &[u8], ends: fn(char) -> bool) -> Shown<'_> {
+    Shown(bytes, ends)
 }
 
 /// Shows bytes as text for a person, in double quotes.
@@ -26,7 +32,7 @@ pub fn json(bytes: &[u8]) -> Json<'_> {
 
 /// What [`shown`] returns.
 #[derive(Clone, Copy)]
-pub struct Shown<'a>(&'a [u8]);
+pub struct Shown<'a>(&'a [u8], fn(char) -> bool);
 
 /// What [`quoted`] returns.
 #[derive(Clone, Copy)]
@@ -40,7 +46,7 @@ impl Display for Shown<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if c.is_control() {
+                if c.is_control() || (self.1)(c) {
                     escape(out, "\\x", c.encode_utf8(&mut [0; 4]).as_bytes())?;
                 } else {
                     out.write_char(c)?;
@@ -54,7 +60,7 @@ impl Display for Shown<'_> {
 
 impl Display for Quoted<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "\"{}\"", Shown(self.0))
+        write!(out, "\"{}\"", shown(self.0))
     }
 }
 
@@ -94,6 +100,12 @@ mod tests {
         let text = shown("a\x1b[2Jb\n\u{9b}".as_bytes()).to_string();
         assert_eq!(text, "a\\x1b[2Jb\\x0a\\xc2\\x9b");
         assert_eq!(quoted(b"\xff\xc3x").to_string(), "\"\\xff\\xc3x\"");
+    }
+
+    #[test]
+    fn what_would_end_a_word_is_hex() {
+        let text = shown_without("a b\u{3000}[c\n".as_bytes(), char::is_whitespace).to_string();
+        assert_eq!(text, "a\\x20b\\xe3\\x80\\x80[c\\x0a");
     }
 
     #[test]

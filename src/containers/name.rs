@@ -5,7 +5,7 @@
 use super::engine::Container;
 use super::engine::oci::is_long;
 use super::world::at_user;
-use crate::base::escape::quoted;
+use crate::base::escape::{quoted, shown_without};
 
 /// Returns how a container is named on a command line, `ENGINE:NAME`, and `ENGINE:NAME@USER` where
 /// it is what another user says: raw bytes.
@@ -16,6 +16,11 @@ pub(crate) fn spelled(container: &Container) -> Vec<u8> {
 /// Returns how a container's pod, or the container, is named on a command line.
 pub(crate) fn spelled_pod(container: &Container) -> Vec<u8> {
     [container.engine.as_bytes(), b":", &named(container, pod_or_name(container))].concat()
+}
+
+/// Returns a name as it is shown among others: a blank in it would make two of it.
+pub(crate) fn listed(name: &[u8]) -> String {
+    shown_without(name, char::is_whitespace).to_string()
 }
 
 /// Returns how messages call a container.

@@ -120,10 +120,20 @@ pub(crate) fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Returns the systemd unit that a cgroup path is of: its innermost service or scope.
+/// Returns the path of the systemd service or scope that a cgroup path is of, as a unit is looked
+/// for that is named: in slices alone. What is below it is its own affair, or a container's.
 pub(crate) fn unit_in(path: &[u8]) -> Option<&[u8]> {
-    let is_unit = |part: &&[u8]| part.ends_with(b".service") || part.ends_with(b".scope");
-    path.rsplit(|byte| *byte == b'/').find(is_unit)
+    let mut end = 0;
+    for name in path.split(|byte| *byte == b'/').skip(1) {
+        end += 1 + name.len();
+        if name.ends_with(b".service") || name.ends_with(b".scope") {
+            return Some(&path[..end]);
+        }
+        if !name.ends_with(b".slice") || is_containers(name) {
+            break;
+        }
+    }
+    None
 }
 
 /// Tells whether a cgroup is called like a container: by 64 hex digits at the end, but for
@@ -201,10 +211,16 @@ mod tests {
 
     #[test]
     fn units_are_services_and_scopes() {
-        assert_eq!(unit_in(b"/system.slice/nginx.service"), Some(&b"nginx.service"[..]));
-        let path = b"/user.slice/user@0.service/app.slice/a.scope/x";
-        assert_eq!(unit_in(path), Some(&b"a.scope"[..]));
-        assert_eq!(unit_in(b"/system.slice"), None);
+        let nginx = &b"/system.slice/nginx.service"[..];
+        assert_eq!(unit_in(nginx), Some(nginx));
+        for inner in ["a.scope", "x", "docker:web x.service/y"] {
+            let path = [nginx, b"/", inner.as_bytes()].concat();
+            assert_eq!(unit_in(&path), Some(nginx), "{inner}");
+        }
+        assert_eq!(unit_in(b"/init.scope"), Some(&b"/init.scope"[..]));
+        for path in ["/system.slice", "/", "", "/a/b.service", "/lxc.payload.x.slice/b.service"] {
+            assert_eq!(unit_in(path.as_bytes()), None, "{path}");
+        }
     }
 
     #[test]

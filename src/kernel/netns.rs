@@ -324,8 +324,8 @@ pub(crate) fn id_of(fd: impl AsFd) -> io::Result<NsId> {
     fstat(fd).map(|stat| NsId::new(&stat))
 }
 
-/// Returns the identity of a file as the kernel knows it, without asking a file system of somebody's
-/// that need not answer: FUSE, from Linux 4.20 on.
+/// Returns the identity of a file as the kernel knows it, without asking a file system of
+/// somebody's that need not answer: FUSE, from Linux 4.20 on.
 ///
 /// # Errors
 /// The errno of statx(2) or, before Linux 4.11, of fstat(2).

@@ -126,8 +126,10 @@ pub(crate) fn is_link_local(ip: IpAddr) -> bool {
 /// What the kernel has answered so far. What makes no sense in it is left out.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// The interfaces, of a dump of links and, after it, one of addresses.
-    pub interfaces: Vec<Interface>,
+    /// The interfaces of a dump of links, without addresses.
+    interfaces: Vec<Interface>,
+    /// The addresses of a dump of those, with the numbers of their interfaces.
+    addresses: Vec<(u32, Address)>,
     /// The number of a namespace, if it has one.
     pub nsid: Option<i32>,
     /// Whether something changed meanwhile, so that some of it may be missing.
@@ -161,8 +163,8 @@ impl Answer {
                 NLMSG_NOOP => continue,
                 NLMSG_OVERRUN => return Err(Errno::OVERFLOW),
                 NLMSG_ERROR | NLMSG_DONE => return self.take_verdict(&message).map(|()| true),
-                RTM_NEWLINK => self.add_interface(message.body),
-                RTM_NEWADDR => self.add_address(message.body),
+                RTM_NEWLINK => self.interfaces.extend(interface(message.body)),
+                RTM_NEWADDR => self.addresses.extend(address(message.body)),
                 RTM_NEWNSID => self.nsid = nsid(message.body),
                 _ => {}
             }
@@ -173,22 +175,19 @@ impl Answer {
         Ok(false)
     }
 
-    /// Adds the interface that a message of type RTM_NEWLINK describes, unless it is known: a dump
-    /// that is interrupted may have one twice.
-    fn add_interface(&mut self, body: &[u8]) {
-        let Some(new) = interface(body) else { return };
-        if self.interfaces.iter().all(|known| known.index != new.index) {
-            self.interfaces.push(new);
+    /// Returns the interfaces with their addresses, in the order of their numbers, each once: a
+    /// dump that is interrupted may have one twice, and may have an address twice. A user makes
+    /// a hundred thousand of either.
+    pub fn into_interfaces(self) -> Vec<Interface> {
+        let mut interfaces = self.interfaces;
+        interfaces.sort_unstable_by_key(|interface| interface.index);
+        interfaces.dedup_by_key(|interface| interface.index);
+        for (index, address) in self.addresses {
+            if let Ok(at) = interfaces.binary_search_by_key(&index, |interface| interface.index) {
+                interfaces[at].addresses.push(address);
+            }
         }
-    }
-
-    /// Adds the address in a message of type RTM_NEWADDR to its interface.
-    fn add_address(&mut self, body: &[u8]) {
-        let Some((index, address)) = address(body) else { return };
-        let interface = self.interfaces.iter_mut().find(|known| known.index == index);
-        if let Some(interface) = interface.filter(|known| !known.addresses.contains(&address)) {
-            interface.addresses.push(address);
-        }
+        interfaces
     }
 
     /// Takes the verdict in a message of type NLMSG_ERROR or NLMSG_DONE; the latter has one since
@@ -434,10 +433,9 @@ pub(super) mod tests {
         let wide = "fd00::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
         let answer = taken(&[
             [link(772, 1, IFF_LOOPBACK, &[name(b"lo")]), link(1, 7, 0, &veth)].concat(),
-            link(1, 7, 0, &[name(b"again")]),
+            link(1, 7, 0, &veth),
             [
                 address(AF_INET, 24, 7, &local),
-                address(AF_INET6, 64, 7, &[attribute(IFA_ADDRESS, &wide)]),
                 address(AF_INET6, 64, 7, &[attribute(IFA_ADDRESS, &wide)]),
                 address(AF_INET, 24, 8, &local),
                 address(AF_INET, 24, 7, &[attribute(IFA_LOCAL, &wide)]),
@@ -446,7 +444,8 @@ pub(super) mod tests {
             .concat(),
         ]);
         assert!(!answer.interrupted);
-        let [lo, veth] = &answer.interfaces[..] else { panic!("{answer:?}") };
+        let found = answer.into_interfaces();
+        let [lo, veth] = &found[..] else { panic!("{found:?}") };
         assert_eq!((&lo.name[..], lo.loopback, lo.state), (&b"lo"[..], true, "UNKNOWN"));
         assert_eq!((&*lo.mac, lo.master, veth.master), ("", None, Some(4)));
         assert_eq!((&veth.name[..], veth.index), (&b"\x1b[\xff"[..], 7));
@@ -457,11 +456,31 @@ pub(super) mod tests {
         assert_eq!(shown, ["10.0.0.1/24", "fd00::1/64"]);
     }
 
+    /// What takes the square of their number is not at an end while anybody waits.
+    #[test]
+    fn as_many_are_taken_as_a_user_makes() {
+        const LINKS: u32 = 40_000;
+        const ADDRESSES: u32 = 200_000;
+        let mut answer = Answer::default();
+        let mut take = |datagram: &[u8]| assert_eq!(answer.take(datagram, QUESTION), Ok(false));
+        for index in 1..=LINKS {
+            take(&link(1, index, 0, &[name(b"x")]));
+        }
+        let mut message = address(AF_INET6, 128, LINKS, &[attribute(IFA_ADDRESS, &[0; 16])]);
+        for number in 1..=ADDRESSES {
+            *message.last_chunk_mut().unwrap() = number.to_be_bytes();
+            take(&message);
+        }
+        let found = answer.into_interfaces();
+        assert_eq!(found.len(), LINKS as usize);
+        assert_eq!(found.last().unwrap().addresses.len(), ADDRESSES as usize);
+    }
+
     #[test]
     fn only_pairs_have_a_peer() {
         let peer_of = |attributes: &[Vec<u8>]| {
             let answer = taken(&[link(1, 7, 0, &[&[name(b"x")], attributes].concat())]);
-            answer.interfaces[0].peer
+            answer.into_interfaces()[0].peer
         };
         let link = number(IFLA_LINK, 9);
         let here = Some(Peer { nsid: None, index: 9 });

@@ -31,8 +31,8 @@ const NETLINK_GET_STRICT_CHK: i32 = 12;
 const OPTIONS: [i32; 3] = [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK];
 /// Datagrams of a dump are no larger, unless one interface alone needs more.
 const DATAGRAM: usize = 32 << 10;
-/// How often to ask while interfaces come and go.
-const ATTEMPTS: u32 = 10;
+/// How often to ask while interfaces come and go: a user can see to it that they always do.
+const ATTEMPTS: u32 = 3;
 
 /// Asks the kernel, and keeps the buffer for its answers.
 #[derive(Default)]
@@ -65,7 +65,7 @@ impl Netlink {
         let addresses = Request { kind: RTM_GETADDR, flags: NLM_F_DUMP, body: &[0; IFADDRMSG] };
         let mut answer = Answer::default();
         match self.ask(&[links, addresses], &mut answer) {
-            Ok(()) => Ok(answer.interfaces),
+            Ok(()) => Ok(answer.into_interfaces()),
             Err(e) => {
                 let inode = own_id().map_or(0, |id| id.ino);
                 let action = format!("list the interfaces of network namespace {inode}");
@@ -84,7 +84,8 @@ impl Netlink {
             *answer = Answer::default();
             let needed = converse(requests, datagram.room(), answer)?;
             if needed > datagram.room().len() {
-                datagram = self.buffer.take(needed);
+                // It may have grown again by then.
+                datagram = self.buffer.take(2 * needed);
             } else if !answer.interrupted || left == 0 {
                 return Ok(());
             }

@@ -5,7 +5,7 @@
 use super::PAUSE;
 use crate::base::text::{line_after, lines, number};
 use crate::host::Host;
-use crate::host::process::{Process, parse_pid};
+use crate::host::process::{Process, is_gone, parse_pid};
 use crate::sys::clock::pause;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, OFlags, Stat, flock, fstat, major, minor};
@@ -38,8 +38,8 @@ pub(super) fn take(host: &Host, directory: OwnedFd) -> io::Result<Lock> {
             locked => return locked.map(|()| Lock::Own(directory)),
         }
         if attempt % LOOK_EVERY == 0 {
-            if let Some((pid, uid)) = user_with_lock(host, &fstat(&directory)?) {
-                return Ok(Lock::Others(format!("is locked by process {pid} of uid {uid}")));
+            if let Some(whose) = not_to_wait_for(host, &fstat(&directory)?) {
+                return Ok(Lock::Others(whose));
             }
         }
         pause(PAUSE);
@@ -47,16 +47,30 @@ pub(super) fn take(host: &Host, directory: OwnedFd) -> io::Result<Lock> {
     Ok(Lock::Others("is locked by another process".to_owned()))
 }
 
-/// Returns a process that has a lock on a file and is not root's, and its uid: proc_locks(5).
-fn user_with_lock(host: &Host, file: &Stat) -> Option<(u32, u32)> {
+/// Tells by proc_locks(5) that a lock on a file is a user's, or was taken by a process that is
+/// gone: whoever has the descriptor now may keep it for ever.
+fn not_to_wait_for(host: &Host, file: &Stat) -> Option<String> {
     const MOST: usize = 16 << 20;
-    let locks = host.open_proc(b"locks", OFlags::RDONLY).ok()?;
-    let locks = host.buffer.read_all(locks, 4095, MOST).ok()?;
     let label = label_of(file);
-    lines(&locks).find_map(|line| {
-        let pid = holder_of(line, label.as_bytes())?;
-        Some((pid, users(host, pid)?))
-    })
+    let mut gone = None;
+    // A process that ends lets its lock go: what is still listed after that is another's by now.
+    for _ in 0..2 {
+        let locks = host.open_proc(b"locks", OFlags::RDONLY).ok()?;
+        let locks = host.buffer.read_all(locks, 4095, MOST).ok()?;
+        for pid in lines(&locks).filter_map(|line| holder_of(line, label.as_bytes())) {
+            match user_of(host, pid) {
+                Ok(None) => {}
+                Ok(Some(uid)) => return Some(format!("is locked by process {pid} of uid {uid}")),
+                Err(e) if !is_gone(e) => {}
+                Err(_) if gone == Some(pid) => {
+                    return Some(format!("is locked by what process {pid} has left behind"));
+                }
+                Err(_) => gone = Some(pid),
+            }
+        }
+        gone?;
+    }
+    None
 }
 
 /// Returns what /proc/locks calls a file.
@@ -74,13 +88,13 @@ fn holder_of(line: &[u8], label: &[u8]) -> Option<u32> {
     parse_pid(pid)
 }
 
-/// Returns a uid of a process that is not root's; None where all are 0, or it cannot be asked. A
-/// user starts set-user-ID programs, so that one uid proves nothing.
-fn users(host: &Host, pid: u32) -> Option<u32> {
-    let process = Process::open(host, pid).ok()?;
-    let status = process.read(host, "status").ok()?;
-    let uids = line_after(&status, b"Uid:")?.split(|byte| *byte == b'\t');
-    uids.filter_map(number).find(|uid| *uid != 0)?.try_into().ok()
+/// Returns a uid of a process that is not root's; None where all are 0. A user starts set-user-ID
+/// programs, so that one uid proves nothing.
+fn user_of(host: &Host, pid: u32) -> io::Result<Option<u32>> {
+    let status = Process::open(host, pid)?.read(host, "status")?;
+    let uids = line_after(&status, b"Uid:").unwrap_or_default().split(|byte| *byte == b'\t');
+    let uid = uids.filter_map(number).find(|uid| *uid != 0);
+    Ok(uid.and_then(|uid| uid.try_into().ok()))
 }
 
 #[cfg(test)]
@@ -117,7 +131,7 @@ mod tests {
         let holder = lines(&locks).find_map(|line| holder_of(line, label.as_bytes()));
         assert_eq!(holder, Some(std::process::id()));
         let uid = rustix::process::getuid().as_raw();
-        assert_eq!(users(&host, std::process::id()), Some(uid).filter(|uid| *uid != 0));
+        assert_eq!(user_of(&host, std::process::id()), Ok(Some(uid).filter(|uid| *uid != 0)));
         std::fs::remove_file(&path).unwrap();
     }
 }

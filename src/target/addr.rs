@@ -8,8 +8,8 @@
 use super::{Target, not_found};
 use crate::base::console;
 use crate::base::error::{Error, Result};
-use crate::base::escape::shown;
-use crate::containers::name::spelled;
+use crate::containers::lookup::is_root;
+use crate::containers::name::{listed, spelled};
 use crate::containers::running::running;
 use crate::host::Host;
 use crate::host::namespaces::{self, Namespace};
@@ -36,7 +36,7 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
     let all = namespaces::all(host);
     let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
     let (home, netlink) = (Home::own()?, Netlink::default());
-    let (mut first, mut holders) = (None, Vec::new());
+    let (mut first, mut holders, mut is_users) = (None, Vec::new(), false);
     for are_machines in [true, false] {
         for namespace in &all {
             let Some(opened) = namespace.open_with_holder(host) else { continue };
@@ -59,6 +59,7 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
             }
         }
         if first.is_some() {
+            is_users = !are_machines;
             break;
         }
     }
@@ -70,6 +71,10 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
         let remedy = "netns-enter --list shows all addresses";
         return Err(not_found(host, &format!("address {ip}"), absent, remedy));
     };
+    if is_users && is_root(host) {
+        let whose = "belongs to a user namespace, in which any user can take any address";
+        host.console.note(format_args!("the network namespace that has {ip} {whose}"));
+    }
     if let Some(unread) = host.unread() {
         host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
     }
@@ -122,7 +127,7 @@ fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Result<Error> {
             item += " (host)";
         }
         for running in containers.iter().filter(|running| running.netns == holder.id) {
-            item += &format!(" {}", shown(&spelled(&running.container)));
+            item += &format!(" {}", listed(&spelled(&running.container)));
         }
         if let Some(pid) = holder.pid.or(holder.thread) {
             item += &format!(" pid {pid}");

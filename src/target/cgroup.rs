@@ -81,8 +81,8 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
 
 /// Returns the paths of root's cgroups of this name, from the top of a hierarchy, that are nearest
 /// to it. Units are in slices, and what is below a unit is its own affair, or below a container's,
-/// whatever that is called. One without a process outside of containers is a container's, whose root
-/// has made it there.
+/// whatever that is called. One without a process outside of containers is a container's, whose
+/// root has made it there.
 fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
     let world = World::root(host);
     let root_uid = world.caller.root_uid;

@@ -9,7 +9,7 @@ use crate::base::text::last;
 use crate::containers::claims;
 use crate::containers::engine::Container;
 use crate::containers::lookup::{all_in, is_root, worlds};
-use crate::containers::name::spelled;
+use crate::containers::name::{listed, spelled};
 use crate::containers::word::{MIN_PREFIX, Word};
 use crate::host::Host;
 use crate::pin::lookup;
@@ -42,7 +42,7 @@ pub(super) fn no_container(
             is_near(&container.name, parsed.text)
         })?;
         for name in users.iter().take(MOST - names.len()) {
-            names.push(shown(name).to_string());
+            names.push(listed(name));
         }
     }
     let error = not_found(host, what, word, &names);
@@ -89,7 +89,7 @@ fn near(text: &[u8], word: &[u8], containers: &[Container], pins: &[Vec<u8>]) ->
     };
     for container in containers {
         if is_near(&container.name, text) {
-            add(shown(&spelled(container)).to_string());
+            add(listed(&spelled(container)));
         }
     }
     for pin in pins {

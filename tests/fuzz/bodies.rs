@@ -464,8 +464,9 @@ pub fn netlink(bytes: &[u8]) {
     };
     let mut answer = Answer::default();
     let _ = answer.take(bytes, Id { sequence: word(8), port: word(12) });
-    for (at, interface) in answer.interfaces.iter().enumerate() {
-        assert!(answer.interfaces[..at].iter().all(|other| other.index != interface.index));
+    let found = answer.into_interfaces();
+    assert!(found.is_sorted_by(|a, b| a.index < b.index));
+    for interface in &found {
         assert!(
             interface.mac.chars().all(|c| c.is_ascii_hexdigit() || ":.".contains(c)),
             "{}",
@@ -505,9 +506,8 @@ pub fn netlink(bytes: &[u8]) {
     .concat();
     let mut answer = Answer::default();
     assert_eq!(answer.take(&datagram, QUESTION), Ok(true));
-    let [interface] = &answer.interfaces[..] else {
-        panic!("not one interface: {:?}", answer.interfaces)
-    };
+    let found = answer.into_interfaces();
+    let [interface] = &found[..] else { panic!("not one interface: {found:?}") };
     assert!(interface.name == name && (interface.index, interface.state) == (index, "UP"));
     assert_eq!(interface.peer.map(|peer| (peer.nsid, peer.index)), Some((Some(nsid), peer)));
     assert_eq!(interface.addresses, [Address { ip: IpAddr::V6(Ipv6Addr::from(ip)), prefix }]);

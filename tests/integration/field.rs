@@ -1598,6 +1598,61 @@ done
 }
 
 /// What a tool shows can be typed.
+/// Each unit that the list shows can be named, and as TARGET a unit is root's.
+#[test]
+fn a_users_cgroup_is_not_shown_as_a_unit() {
+    room(&[], || {
+        for name in ["nginx.service", "docker:web x.service"] {
+            let Some(theirs) = InDelegated::start(name, "exec unshare -Urn sleep 3600") else {
+                return skip("no cgroup hierarchy can be written");
+            };
+            let pid = theirs.held.pid();
+            let comm = format!("/proc/{pid}/comm");
+            until("a program", || fs::read_to_string(&comm).is_ok_and(|comm| comm == "sleep\n"));
+            let inode = inode_in(&ns_of(pid)).unwrap().to_string();
+            for (args, shown) in
+                [(&["--list"][..], " [sleep] "), (&["--list", "--json"], "\"unit\":null")]
+            {
+                let list = run(args);
+                let row = list.succeeds().stdout.lines().find(|row| row.contains(&inode));
+                let is_it = |row: &str| row.contains(shown) && !row.contains(name);
+                assert!(row.is_some_and(is_it), "{}", list.dump());
+            }
+        }
+    });
+}
+
+/// A user's name with a blank does not read as that of another container.
+#[test]
+fn a_blank_in_a_users_name_is_shown() {
+    room_alone(&[], || {
+        let theirs = Sleeper::of_user();
+        forge("nope docker:web", &theirs);
+        let spelled = format!("crun:nope\\x20docker:web@{USER}");
+        let list = run(&["--list"]);
+        assert!(list.succeeds().stdout.contains(&format!(" {spelled} ")), "{}", list.dump());
+        refuses(&["nope"], &["did you mean", &spelled]);
+        let name = format!("crun:nope docker:web@{USER}");
+        enters(&[&name], &theirs.ns());
+    });
+}
+
+/// Any user can take any address, but not unnoticed.
+#[test]
+fn a_users_address_is_entered_with_a_note() {
+    room(&["ip"], || {
+        let (ours, theirs) = (Sleeper::start(), Sleeper::of_user());
+        for (sleeper, is_users) in [(&ours, false), (&theirs, true)] {
+            let address = ipv4();
+            let words = ["-t", &sleeper.word(), "-n", "ip", "addr", "add", &address, "dev", "lo"];
+            tool("nsenter", &words).succeeds();
+            let said = enters(&["--addr", &address], &sleeper.ns());
+            let note = format!("note: the network namespace that has {address} belongs to a user");
+            assert_eq!(said.contains(&note), is_users, "{said}");
+        }
+    });
+}
+
 #[test]
 fn b15_what_tools_show() {
     room(&[], || {

@@ -213,7 +213,7 @@ lines = table.splitlines()
 assert len(lines) == 4, table
 nasty = next(line for line in lines if "docker:" in line)
 assert nasty.split()[-3:] == ["a\\x20b", "other@e\\x1b[2J\"\\\\xff\\x7f", "10.1.1.1/24"], nasty
-assert "docker:a\\x1b[31m\\x0a\"b\\ c\\xc2\\x9b" in nasty, nasty
+assert "docker:a\\x1b[31m\\x0a\"b\\\\x20c\\xc2\\x9b" in nasty, nasty
 assert any("[x\\x1b\\xff\"y\\x0a)]" in line for line in lines), table
 # Columns begin where their heads do.
 for head in ["INODE", "PID", "PROCS", "NAME", "PINNED", "ADDRESSES"]:

@@ -275,6 +275,28 @@ fn a_lock_held_for_ever_stops_only_what_needs_it() {
     script("shared", first).refuses(&["shared mount", "is locked by another process"]);
 }
 
+/// The kernel lists the process that took a lock, though another has the descriptor by now.
+#[test]
+fn a_lock_whose_taker_is_gone_is_not_waited_for() {
+    if lacks(&["unshare", "findmnt", "flock", "strace"]) {
+        return;
+    }
+    works(
+        "shared",
+        r#"
+        # Elsewhere such a lock is not listed.
+        [ "$(readlink /proc/self/ns/pid)" = 'pid:[4026531836]' ] || exit 0
+        holder; "$ne" -p $pid --pin first || fail pin
+        exec 9</run/netns; flock 9
+        strace -o /run/trace -e trace=nanosleep,clock_nanosleep,flock \
+            "$ne" -p $pid --pin plain 9<&- || fail plain
+        grep -q '^flock(' /run/trace || fail "no lock was asked for"
+        grep sleep /run/trace && fail "it was waited for"
+        [ "$(mounts /run/netns/plain)" = 1 ] || fail state
+        "#,
+    );
+}
+
 /// A seccomp filter may refuse to let anybody sleep: then nobody is waited for, and nothing dies of
 /// it. However short the pauses, it is looked at few times who has the lock.
 #[test]

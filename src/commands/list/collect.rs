@@ -9,6 +9,7 @@ use super::visitor::Visitor;
 use crate::base::error::Result;
 use crate::containers::claims;
 use crate::containers::running::running;
+use crate::containers::world::World;
 use crate::host::Host;
 use crate::host::namespaces::Namespace;
 use crate::pin::lookup;
@@ -53,6 +54,7 @@ fn all(host: &Host, target: Option<&Target>) -> Result<Vec<Entry>> {
 
 /// Looks at each namespace that is to be shown, as far as it can be entered from here.
 fn visit(visitor: &Visitor<'_>, target: Option<&Target>, entries: &mut [Entry]) -> Result<()> {
+    let root = World::root(visitor.host);
     for at in 0..entries.len() {
         if !entries[at].is_listed {
             continue;
@@ -68,7 +70,7 @@ fn visit(visitor: &Visitor<'_>, target: Option<&Target>, entries: &mut [Entry]) 
             }
         };
         if let Some((_, Some(process))) = &opened {
-            entries[at].describe(visitor.host, process, visitor.detail);
+            entries[at].describe(&root, process, visitor.detail);
         }
         entries[at].interfaces = visitor.home.within(netns, || visitor.links(entries, at))?;
     }

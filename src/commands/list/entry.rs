@@ -3,9 +3,10 @@
 #![forbid(unsafe_code)]
 
 use super::group::Group;
-use crate::host::Host;
+use crate::base::text::last;
+use crate::containers::world::World;
 use crate::host::cgroup::unit_in;
-use crate::host::process::{Process, cgroup_paths, unless_gone};
+use crate::host::process::{Process, unless_gone};
 use crate::kernel::rtnetlink::{Address, Interface};
 
 /// How much is to be found out.
@@ -34,7 +35,7 @@ pub(super) struct Entry {
     pub(super) is_listed: bool,
     /// The process or thread by which the namespace was opened.
     pub(super) pid: Option<u32>,
-    /// The systemd unit of that process.
+    /// The systemd unit of that process, if that is root's: one that can be named as TARGET.
     pub(super) unit: Option<Vec<u8>>,
     /// The name that the process has in /proc/PID/comm.
     pub(super) command: Option<Vec<u8>>,
@@ -84,15 +85,15 @@ impl Entry {
         self.is_listed && self.interfaces.is_none()
     }
 
-    /// Reads what the process or thread is by which the namespace was opened.
-    pub(super) fn describe(&mut self, host: &Host, process: &Process, detail: Detail) {
+    /// Reads what the process or thread is by which the namespace was opened; `world` is root's.
+    pub(super) fn describe(&mut self, world: &World<'_>, process: &Process, detail: Detail) {
         self.pid = Some(process.pid);
         if detail == Detail::Full || self.group.containers.is_empty() {
-            let cgroups = unless_gone(host, process.pid, process.read(host, "cgroup"));
-            self.unit = cgroups.and_then(|text| {
-                cgroup_paths(&text).find_map(|path| unit_in(path)).map(<[u8]>::to_vec)
-            });
-            let comm = unless_gone(host, process.pid, process.read(host, "comm"));
+            let paths = world.cgroup_paths(process).unwrap_or_default();
+            let mut units = paths.iter().filter_map(|path| unit_in(path));
+            let unit = units.find(|unit| world.has_cgroup(unit));
+            self.unit = unit.map(|unit| last(unit).to_vec());
+            let comm = unless_gone(world.host, process.pid, process.read(world.host, "comm"));
             self.command = comm.map(|text| text.strip_suffix(b"\n").unwrap_or(&text).to_vec());
         }
     }

@@ -3,8 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::error::Result;
-use crate::base::escape::shown;
-use crate::containers::name::spelled_pod;
+use crate::containers::name::{listed, spelled_pod};
 use crate::containers::running::RunningContainer;
 use crate::host::Host;
 use crate::host::namespaces::{self, Namespace, Opened};
@@ -74,7 +73,7 @@ impl Group {
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for RunningContainer { container, .. } in &self.containers {
-            let name = shown(&spelled_pod(container)).to_string();
+            let name = listed(&spelled_pod(container));
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -90,7 +89,7 @@ impl Group {
         for path in &self.namespace.mounts {
             let name = name_in(directory, path);
             if is_left || name.is_some_and(|name| !is_engines(name)) {
-                pins.push(shown(name.unwrap_or(path)).to_string());
+                pins.push(listed(name.unwrap_or(path)));
             }
         }
         pins

@@ -11,6 +11,16 @@ use crate::kernel::rtnetlink::{Interface, Peer};
 use crate::kernel::sock::Netlink;
 use std::cell::Cell;
 
+/// As many entries beside one are asked for the namespaces of its peers in any case.
+const NEAR: usize = 8;
+/// As many questions in vain are asked beyond those, for each entry: a user can have any number of
+/// peers where they are not found, or far away.
+const VAIN: usize = 16;
+
+/// The numbers that a namespace has for those of its interfaces' peers, and which namespaces they
+/// mean, as far as that is known: sorted.
+type Known = [(u32, Option<NsId>)];
+
 /// What is kept from one namespace to the next that we visit to look at its interfaces.
 pub(super) struct Visitor<'h> {
     pub(super) host: &'h Host,
@@ -19,8 +29,16 @@ pub(super) struct Visitor<'h> {
     home_interfaces: Vec<Interface>,
     netlink: Netlink,
     pub(super) detail: Detail,
-    /// The entry in which the last peer was found; those of its neighbours are often there, too.
+    search: Search,
+}
+
+/// Where the namespaces of peers are looked for.
+#[derive(Default)]
+struct Search {
+    /// The entry in which the last was found; those of its neighbours are often there, too.
     last: Cell<usize>,
+    /// How many entries were asked in vain so far.
+    vain: Cell<usize>,
 }
 
 impl<'h> Visitor<'h> {
@@ -31,7 +49,7 @@ impl<'h> Visitor<'h> {
     pub(super) fn new(host: &'h Host, detail: Detail) -> Result<Visitor<'h>> {
         let (home, netlink) = (Home::own()?, Netlink::default());
         let home_interfaces = netlink.interfaces()?;
-        Ok(Visitor { host, home, home_interfaces, netlink, detail, last: Cell::new(0) })
+        Ok(Visitor { host, home, home_interfaces, netlink, detail, search: Search::default() })
     }
 
     /// Returns the interfaces of the namespace of entry `at`, in which we are.
@@ -58,24 +76,18 @@ impl<'h> Visitor<'h> {
 
     /// Resolves the other end of an interface of the namespace `here`, which has these interfaces
     /// and knows these numbers of others.
-    fn resolve(
-        &self,
-        peer: Peer,
-        here: NsId,
-        interfaces: &[Interface],
-        known: &[(i32, NsId)],
-    ) -> LinkPeer {
+    fn resolve(&self, peer: Peer, here: NsId, interfaces: &[Interface], known: &Known) -> LinkPeer {
         let there = match peer.nsid {
             None => Some(here),
-            Some(nsid) => known.iter().find(|(known, _)| *known == nsid).map(|(_, id)| *id),
+            Some(nsid) => place(known, nsid).and_then(|at| known[at].1),
         };
         let beside = match there {
             Some(id) if id == here => interfaces,
             Some(id) if id == self.home.id() => &self.home_interfaces,
             _ => &[],
         };
-        let other = beside.iter().find(|other| other.index == peer.index);
-        let name = other.map(|other| other.name.clone());
+        let other = beside.binary_search_by_key(&peer.index, |other| other.index);
+        let name = other.ok().map(|at| beside[at].name.clone());
         LinkPeer { inode: there.map(|id| id.ino), index: peer.index, name }
     }
 
@@ -86,25 +98,61 @@ impl<'h> Visitor<'h> {
         entries: &[Entry],
         at: usize,
         interfaces: &[Interface],
-    ) -> Result<Vec<(i32, NsId)>> {
-        let mut unknown: Vec<i32> = Vec::new();
+    ) -> Result<Vec<(u32, Option<NsId>)>> {
+        let mut nsids: Vec<u32> = Vec::new();
         for nsid in interfaces.iter().filter_map(|interface| interface.peer?.nsid) {
-            if nsid >= 0 && !unknown.contains(&nsid) {
-                unknown.push(nsid);
-            }
+            nsids.extend(u32::try_from(nsid));
         }
-        let mut known = Vec::new();
-        if unknown.is_empty() {
+        nsids.sort_unstable();
+        nsids.dedup();
+        let mut known: Vec<_> = nsids.into_iter().map(|nsid| (nsid, None)).collect();
+        let mut wanted = known.len();
+        if wanted == 0 {
             return Ok(known);
         }
-        self.ask_nsid(self.home.netns(), &mut unknown, &mut known)?;
+        wanted -= usize::from(self.ask_nsid(self.home.netns(), &mut known)?);
         if self.detail == Detail::Brief {
             return Ok(known);
         }
-        // First that in which the last one was found; then one down, one up, two down …, as those
-        // made together are often linked together.
-        for step in 0..=2 * entries.len() {
-            if unknown.is_empty() {
+        self.search.visit(at, entries.len(), &mut wanted, &mut |other| match entries[other]
+            .group
+            .namespace
+            .open(self.host)
+        {
+            Some(netns) => self.ask_nsid(&netns, &mut known),
+            None => Ok(false),
+        })?;
+        Ok(known)
+    }
+
+    /// Asks the namespace we are in for its number of `netns`; tells whether that is one of those
+    /// that were not known.
+    fn ask_nsid(&self, netns: &NetNs, known: &mut Known) -> Result<bool> {
+        let nsid = nsid_of(&self.netlink, netns)?;
+        let Some(at) = nsid.and_then(|nsid| place(known, nsid)) else { return Ok(false) };
+        Ok(known[at].1.replace(netns.id).is_none())
+    }
+}
+
+/// Returns where a number is.
+fn place(known: &Known, nsid: i32) -> Option<usize> {
+    known.binary_search_by_key(&i64::from(nsid), |(nsid, _)| i64::from(*nsid)).ok()
+}
+
+impl Search {
+    /// Asks one of `count` entries after the other until as many as `wanted` have said yes: first
+    /// that in which the last one was found; then, from `at`, one down, one up, two down …, as
+    /// those made together are often linked together.
+    fn visit(
+        &self,
+        at: usize,
+        count: usize,
+        wanted: &mut usize,
+        ask: &mut dyn FnMut(usize) -> Result<bool>,
+    ) -> Result<()> {
+        for step in 0..=2 * count {
+            let is_enough = step > NEAR && self.vain.get() > VAIN * count;
+            if *wanted == 0 || is_enough {
                 break;
             }
             let other = match step {
@@ -112,27 +160,65 @@ impl<'h> Visitor<'h> {
                 _ if step % 2 == 1 => at.wrapping_sub(step / 2 + 1),
                 _ => at + step / 2,
             };
-            let Some(entry) = entries.get(other) else { continue };
-            let Some(netns) = entry.group.namespace.open(self.host) else { continue };
-            if self.ask_nsid(&netns, &mut unknown, &mut known)? {
+            if other >= count {
+                continue;
+            }
+            if ask(other)? {
+                *wanted -= 1;
                 self.last.set(other);
+            } else {
+                self.vain.set(self.vain.get() + 1);
             }
         }
-        Ok(known)
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns how many questions are asked for all of these entries, and how many have an answer,
+    /// where the peer of each is as many entries further on, if there is one.
+    fn asked(count: usize, away: usize) -> (usize, usize) {
+        let search = Search::default();
+        let (mut asked, mut found) = (0, 0);
+        for at in 0..count {
+            let mut wanted = 1;
+            search
+                .visit(at, count, &mut wanted, &mut |other| {
+                    assert!(other < count);
+                    asked += 1;
+                    Ok(other == at + away)
+                })
+                .unwrap();
+            found += 1 - wanted;
+        }
+        (asked, found)
     }
 
-    /// Asks the namespace we are in for its number of `netns`, moves that from `unknown` to
-    /// `known`, and tells whether it was among those.
-    fn ask_nsid(
-        &self,
-        netns: &NetNs,
-        unknown: &mut Vec<i32>,
-        known: &mut Vec<(i32, NsId)>,
-    ) -> Result<bool> {
-        let Some(nsid) = nsid_of(&self.netlink, netns)? else { return Ok(false) };
-        let Some(found) = unknown.iter().position(|other| *other == nsid) else { return Ok(false) };
-        unknown.swap_remove(found);
-        known.push((nsid, netns.id));
-        Ok(true)
+    #[test]
+    fn a_peer_is_looked_for_everywhere() {
+        let search = Search::default();
+        for there in [3, 9, 0] {
+            let mut seen = [0; 10];
+            let ask = &mut |other: usize| {
+                seen[other] += 1;
+                Ok(other == there)
+            };
+            search.visit(2, 10, &mut 1, ask).unwrap();
+            assert_eq!((seen[there], search.last.get()), (1, there));
+        }
+        assert_eq!(asked(20, 19).1, 1);
+    }
+
+    /// A user has any number of namespaces, with peers that only a descriptor holds or far away.
+    #[test]
+    fn not_everything_is_asked_for_each_of_many() {
+        for away in [usize::MAX / 2, 500] {
+            let (asked, _) = asked(1000, away);
+            assert!(asked <= 1000 * (VAIN + NEAR + 3), "{asked}");
+        }
+        assert_eq!(asked(1000, 3).1, 997);
     }
 }

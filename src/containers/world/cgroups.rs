@@ -46,7 +46,7 @@ impl World<'_> {
 
     /// Tells whether nobody but this world's author and root can move a process to `path`, in any
     /// hierarchy that has it, and one has.
-    pub(super) fn has_cgroup(&self, path: &[u8]) -> bool {
+    pub(crate) fn has_cgroup(&self, path: &[u8]) -> bool {
         let mut is_there = false;
         for top in self.hierarchies() {
             match self.counts(top, path, Way::Whole) {

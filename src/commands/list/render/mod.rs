@@ -92,9 +92,9 @@ mod tests {
             link("port", &[], None),
         ]);
 
-        let claimed = Entry::new(group(14, &[("podman", "rl", Some(1000))]), true);
+        let claimed = Entry::new(group(14, &[("podman", "r l", Some(1000))]), true);
         let mut unread = Entry::new(group(12, &[]), true);
-        unread.command = Some(b"a\x1b\"".to_vec());
+        unread.command = Some(b"a\x1b\"] [b".to_vec());
         let mut left = Entry::new(group(13, &[]), true);
         left.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/elsewhere".to_vec()];
         left.interfaces = Some(Vec::new());
@@ -109,9 +109,9 @@ INODE  PID  PROCS  NAME                 PINNED            ADDRESSES
 10     1    71     (host) docker:proxy  -                 eth0 10.0.0.5/24
 11     -    0      k8s:a/b              a\\x20b            eth0@veth1 10.1.0.2/16 fd00::2/64 \
 eth1 10.2.0.2/16 eth2 -
-12     -    0      [a\\x1b\"]             -                 ?
+12     -    0      [a\\x1b\"\\x5d \\x5bb]   -                 ?
 13     -    0      -                    cni-1,/elsewhere  -
-14     -    0      podman:rl@1000       -                 ?
+14     -    0      podman:r\\x20l@1000   -                 ?
 ";
         assert_eq!(render(Format::Table, &listing()), want);
     }
@@ -143,7 +143,7 @@ eth1 10.2.0.2/16 eth2 -
         };
         let proxy = container("docker", "proxy", "null");
         let [c, d] = ["a/b/c", "a/b/d"].map(|name| container("k8s", name, "null"));
-        let rl = container("podman", "rl", "1000");
+        let rl = container("podman", "r l", "1000");
         let lines = [
             "[".to_owned(),
             format!(r#"{{"inode":10,"pid":1,"processes":71,"host":true,"containers":[{proxy}],"#)
@@ -156,7 +156,7 @@ eth1 10.2.0.2/16 eth2 -
                 + &format!(r#""interfaces":[{pod}]}},"#),
             r#"{"inode":12,"pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#
                 .to_owned()
-                + r#""command":"a\u001b\"","pins":[],"interfaces":[]},"#,
+                + r#""command":"a\u001b\"] [b","pins":[],"interfaces":[]},"#,
             r#"{"inode":13,"pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#
                 .to_owned()
                 + r#""command":null,"pins":["/run/netns/cni-1","/elsewhere"],"interfaces":[]},"#,

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::base::escape::shown;
+use crate::base::escape::{shown, shown_without};
 use crate::commands::list::entry::{Entry, Link, Listing};
 use crate::kernel::rtnetlink::is_link_local;
 
@@ -39,8 +39,7 @@ fn row(listing: &Listing, entry: &Entry) -> [String; HEAD.len()] {
         entry.pid.map(|pid| pid.to_string()).unwrap_or_default(),
         entry.group.namespace.processes.to_string(),
         name(entry),
-        // A name may have blanks, its column none.
-        entry.group.pins(listing.pin_directory).join(",").replace(' ', "\\x20"),
+        entry.group.pins(listing.pin_directory).join(","),
         match &entry.interfaces {
             Some(links) => addresses(links, listing.home),
             // Where they could not be read, nothing is claimed of them.
@@ -63,7 +62,9 @@ fn name(entry: &Entry) -> String {
     match (&entry.unit, &entry.command) {
         _ if !owners.is_empty() => owners.join(" "),
         (Some(unit), _) => shown(unit).to_string(),
-        (None, Some(command)) => format!("[{}]", shown(command)),
+        (None, Some(command)) => {
+            format!("[{}]", shown_without(command, |c| matches!(c, '[' | ']')))
+        }
         (None, None) => String::new(),
     }
 }
