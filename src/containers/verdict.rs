@@ -125,6 +125,7 @@ impl Doubt {
                 | Doubt::Unreadable { .. }
                 | Doubt::NoCgroups
                 | Doubt::Hidden
+                | Doubt::SeveralFirst { .. }
         )
     }
 
