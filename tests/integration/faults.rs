@@ -964,8 +964,10 @@ impl Bench {
                     {
                         wrong("other things changed")
                     }
+                    // A name is told before its file is mounted on: what fails then is a failure.
                     _ if whole && is_told
-                        || none && (status != 0 || denied) && printed.is_empty() =>
+                        || none && status != 0 && (printed.is_empty() || is_told)
+                        || none && denied && printed.is_empty() =>
                     {
                         Ok(status)
                     }
