@@ -64,7 +64,9 @@ const OLD: &str = "
     getdents64 geteuid getpid getsockname getsockopt gettimeofday getuid kill lseek mkdirat mknodat mmap mount mprotect munmap
     nanosleep newfstatat open openat pipe2 poll ppoll prctl pread64 read readlink readlinkat recvfrom recvmsg renameat rt_sigaction
     rt_sigprocmask sendmsg sendto set_tid_address setns setsockopt socket stat statfs symlinkat umask umount2 unlinkat unshare vfork wait4
-    waitid write writev clock_nanosleep bind access faccessat lstat mremap madvise";
+    waitid write writev clock_nanosleep bind access faccessat lstat mremap madvise
+    socketpair getegid getuid getgid setgroups setresuid setresgid setrlimit getrlimit prlimit64 getresuid getresgid getxattr fgetxattr
+    getppid set_robust_list rt_sigtimedwait";
 
 /// What an undisturbed run does.
 enum Does {
