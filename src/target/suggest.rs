@@ -46,7 +46,8 @@ pub(super) fn no_container(
         }
     }
     let error = not_found(host, what, word, &names);
-    if containers.iter().any(|container| parsed.is_short_prefix(container)) {
+    // One digit is the beginning of many, and what is meant by it is something else.
+    if word.len() > 1 && containers.iter().any(|container| parsed.is_short_prefix(container)) {
         let remedy = format!("of an ID at least {MIN_PREFIX} digits are needed");
         return Ok(error.with_remedy(remedy));
     }
