@@ -277,7 +277,9 @@ fn ambiguous(
 /// # Errors
 /// Where the machine refuses.
 pub(crate) fn all_in(world: &World<'_>, only: Option<&str>) -> Result<Vec<Container>> {
-    known(world, engine::list, only, None)
+    let mut all = known(world, engine::list, only, None)?;
+    all.append(&mut known(world, engine::scan, only, None)?);
+    Ok(all)
 }
 
 /// Finds containers of a world, or those of one engine.

@@ -1345,6 +1345,8 @@ fn b9_names_that_only_a_daemon_tells_of() {
             record(&id, sleeper.pid);
             let _daemon = started(daemon("dockerd", &words));
             is_named("docker", &name, &id, &sleeper.ns());
+            refuses(&[&format!("wbe{volume}")], &["did you mean", &format!("docker:{name}")]);
+            refuses(&[&id[..3]], &["at least 4 digits"]);
         }
         let (id, sleeper) = (container_id(), Sleeper::start());
         let state = runc_state(&id, sleeper.pid, sleeper.start_time());
