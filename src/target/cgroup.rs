@@ -66,7 +66,14 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
     let paths = nearest(host, name);
     match &paths[..] {
         [] => Ok(None),
-        [path] => of_directories(host, &in_hierarchies(host, path), name).map(Some),
+        [path] => {
+            let target = of_directories(host, &in_hierarchies(host, path), name)?;
+            // Its own processes may have ended, and left those that others have put beside them.
+            match is_roots(&World::root(host), path) {
+                true => Ok(Some(target)),
+                false => Err(changed(&target.label)),
+            }
+        }
         _ => {
             let mut named = Vec::new();
             for path in &paths {
@@ -149,8 +156,12 @@ fn of_directories(host: &Host, dirs: &[Vec<u8>], text: &[u8]) -> Result<Target> 
             return Ok(Target::new(held.netns, label, Some(held.process)));
         }
     }
-    Err(Error::new(format!("the processes of {label} changed while they were looked at"))
-        .with_remedy("try again"))
+    Err(changed(&label))
+}
+
+fn changed(label: &str) -> Error {
+    Error::new(format!("the processes of {label} changed while they were looked at"))
+        .with_remedy("try again")
 }
 
 /// Holds the first of the processes, if they share its namespace; None where they have changed
