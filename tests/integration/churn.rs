@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::chance::{self, Dice, SEED};
 use crate::engines::alone_with_daemons;
 use crate::engines::containerd::Containerd;
 use crate::engines::docker::Docker;
@@ -26,7 +27,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{scope, sleep};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 /// The sysctl that is the mark; tcp(7) has it, and every network namespace its own.
 const SYSCTL: &str = "net.ipv4.tcp_notsent_lowat";
@@ -53,49 +54,12 @@ const ASKERS: u64 = 2;
 
 /// How a test may be told to go on for longer: `make soak`.
 const SECONDS: &str = "NETNS_ENTER_SOAK_SECONDS";
-/// The seed of what is done and asked, else made up.
-const SEED: &str = "NETNS_ENTER_SOAK_SEED";
 /// A file that ends a soak when it is there.
 const STOP: &str = "NETNS_ENTER_SOAK_STOP";
 
-/// xorshift64*, Vigna 2016.
-struct Dice(u64);
-
-impl Dice {
-    /// Throws that go on from a seed, another way for each `branch`.
-    fn new(seed: u64, branch: u64) -> Dice {
-        let mut dice = Dice((seed ^ branch.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1);
-        for _ in 0..8 {
-            dice.next();
-        }
-        dice
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    /// One of 0 to `end`, without that.
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("a small number")
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
-
 /// Returns the seed of this run, and says it.
 fn seed(of: &str) -> u64 {
-    let told = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
-    let made_up = || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        (u64::from(now.subsec_nanos()) << 10 ^ u64::from(process_number())) % 1_000_000_000
-    };
-    let seed = told.unwrap_or_else(made_up);
+    let seed = chance::seed();
     tell(&format!("churn: {of}: {SEED}={seed}\n"));
     seed
 }

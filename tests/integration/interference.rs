@@ -11,13 +11,12 @@
 
 mod actors; // a user's shells, and containers whose root acts
 mod additions; // what these can do
-mod chance; // dice of a seed
 mod machine; // root's containers
 mod questions; // the ways to name them, and what an answer is
 
+use crate::chance::{self, Dice, SEED};
 use crate::util::{lacks, tell};
 use additions::{ADDITIONS, Addition, Scene};
-use chance::{Dice, SEED};
 use machine::{Machine, State, hierarchies, is_on_stage};
 use questions::{Answer, Asker, Question, Rule, of_users, questions, unknown};
 use std::collections::BTreeSet;

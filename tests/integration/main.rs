@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 // What the tests share.
+mod chance; // dice and seeds of the tests that search
 mod engines; // real engines, one starter each, with containers that go away with it
 mod machine; // a machine of its own for a script: its pids, mounts and network alone
 mod util; // the binary under test, its runs, throwaway processes, directories and namespaces

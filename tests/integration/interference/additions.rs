@@ -5,8 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::chance::Dice;
 use super::machine::{DIR, HOME, Machine, Row, State};
+use crate::chance::Dice;
 use crate::util::{USER, as_user, has, until};
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,11 +1,11 @@
-//! Chance that can be repeated.
+//! Chance that can be repeated, for tests that look for their own counter-examples.
 
 #![forbid(unsafe_code)]
 
 use crate::util::process_number;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The seed of what is added and asked, else made up.
+/// The variable with the seed of what is done and asked, else made up.
 pub const SEED: &str = "NETNS_ENTER_SOAK_SEED";
 
 /// Returns the seed of this run.
@@ -31,7 +31,8 @@ impl Dice {
         dice
     }
 
-    fn next(&mut self) -> u64 {
+    /// Returns the next number.
+    pub fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
