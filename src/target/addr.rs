@@ -137,7 +137,9 @@ fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Result<Error> {
     if holders.len() > MOST_LISTED {
         items.push(format!("and {} more", holders.len() - MOST_LISTED));
     }
+    // The host's is hardly what was looked for.
+    let other = holders.iter().find(|holder| hosts != Some(holder.id)).unwrap_or(&holders[0]);
     let (count, items) = (holders.len(), items.join(", "));
     Ok(Error::new(format!("{count} network namespaces have address {ip}: {items}"))
-        .with_remedy(format!("say --inode {}, or another of these", holders[0].id.ino)))
+        .with_remedy(format!("say --inode {}, or another of these", other.id.ino)))
 }

@@ -6,8 +6,8 @@
 use crate::machine::script;
 use crate::util::{
     Held, Scratch, Sleeper, as_user, binary, command_enters, command_refuses, enters, finish,
-    lacks, ns_of, own_ns, process_number, refuses, run, sh, skip, thread_apart, tool, unique,
-    until,
+    inode_in, lacks, ns_of, own_ns, process_number, refuses, run, sh, skip, thread_apart, tool,
+    unique, until,
 };
 use netns_enter::kernel::netns::{Home, NetNs};
 use netns_enter::kernel::rtnetlink::Interface;
@@ -138,6 +138,11 @@ fn an_address_of_several_is_refused() {
         inside(sleeper.pid, &["ip", "addr", "add", &shared, "dev", "lo"]);
     }
     refuses(&["--addr", &shared], &["14 network namespaces", "and 4 more"]);
+    // What everybody has, the host too, which the remedy does not lead to.
+    inside(all[2].pid, &["ip", "link", "set", "lo", "up"]);
+    let said = refuses(&["--addr", "127.0.0.1"], &["(host)", "say --inode"]);
+    let hosts = inode_in(&own_ns()).expect("an inode");
+    assert!(!said.contains(&format!("say --inode {hosts},")), "{said}");
 }
 
 #[test]
