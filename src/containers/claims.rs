@@ -11,14 +11,14 @@ use super::lookup::{Lookup, Running, all_in, find_in, is_root};
 use super::name::{label, spelled};
 use super::running::{RunningContainer, running_in};
 use super::word::Word;
-use super::world::users::{self, MOST_USERS, OVERFLOW};
+use super::world::users::{self, MOST_USERS};
 use super::world::{User, World};
 use crate::base::error::{Error, Result, describe};
 use crate::base::escape::shown;
 use crate::base::fields::{Fields, put, put_number};
 use crate::base::text::list as in_words;
 use crate::host::Host;
-use crate::host::process::{Process, is_dead, unless_gone};
+use crate::host::process::{Process, diagnose, is_dead, is_gone, unless_gone};
 use crate::kernel::fork::{PATIENCE, Questions, ask_all};
 use crate::kernel::netns::NetNs;
 use crate::sys::stdio::write_all;
@@ -64,7 +64,12 @@ pub(crate) fn ask(host: &Host, word: &Word<'_>, user: &User) -> Result<Option<Ru
         None => format!("the containers of uid {uid} could not be read to their end"),
         Some(Report { failure: Some(failure), .. }) => format!("uid {uid}: {failure}"),
         Some(Report { mut claims, unread, .. }) => match (claims.pop(), unread) {
-            (Some(claim), _) => return claim.into_running(host, uid).map(Some),
+            (Some(claim), unread) => {
+                unread
+                    .into_iter()
+                    .for_each(|what| host.add_unread(format!("of uid {uid}: {what}")));
+                return claim.into_running(host, uid).map(Some);
+            }
             (None, Some(unread)) => format!("uid {uid}: not all could be read: {unread}"),
             (None, None) => return Ok(None),
         },
@@ -220,7 +225,8 @@ impl Claim {
                 Err(Error::new(format!("{label} is only what uid {uid} says, {fault}"))
                     .with_remedy("if you know better: --pid PID"))
             }
-            Err(_) => Err(Error::new(format!("{label} has just ended"))),
+            Err(e) if is_gone(e) => Err(Error::new(format!("{label} has just ended"))),
+            Err(e) => Err(diagnose(host, self.pid, e)),
         }
     }
 
@@ -235,8 +241,7 @@ impl Claim {
             return Err(io::Errno::SRCH);
         }
         let netns = process.netns()?;
-        let is_users = !OVERFLOW.contains(&uid) && netns.is_of_user(uid);
-        Ok(is_users.then_some((process, netns)))
+        Ok(users::made(uid, &netns).then_some((process, netns)))
     }
 }
 

@@ -20,12 +20,10 @@ use std::fmt::Display;
 /// The most bytes of a file. No engine's state comes near this.
 pub(crate) const MAX_FILE: usize = 16 << 20;
 
-/// A file's content and who could have written it.
+/// A file's content.
 pub(crate) struct File<'h> {
     /// All of it.
     pub(crate) bytes: Content<'h>,
-    /// The owner's uid.
-    pub(crate) owner: u32,
 }
 
 /// Why a file is not read.
@@ -34,13 +32,6 @@ pub(crate) enum Unreadable {
     Errno(Errno),
     /// How it is not the kind of file that an engine writes, in words that follow its name.
     Odd(String),
-}
-
-impl<'h> File<'h> {
-    /// Makes a file of root's of what a reader read.
-    pub(crate) fn of_roots(bytes: Content<'h>) -> File<'h> {
-        File { bytes, owner: 0 }
-    }
 }
 
 impl Unreadable {
@@ -69,7 +60,7 @@ impl Host {
     }
 
     /// Returns the paths of what is in a directory, sorted, without names that begin with a dot, as
-    /// no container's does; none where it is absent or may not be read (remembered).
+    /// no container's does; none as [`Host::readable`].
     pub(crate) fn entries(&self, directory: &[u8]) -> Vec<Vec<u8>> {
         let mut paths = Vec::new();
         let resolved = self.resolve(directory, Symlink::Follow);
@@ -86,8 +77,8 @@ impl Host {
         paths
     }
 
-    /// Returns the uid of a directory's owner; None where there is no directory or it may not be
-    /// looked at (remembered).
+    /// Returns the uid of a directory's owner; None where it is no directory, or as
+    /// [`Host::readable`].
     pub(crate) fn owner_of(&self, directory: &[u8], symlink: Symlink) -> Option<u32> {
         let stat = self.readable(directory, self.resolve(directory, symlink).and_then(fstat))?;
         let is_directory = |mode| FileType::from_raw_mode(mode) == FileType::Directory;
@@ -138,7 +129,7 @@ pub(crate) fn read_held<'b>(
     // Somebody's lease on the file would delay an open that may wait.
     let file = reopen(held, OFlags::RDONLY | OFlags::NONBLOCK)?;
     match buffer.read_file(file, size, most) {
-        Ok(bytes) => Ok(File { bytes, owner: stat.st_uid }),
+        Ok(bytes) => Ok(File { bytes }),
         Err(Errno::FBIG) => Err(too_large()),
         Err(e) => Err(e.into()),
     }

@@ -8,17 +8,19 @@
 use super::Target;
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
+use crate::base::text::join;
 use crate::containers::engine::oci;
 use crate::containers::evidence::verify_record;
 use crate::containers::verdict::Held;
-use crate::containers::world::users::OVERFLOW;
-use crate::containers::world::{User, World};
+use crate::containers::world::{User, World, users};
 use crate::host::Host;
 use crate::host::cgroup::above;
 use crate::host::root::Symlink;
 use crate::kernel::netns::NetNs;
 use rustix::fs::fstat;
 use rustix::process::geteuid;
+use std::env::current_dir;
+use std::os::unix::ffi::OsStrExt;
 
 /// Finds the namespace of the process that is recorded in the file at `path`.
 ///
@@ -27,6 +29,7 @@ use rustix::process::geteuid;
 /// not of who wrote the file.
 pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
     let label = format!("container of {}", quoted(path));
+    let path = &absolute(host, path)?;
     let root = World::root(host);
     let is_roots = root.file(path).is_some();
     let caller = User::caller(host)?;
@@ -49,9 +52,25 @@ pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
     Ok(Target::new(netns, label, Some(process)))
 }
 
+/// Returns a path that means the same file to whoever judges it and to whoever reads it.
+fn absolute(host: &Host, path: &[u8]) -> Result<Vec<u8>> {
+    if path.starts_with(b"/") {
+        return Ok(path.to_vec());
+    }
+    if !host.is_own() {
+        return Ok(join(b"", path));
+    }
+    match current_dir() {
+        Ok(directory) => Ok(join(directory.as_os_str().as_bytes(), path)),
+        Err(_) => {
+            Err(Error::of(path, "is a relative path, and the directory that it is in is gone"))
+        }
+    }
+}
+
 /// Verifies what the file records by what there is in a world.
 fn recorded(world: &World<'_>, path: &[u8], label: &str) -> Result<Held> {
-    let (record, _) = oci::read_named(world, path)?;
+    let record = oci::read_named(world, path)?;
     verify_record(world, label, &record)
         .map_err(|refusal| refusal.into_error(world.host, label, &record.id))
 }
@@ -76,7 +95,7 @@ fn writer_of(host: &Host, path: &[u8], root: &World<'_>) -> Result<u32> {
 
 /// Accepts a user's word about a namespace of that user's own making, and says so.
 fn check_claim(host: &Host, netns: &NetNs, uid: u32, label: &str) -> Result<()> {
-    if OVERFLOW.contains(&uid) || !netns.is_of_user(uid) {
+    if !users::made(uid, netns) {
         let fault = format!("network namespace {} is not of that user", netns.id.ino);
         return Err(Error::new(format!("{label} is only what uid {uid} says, and {fault}"))
             .with_remedy("if you know its process: --pid PID"));
@@ -94,7 +113,7 @@ mod tests {
     fn a_users_word_is_about_what_that_user_made() {
         let host = Host::own(Console { quiet: true, verbose: false });
         let own = NetNs::own().unwrap();
-        for uid in [OVERFLOW[0], OVERFLOW[1], 4_000_000_000] {
+        for uid in [users::OVERFLOW[0], users::OVERFLOW[1], 4_000_000_000] {
             let error = check_claim(&host, &own, uid, "x").unwrap_err();
             assert!(error.message().starts_with(&format!("x is only what uid {uid} says")));
         }

@@ -548,6 +548,29 @@ fn a7_a_container_that_is_called_like_a_slice() {
     });
 }
 
+/// What is judged is what is read, from wherever a path is named.
+#[test]
+fn a_relative_state_file_is_judged_where_it_is() {
+    room(&[], || {
+        let (web, other) = (Sleeper::start(), Sleeper::start());
+        let status = |sleeper: &Sleeper| {
+            let (pid, start) = (sleeper.pid, sleeper.start_time());
+            format!("{{\"pid\":{pid},\"process-start-time\":{start}}}")
+        };
+        write("/run/crun/web/status", status(&web));
+        write("/home/al/root/run/crun/web/status", status(&other));
+        give("/home/al");
+        let named = |directory: &str, path: &str| {
+            let mut command = program();
+            command.current_dir(directory).args(["--state", path]);
+            command
+        };
+        command_enters(named("/run/crun/web", "status"), &web.ns());
+        command_enters(named("/", "run/crun/web/status"), &web.ns());
+        command_refuses(named("/home/al/root", "run/crun/web/status"), &["is only what uid"]);
+    });
+}
+
 /// Whatever a container's root calls a cgroup in the container, it is no container's of the host.
 #[test]
 fn a7_a_containers_own_cgroups() {

@@ -132,19 +132,16 @@ pub(crate) fn strings(world: &World<'_>, path: &[u8], keys: &[&str]) -> Vec<Vec<
     strings
 }
 
-/// Returns the record in a file that the user named, and the uid of its owner.
+/// Returns the record in a file that the user named.
 ///
 /// # Errors
 /// Where it cannot be read or parsed, or records no process.
-pub(crate) fn read_named(world: &World<'_>, path: &[u8]) -> Result<(Record, u32)> {
-    let read = || {
-        let file = world.host.named_file(path)?;
-        Ok((parse(&file.bytes), file.owner))
-    };
-    let (mut parsed, mut owner) = read()?;
+pub(crate) fn read_named(world: &World<'_>, path: &[u8]) -> Result<Record> {
+    let read = || Ok(parse(&world.host.named_file(path)?.bytes));
+    let mut parsed = read()?;
     if parsed.is_err() {
         // Once more: a runtime may have been writing it.
-        (parsed, owner) = read()?;
+        parsed = read()?;
     }
     let Some(mut record) = parsed.map_err(|reason| Error::of(path, reason))? else {
         return Err(Error::of(path, "records no process")
@@ -155,7 +152,7 @@ pub(crate) fn read_named(world: &World<'_>, path: &[u8]) -> Result<(Record, u32)
     }
     record.file = path.to_vec();
     record.add_cgroups(world);
-    Ok((record, owner))
+    Ok(record)
 }
 
 /// Returns the name of the directory that a file is in: crun's container ID.

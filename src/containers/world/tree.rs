@@ -87,7 +87,7 @@ impl<'h> Tree<'h> {
             Ok((held, stat)) => self.read(path, &held, &stat, rule),
             Err(astray) => {
                 let bytes = self.ask(astray, path, &|| Some(self.file(path)?.bytes.to_vec()))?;
-                Some(File::of_roots(self.host().buffer.hold(bytes)))
+                Some(File { bytes: self.host().buffer.hold(bytes) })
             }
         }
     }

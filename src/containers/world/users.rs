@@ -9,7 +9,7 @@ use crate::base::text::{join, line_after, lines, number};
 use crate::host::Host;
 use crate::host::process::Process;
 use crate::host::root::Symlink;
-use crate::kernel::netns::id_at;
+use crate::kernel::netns::{NetNs, id_at};
 use crate::sys::fd::open_at;
 use crate::sys::libc::variable;
 use rustix::fs::{CWD, OFlags, fstat, fstatfs};
@@ -28,6 +28,11 @@ use std::os::unix::ffi::OsStringExt;
 /// Overflow uids, which stand for any uid that is not mapped (proc(5), overflowuid), and "unknown".
 /// Nobody is taken for a user by one of these.
 pub(crate) const OVERFLOW: [u32; 2] = [65534, u32::MAX];
+/// Tells whether a network namespace is of the making of the user with this uid.
+pub(crate) fn made(uid: u32, netns: &NetNs) -> bool {
+    !OVERFLOW.contains(&uid) && netns.is_of_user(uid)
+}
+
 /// The first uid of people, as useradd(8) gives them out.
 const FIRST_USER: u32 = 1000;
 /// More users than this are not asked.

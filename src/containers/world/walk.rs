@@ -73,12 +73,14 @@ impl<'h> Walker<'h> {
         self.held.forget();
     }
 
-    /// Finds a file: an O_PATH descriptor of it, whatever it is but a symlink.
+    /// Finds a file: an O_PATH descriptor of it, whatever it is but a symlink. Only the way to it is
+    /// certain: the caller judges the file itself.
     pub(super) fn file(&self, path: &[u8], rule: Rule) -> Result<(OwnedFd, Stat)> {
         let mut path = Cow::Borrowed(path);
         for _ in 0..=MOST_LINKS {
             let (parent, name) = split(&path);
-            if matches!(name, b"" | b"." | b"..") || path.contains(&0) {
+            let is_relative = !path.starts_with(b"/");
+            if is_relative || matches!(name, b"" | b"." | b"..") || path.contains(&0) {
                 return Err(Errno::NOENT.into());
             }
             if let Some(found) = self.file_below_held(parent, name, rule)? {
@@ -149,7 +151,7 @@ impl<'h> Walker<'h> {
 
     /// Walks to a directory.
     pub(super) fn walk(&self, path: &[u8], rule: Rule) -> Result<Directory> {
-        if path.contains(&0) {
+        if path.contains(&0) || !(path.is_empty() || path.starts_with(b"/")) {
             return Err(Errno::NOENT.into());
         }
         let (mut at, start) = match self.nearest_held(path, rule) {
