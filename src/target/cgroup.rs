@@ -33,7 +33,7 @@ const ATTEMPTS: u32 = 5;
 /// Where there is no such cgroup, it has no processes, or these are in several namespaces.
 pub(super) fn resolve(host: &Host, text: &[u8]) -> Result<Target> {
     if text.contains(&b'/') {
-        return of_directories(host, &directories(host, text)?, text);
+        return of_directories(host, &directories(host, text)?, text, None);
     }
     let none = || {
         let directory = "a directory below /sys/fs/cgroup, a path of /proc/PID/cgroup";
@@ -63,17 +63,11 @@ pub(super) fn ends_as_unit(word: &[u8]) -> bool {
 }
 
 fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
-    let paths = nearest(host, name);
+    let world = World::root(host);
+    let paths = nearest(&world, name);
     match &paths[..] {
         [] => Ok(None),
-        [path] => {
-            let target = of_directories(host, &in_hierarchies(host, path), name)?;
-            // Its own processes may have ended, and left those that others have put beside them.
-            match is_roots(&World::root(host), path) {
-                true => Ok(Some(target)),
-                false => Err(changed(&target.label)),
-            }
-        }
+        [path] => of_directories(host, &in_hierarchies(host, path), name, Some(&world)).map(Some),
         _ => {
             let mut named = Vec::new();
             for path in &paths {
@@ -86,12 +80,10 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
     }
 }
 
-/// Returns the paths of root's cgroups of this name, from the top of a hierarchy, that are nearest
-/// to it. Units are in slices, and what is below a unit is its own affair, or below a container's,
-/// whatever that is called. One without a process outside of containers is a container's, whose
-/// root has made it there.
-fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
-    let world = World::root(host);
+/// Returns the paths of root's cgroups of this name that are nearest to the top. Looks in slices
+/// alone: below a unit or a container names are not root's.
+fn nearest(world: &World<'_>, name: &[u8]) -> Vec<Vec<u8>> {
+    let host = world.host;
     let root_uid = world.caller.root_uid;
     let counts = |stat: &Stat| stat.st_uid == root_uid && stat.st_mode & 0o022 == 0;
     let tops = hierarchies(host);
@@ -114,7 +106,7 @@ fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
         }
         let mut roots = Vec::new();
         for path in found {
-            if is_roots(&world, &path) {
+            if is_roots(world, &path) {
                 roots.push(path);
             }
         }
@@ -127,7 +119,7 @@ fn nearest(host: &Host, name: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// Tells whether a cgroup itself belongs to root: the directories above do. One whose processes are
-/// all a container's or in a user namespace of a user's does not.
+/// all a container's, whose root has made it there, or in a user namespace of a user's does not.
 fn is_roots(world: &World<'_>, path: &[u8]) -> bool {
     let host = world.host;
     let found = in_hierarchies(host, path);
@@ -148,26 +140,32 @@ fn is_roots(world: &World<'_>, path: &[u8]) -> bool {
 }
 
 /// Finds the namespace that all processes at and below `dirs` share, but for the monitors of
-/// containers.
-fn of_directories(host: &Host, dirs: &[Vec<u8>], text: &[u8]) -> Result<Target> {
+/// containers. For a unit one of them must be of the machine's own, which is in `root`.
+fn of_directories(
+    host: &Host,
+    dirs: &[Vec<u8>],
+    text: &[u8],
+    root: Option<&World<'_>>,
+) -> Result<Target> {
     let label = format!("cgroup {}", quoted(text));
     for _ in 0..ATTEMPTS {
-        if let Some(held) = shared(host, dirs, &label)? {
+        if let Some(held) = shared(host, dirs, &label, root)? {
             return Ok(Target::new(held.netns, label, Some(held.process)));
         }
     }
-    Err(changed(&label))
-}
-
-fn changed(label: &str) -> Error {
-    Error::new(format!("the processes of {label} changed while they were looked at"))
-        .with_remedy("try again")
+    Err(Error::new(format!("the processes of {label} changed while they were looked at"))
+        .with_remedy("try again"))
 }
 
 /// Holds the first of the processes, if they share its namespace; None where they have changed
 /// meanwhile.
-fn shared(host: &Host, dirs: &[Vec<u8>], label: &str) -> Result<Option<Held>> {
-    let seen = Seen::of(host, &list_pids(host, dirs, label)?, label)?;
+fn shared(
+    host: &Host,
+    dirs: &[Vec<u8>],
+    label: &str,
+    root: Option<&World<'_>>,
+) -> Result<Option<Held>> {
+    let seen = Seen::of(host, &list_pids(host, dirs, label)?, label, root)?;
     // A pid that is listed twice and alive both times is the same process.
     let still = list_pids(host, dirs, label)?;
     if seen.namespaces.len() > 1 {
@@ -184,7 +182,8 @@ fn shared(host: &Host, dirs: &[Vec<u8>], label: &str) -> Result<Option<Held>> {
         None if still.is_empty() => {
             Err(Error::new(format!("{label} has no processes{}", host.but_unread())))
         }
-        held => Ok(held.filter(is_still)),
+        // A unit's own processes may have ended, and left those that others have put beside them.
+        held => Ok(held.filter(|held| seen.has_machines && is_still(held))),
     }
 }
 
@@ -213,13 +212,15 @@ struct Seen {
     /// The first of all.
     held: Option<Held>,
     has_monitors: bool,
+    /// One is of the machine's own, if that is asked for.
+    has_machines: bool,
 }
 
 impl Seen {
-    fn of(host: &Host, pids: &[u32], label: &str) -> Result<Seen> {
-        let mut seen = Seen::default();
+    fn of(host: &Host, pids: &[u32], label: &str, root: Option<&World<'_>>) -> Result<Seen> {
+        let mut seen = Seen { has_machines: root.is_none(), ..Seen::default() };
         for pid in pids {
-            match seen.add(host, *pid) {
+            match seen.add(host, *pid, root) {
                 Err(e) if !is_gone(e) => {
                     let why = diagnose(host, *pid, e);
                     let error = cannot_look(label, why.message());
@@ -235,8 +236,11 @@ impl Seen {
     }
 
     /// Adds a process, if it is still there.
-    fn add(&mut self, host: &Host, pid: u32) -> io::Result<()> {
+    fn add(&mut self, host: &Host, pid: u32, root: Option<&World<'_>>) -> io::Result<()> {
         let process = Process::open(host, pid)?;
+        if let Some(root) = root.filter(|_| !self.has_machines) {
+            self.has_machines = root.is_of_machine(&process)?;
+        }
         if is_monitor(host, &process) {
             self.has_monitors = true;
             return Ok(());
@@ -290,7 +294,7 @@ mod tests {
     fn our_own_process_is_seen() {
         let host = Host::own(Console::default());
         let own = std::process::id();
-        let seen = Seen::of(&host, &[own, 4_194_304], "x").unwrap();
+        let seen = Seen::of(&host, &[own, 4_194_304], "x", None).unwrap();
         assert_eq!((seen.namespaces.len(), seen.has_monitors), (1, false));
         assert_eq!(seen.held.unwrap().process.pid, own);
     }
