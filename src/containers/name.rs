@@ -4,7 +4,6 @@
 
 use super::engine::Container;
 use super::engine::oci::is_long;
-use super::world::at_user;
 use crate::base::escape::{quoted, shown_without};
 
 /// Returns how a container is named on a command line, `ENGINE:NAME`, and `ENGINE:NAME@USER` where
@@ -48,7 +47,7 @@ pub(crate) fn short_id(id: &[u8]) -> &[u8] {
 /// Returns a name with the user whose claim it is, if it is one.
 fn named(container: &Container, name: &[u8]) -> Vec<u8> {
     match container.claimed_by {
-        Some(uid) => [name, at_user(uid).as_bytes()].concat(),
+        Some(uid) => [name, format!("@{uid}").as_bytes()].concat(),
         None => name.to_vec(),
     }
 }

@@ -120,8 +120,8 @@ pub(crate) fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Vec<u8>> {
     found
 }
 
-/// Returns the path of the systemd service or scope that a cgroup path is of, as a unit is looked
-/// for that is named: in slices alone. What is below it is its own affair, or a container's.
+/// Returns the path of the systemd service or scope that a cgroup path lies in, if only slices are
+/// above that: as a unit is looked for that is named.
 pub(crate) fn unit_in(path: &[u8]) -> Option<&[u8]> {
     let mut end = 0;
     for name in path.split(|byte| *byte == b'/').skip(1) {

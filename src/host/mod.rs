@@ -201,8 +201,8 @@ impl Host {
         id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
     }
 
-    /// Returns what was asked of `path`; None where that is absent or denied, as
-    /// [`Host::remember_unread`] has it.
+    /// Returns what was asked of `path`; None where that failed: an absence is passed over, a denial
+    /// remembered, anything else kept for [`Host::check`].
     pub(crate) fn readable<T>(&self, path: &[u8], result: io::Result<T>) -> Option<T> {
         result.map_err(|e| self.remember_unread(path, e)).ok()
     }
@@ -222,7 +222,8 @@ impl Host {
         self.fault.borrow_mut().get_or_insert(error);
     }
 
-    /// Ends a lookup: what was found counts only if nothing failed meanwhile.
+    /// Ends a lookup: what was found counts only if nothing failed meanwhile. The next check knows
+    /// nothing of it.
     ///
     /// # Errors
     /// The first failure that could have made it wrong.
@@ -237,6 +238,7 @@ impl Host {
 
     /// Takes out what was remembered, for a process that reports to another.
     pub(crate) fn take_unread(&self) -> Vec<String> {
+        self.unread_processes.set(0);
         self.unread.take()
     }
 

@@ -1,5 +1,5 @@
-//! Asking from where there is no way back, by a child process; or where nobody may be waited for,
-//! by readers that are no children of ours.
+//! Queries run in a child process, from where there need be no way back; and questions to readers,
+//! which are no children of ours and can be left behind where they do not answer.
 
 #![forbid(unsafe_code)]
 
@@ -135,8 +135,8 @@ pub(crate) fn ask(
     Ok(heard)
 }
 
-/// What a reader says first, when we hold its pidfd: it was there before and after, so that is its
-/// own.
+/// What a reader says first. It waits until its pidfd is held: so who says this is the process of
+/// that pidfd.
 const HELLO: &[u8] = b"+";
 
 /// A process that answers one question.

@@ -175,9 +175,9 @@ impl Answer {
         Ok(false)
     }
 
-    /// Returns the interfaces with their addresses, in the order of their numbers, each once: a
-    /// dump that is interrupted may have one twice, and may have an address twice. A user makes
-    /// a hundred thousand of either.
+    /// Returns the interfaces with their addresses, each interface once, in the order of their
+    /// numbers. A dump that is interrupted may repeat an address, which is kept: to compare each
+    /// with all would take too long of a user's hundred thousand.
     pub fn into_interfaces(self) -> Vec<Interface> {
         let mut interfaces = self.interfaces;
         interfaces.sort_unstable_by_key(|interface| interface.index);

@@ -19,7 +19,7 @@ pub fn owning_userns(fd: impl AsFd) -> io::Result<OwnedFd> {
     ask(fd, opcode::none(NSIO, 1)).map(own)
 }
 
-/// Opens the parent of user namespace `fd`: NS_GET_PARENT, Linux 4.9.
+/// Opens the parent of a user or pid namespace: NS_GET_PARENT, Linux 4.9.
 ///
 /// # Errors
 /// As [`owning_userns`].

@@ -40,9 +40,13 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
     for are_machines in [true, false] {
         for namespace in &all {
             let Some(opened) = namespace.open_with_holder(host) else { continue };
-            // Where it is owned from above our own user namespace, or the kernel does not tell, it
-            // is no user's.
-            let is_machines = opened.0.owner().map_or(true, |owner| owner.ino == machines);
+            let is_machines = match opened.0.owner() {
+                Ok(owner) => owner.ino == machines,
+                // Where it is owned from above our own user namespace, or the kernel does not tell,
+                // it is no user's.
+                Err(Errno::PERM | Errno::NOTTY | Errno::NOSYS) => true,
+                Err(e) => return Err(Error::cannot("ask who owns a network namespace", e)),
+            };
             if is_machines != are_machines {
                 continue;
             }

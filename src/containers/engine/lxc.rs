@@ -95,8 +95,10 @@ pub(crate) fn list(world: &World<'_>, engine: &Engine, out: &mut Containers<'_>)
             continue;
         }
         for name in &world.entries(home) {
-            if out.wants(name) && keeps(world, home, name) {
-                let directory = &join(home, name);
+            let directory = &join(home, name);
+            // It is listed, so what is no directory of root's and no file is a container's own.
+            if out.wants(name) && (world.is_directory(directory) || world.file(directory).is_none())
+            {
                 out.add(&Found { directory, ..Found::unnamed(word, name, &Rc::default()) });
             }
         }
@@ -188,7 +190,8 @@ fn has_rival(world: &World<'_>, name: &[u8], directory: &[u8]) -> bool {
     for (_, home) in &homes(world) {
         for name in &names {
             let path = join(home, name);
-            if path != directory && world.host.resolve(&path, Symlink::NoFollow).is_ok() {
+            let is_there = || world.host.resolve(&path, Symlink::NoFollow);
+            if path != directory && world.host.readable(&path, is_there()).is_some() {
                 return true;
             }
         }
@@ -254,7 +257,8 @@ fn watched(world: &World<'_>, monitor: &Process) -> Option<Vec<u8>> {
 
 /// Tells whether two paths mean one directory.
 fn is_same(world: &World<'_>, one: &[u8], other: &[u8]) -> bool {
-    let id = |path: &[u8]| world.host.resolve(path, Symlink::Follow).and_then(id_of).ok();
+    let host = world.host;
+    let id = |path: &[u8]| host.readable(path, host.resolve(path, Symlink::Follow).and_then(id_of));
     one == other || (id(one).is_some() && id(one) == id(other))
 }
 

@@ -5,7 +5,7 @@
 use super::learn::{Daemon, command_line};
 use super::{Containers, ENGINES};
 use crate::containers::world::World;
-use crate::host::process::all_pids;
+use crate::host::process::{all_pids, unless_gone};
 use rustix::fs::OFlags;
 use rustix::io::{read, retry_on_intr};
 
@@ -22,8 +22,8 @@ pub(crate) fn scan(world: &World<'_>, only: Option<&str>, out: &mut Containers<'
         let path = format!("{pid}/comm");
         let comm = world.host.open_proc(path.as_bytes(), OFlags::RDONLY);
         let count = comm.and_then(|comm| retry_on_intr(|| read(&comm, &mut buffer)));
-        // Who has gone is no daemon's, and who hides is not root's.
-        let comm = buffer.get(..count.unwrap_or_default()).unwrap_or_default().trim_ascii_end();
+        let Some(count) = unless_gone(world.host, pid, count) else { continue };
+        let comm = buffer[..count].trim_ascii_end();
         let Some(daemon) = daemons.iter().find(|daemon| daemon.name == comm) else { continue };
         if let Some(line) = command_line(world, pid, daemon) {
             (daemon.list_of)(world, &line, out);

@@ -156,7 +156,7 @@ pub(crate) fn verify_each(
     }
 }
 
-/// Asks the kernel once.
+/// Returns the verdict on a container; asks again by its record if one has appeared meanwhile.
 fn verify(world: &World<'_>, container: &Container) -> Verdict {
     let mut records = engine::records(world, container);
     loop {

@@ -97,7 +97,7 @@ impl World<'_> {
         }
         let mut depths = Vec::new();
         let first = Process::open(self.host, 1).and_then(|first| first.read(self.host, "cgroup"));
-        if let Ok(text) = first {
+        if let Some(text) = unless_gone(self.host, 1, first) {
             for (hierarchy, path) in lines(&text).filter_map(hierarchy_and_path) {
                 depths.push((hierarchy.to_vec(), steps_up(path).0));
             }

@@ -142,8 +142,3 @@ impl<'h> World<'h> {
         user.below(user.config.as_deref(), b".config", name)
     }
 }
-
-/// How a user is called in `ENGINE:NAME@USER`.
-pub(crate) fn at_user(uid: u32) -> String {
-    format!("@{uid}")
-}

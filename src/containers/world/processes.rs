@@ -1,5 +1,5 @@
-//! Processes of root's world: an engine's daemon, whose command line is to be believed, or a
-//! process whose mount namespace is the host's own.
+//! Processes of root's world: daemons whose command lines and monitors whose titles are believed;
+//! and processes that are of no container.
 //!
 //! Uids alone prove nothing: a user starts set-user-ID programs, and root in a container has uid 0.
 
