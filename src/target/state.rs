@@ -18,9 +18,7 @@ use crate::host::cgroup::above;
 use crate::host::root::Symlink;
 use crate::kernel::netns::NetNs;
 use rustix::fs::fstat;
-use rustix::process::geteuid;
-use std::env::current_dir;
-use std::os::unix::ffi::OsStrExt;
+use rustix::process::{getcwd, geteuid};
 
 /// Finds the namespace of the process that is recorded in the file at `path`.
 ///
@@ -60,8 +58,8 @@ fn absolute(host: &Host, path: &[u8]) -> Result<Vec<u8>> {
     if !host.is_own() {
         return Ok(join(b"", path));
     }
-    match current_dir() {
-        Ok(directory) => Ok(join(directory.as_os_str().as_bytes(), path)),
+    match getcwd(Vec::new()) {
+        Ok(directory) => Ok(join(directory.to_bytes(), path)),
         Err(_) => {
             Err(Error::of(path, "is a relative path, and the directory that it is in is gone"))
         }
