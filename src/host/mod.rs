@@ -201,8 +201,8 @@ impl Host {
         id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
     }
 
-    /// Returns what was asked of `path`; None where that failed: an absence is passed over, a denial
-    /// remembered, anything else kept for [`Host::check`].
+    /// Returns what was asked of `path`; None where that failed: an absence is passed over, a
+    /// denial remembered, anything else kept for [`Host::check`].
     pub(crate) fn readable<T>(&self, path: &[u8], result: io::Result<T>) -> Option<T> {
         result.map_err(|e| self.remember_unread(path, e)).ok()
     }

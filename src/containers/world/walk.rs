@@ -73,8 +73,8 @@ impl<'h> Walker<'h> {
         self.held.forget();
     }
 
-    /// Finds a file: an O_PATH descriptor of it, whatever it is but a symlink. Only the way to it is
-    /// certain: the caller judges the file itself.
+    /// Finds a file: an O_PATH descriptor of it, whatever it is but a symlink. Only the way to it
+    /// is certain: the caller judges the file itself.
     pub(super) fn file(&self, path: &[u8], rule: Rule) -> Result<(OwnedFd, Stat)> {
         let mut path = Cow::Borrowed(path);
         for _ in 0..=MOST_LINKS {
