@@ -7,7 +7,7 @@ use super::learn::add;
 use super::{Container, Containers, Engine, Found, Source, forms};
 use crate::base::text::{find, join, last, lines, number, parts};
 use crate::containers::world::World;
-use crate::host::cgroup;
+use crate::host::cgroup::{self, above};
 use crate::host::process::{Process, Stat, unless_gone};
 use crate::host::root::Symlink;
 use crate::kernel::netns::id_of;
@@ -190,8 +190,7 @@ fn has_rival(world: &World<'_>, name: &[u8], directory: &[u8]) -> bool {
     for (_, home) in &homes(world) {
         for name in &names {
             let path = join(home, name);
-            let is_there = || world.host.resolve(&path, Symlink::NoFollow);
-            if path != directory && world.host.readable(&path, is_there()).is_some() {
+            if path != directory && keeps(world, home, name) {
                 return true;
             }
         }
@@ -255,11 +254,15 @@ fn watched(world: &World<'_>, monitor: &Process) -> Option<Vec<u8>> {
     Some(join(home, name))
 }
 
-/// Tells whether two paths mean one directory.
+/// Tells whether two paths mean the directory of one container: by the directories that these are
+/// in, which are root's and may be on a mount that does not answer.
 fn is_same(world: &World<'_>, one: &[u8], other: &[u8]) -> bool {
     let host = world.host;
-    let id = |path: &[u8]| host.readable(path, host.resolve(path, Symlink::Follow).and_then(id_of));
-    one == other || (id(one).is_some() && id(one) == id(other))
+    let id = |path: &[u8]| {
+        let home = Some(above(path)).filter(|home| world.is_directory(home))?;
+        host.readable(home, host.resolve(home, Symlink::Follow).and_then(id_of))
+    };
+    one == other || (last(one) == last(other) && id(one).is_some() && id(one) == id(other))
 }
 
 /// Returns the path and the name in a monitor's command line: `[lxc monitor] PATH NAME`.
