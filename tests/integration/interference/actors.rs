@@ -7,6 +7,7 @@
 
 use super::machine::{HOME, hierarchies};
 use crate::util::{USER, as_user};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::chown;
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// How long a script may take.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long, where what was added before it may stand in its way for ever (a file system that does not
+/// answer).
+const LITTLE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a user's scripts may call. `$T` is a directory of their own.
 const LIBRARY: &str = include_str!("library.sh");
@@ -91,15 +95,32 @@ impl Actor {
             To::Container(fifo) => writeln!(fifo, "{n}"),
         };
         told.expect("somebody who listens");
-        let end = Instant::now() + PATIENCE;
+        let start = Instant::now();
+        let mut is_ended = must_succeed;
         while !path("done").exists() {
             let said = || fs::read_to_string(path("out")).unwrap_or_default();
-            assert!(Instant::now() < end, "it does not end:\n{script}\n{}", said());
+            assert!(start.elapsed() < PATIENCE, "it does not end:\n{script}\n{}", said());
+            if start.elapsed() > LITTLE_PATIENCE && !is_ended {
+                self.end_script();
+                is_ended = true;
+            }
             sleep(Duration::from_millis(1));
         }
         let status = fs::read_to_string(path("done")).unwrap_or_default();
         let said = fs::read_to_string(path("out")).unwrap_or_default();
         assert!(!must_succeed || status.trim() == "0", "it failed: {status}\n{script}\n{said}");
+    }
+
+    /// Ends the script that a user's shell waits for. A container's shell is left to it: it is also the
+    /// parent of whatever the script has left.
+    fn end_script(&self) {
+        if let To::User(..) = self.to {
+            let children = format!("/proc/{0}/task/{0}/children", self.pid);
+            for child in fs::read_to_string(children).expect("children").split_whitespace() {
+                let pid = child.parse().ok().and_then(Pid::from_raw).expect("a pid");
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
     }
 
     /// Forgets what was done.
