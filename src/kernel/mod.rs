@@ -6,7 +6,9 @@
 
 #![forbid(unsafe_code)]
 
+mod attribute;
 pub(crate) mod fork;
+pub mod link;
 pub mod netns;
 pub(crate) mod nsid;
 pub mod rtnetlink;

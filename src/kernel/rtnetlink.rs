@@ -4,9 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+use super::attribute::{align, find, find_u32, u16_at, u32_at, until_nul};
+use super::link::{Address, Interface, address, interface};
 use rustix::io::{self, Errno};
-use std::fmt::{self, Display, Formatter, Write};
-use std::net::IpAddr;
 
 // linux/netlink.h
 pub(super) const HEADER: usize = 16;
@@ -21,8 +21,6 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
 const NLMSGERR_ATTR_MSG: u16 = 1;
-/// The two upper bits of an attribute's type are flags.
-const NLA_TYPE_MASK: u16 = 0x3fff;
 
 // linux/rtnetlink.h
 const RTM_NEWLINK: u16 = 16;
@@ -32,96 +30,12 @@ pub(super) const RTM_GETADDR: u16 = 22;
 const RTM_NEWNSID: u16 = 88;
 pub(super) const RTM_GETNSID: u16 = 90;
 pub(super) const RTEXT_FILTER_SKIP_STATS: u32 = 8;
-pub(super) const IFINFOMSG: usize = 16;
-pub(super) const IFADDRMSG: usize = 8;
 pub(super) const RTGENMSG: usize = 4;
 
-// linux/if_link.h
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_LINK: u16 = 5;
-const IFLA_MASTER: u16 = 10;
-const IFLA_OPERSTATE: u16 = 16;
-const IFLA_LINKINFO: u16 = 18;
-pub(super) const IFLA_EXT_MASK: u16 = 29;
-const IFLA_LINK_NETNSID: u16 = 37;
-const IFLA_INFO_KIND: u16 = 1;
-
-// linux/if_addr.h and linux/net_namespace.h
-const IFA_ADDRESS: u16 = 1;
-const IFA_LOCAL: u16 = 2;
+// linux/net_namespace.h
 const NETNSA_NSID: u16 = 1;
 pub(super) const NETNSA_FD: u16 = 3;
 const NETNSA_NSID_NOT_ASSIGNED: i32 = -1;
-
-// linux/if.h, linux/if_arp.h and linux/socket.h
-const IFF_LOOPBACK: u32 = 0x8;
-const ARPHRD_TUNNEL: u16 = 768;
-const ARPHRD_TUNNEL6: u16 = 769;
-const ARPHRD_SIT: u16 = 776;
-const ARPHRD_IPGRE: u16 = 778;
-const ARPHRD_IP6GRE: u16 = 823;
-const AF_INET: u8 = 2;
-const AF_INET6: u8 = 10;
-
-/// IF_OPER_UNKNOWN and so on, linux/if.h, in the spelling of `ip link`.
-const STATES: [&str; 7] =
-    ["UNKNOWN", "NOTPRESENT", "DOWN", "LOWERLAYERDOWN", "TESTING", "DORMANT", "UP"];
-
-/// A network interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// Its name, of any bytes but `/`, `:` and blanks.
-    pub name: Vec<u8>,
-    /// Its number in its namespace.
-    pub index: u32,
-    /// Its operational state as `ip link` prints it.
-    pub state: &'static str,
-    /// Its hardware address as `ip link` prints it; empty where it has none.
-    pub mac: String,
-    /// Whether it is `lo`, by whatever name.
-    pub loopback: bool,
-    /// The number of the bridge or bond that it is a port of, if it is one.
-    pub master: Option<u32>,
-    /// Its IPv4 and IPv6 addresses.
-    pub addresses: Vec<Address>,
-    /// Its other end, if it is one of a pair.
-    pub peer: Option<Peer>,
-}
-
-/// An address of an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// The address itself.
-    pub ip: IpAddr,
-    /// How many of its bits are the network's.
-    pub prefix: u8,
-}
-
-/// The other end of a veth or netkit interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The number of its namespace in this one, -1 where the kernel could give none; None: it is
-    /// this one.
-    pub nsid: Option<i32>,
-    /// Its number there.
-    pub index: u32,
-}
-
-impl Display for Address {
-    /// Writes it as `ip` prints it.
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "{}/{}", self.ip, self.prefix)
-    }
-}
-
-/// Tells whether an address means nothing outside its link: RFC 3927, RFC 4291.
-pub(crate) fn is_link_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    }
-}
 
 /// What the kernel has answered so far. What makes no sense in it is left out.
 #[derive(Debug, Default)]
@@ -210,81 +124,10 @@ impl Answer {
     }
 }
 
-/// Reads a message of type RTM_NEWLINK.
-fn interface(body: &[u8]) -> Option<Interface> {
-    let attributes = body.get(IFINFOMSG..)?;
-    let (hardware, index, flags) = (u16_at(body, 2)?, u32_at(body, 4)?, u32_at(body, 8)?);
-    let name = until_nul(find(attributes, IFLA_IFNAME)?);
-    let state = find(attributes, IFLA_OPERSTATE).and_then(|state| state.first());
-    let state = state.and_then(|state| STATES.get(usize::from(*state)));
-    Some(Interface {
-        name: name.to_vec(),
-        index,
-        state: state.unwrap_or(&STATES[0]),
-        mac: hardware_address(hardware, find(attributes, IFLA_ADDRESS).unwrap_or_default()),
-        loopback: flags & IFF_LOOPBACK != 0,
-        master: find_u32(attributes, IFLA_MASTER),
-        addresses: Vec::new(),
-        peer: peer(attributes),
-    })
-}
-
-fn peer(attributes: &[u8]) -> Option<Peer> {
-    let kind = until_nul(find(find(attributes, IFLA_LINKINFO)?, IFLA_INFO_KIND)?);
-    // IFLA_LINK of others, such as vlan, is what they sit on.
-    if !matches!(kind, b"veth" | b"netkit") {
-        return None;
-    }
-    // 0 while the pair is torn down.
-    let index = find_u32(attributes, IFLA_LINK).filter(|index| *index != 0)?;
-    let nsid = find_u32(attributes, IFLA_LINK_NETNSID);
-    Some(Peer { nsid: nsid.map(|nsid| nsid as i32), index })
-}
-
-/// Reads a message of type RTM_NEWADDR: the interface's number and its address.
-fn address(body: &[u8]) -> Option<(u32, Address)> {
-    let attributes = body.get(IFADDRMSG..)?;
-    // Where both are there, IFA_ADDRESS is that of the other end.
-    let octets = find(attributes, IFA_LOCAL).or_else(|| find(attributes, IFA_ADDRESS))?;
-    let ip = match body[0] {
-        AF_INET => ipv4(octets)?,
-        AF_INET6 => ipv6(octets)?,
-        _ => return None,
-    };
-    Some((u32_at(body, 4)?, Address { ip, prefix: body[1] }))
-}
-
 /// Reads a message of type RTM_NEWNSID.
 fn nsid(body: &[u8]) -> Option<i32> {
     let nsid = find_u32(body.get(RTGENMSG..)?, NETNSA_NSID)? as i32;
     Some(nsid).filter(|nsid| *nsid != NETNSA_NSID_NOT_ASSIGNED)
-}
-
-/// Returns a hardware address as `ip link` prints it. That of a tunnel is an IP address.
-fn hardware_address(kind: u16, octets: &[u8]) -> String {
-    let ip = match kind {
-        ARPHRD_TUNNEL | ARPHRD_SIT | ARPHRD_IPGRE => ipv4(octets),
-        ARPHRD_TUNNEL6 | ARPHRD_IP6GRE => ipv6(octets),
-        _ => None,
-    };
-    if let Some(ip) = ip {
-        return ip.to_string();
-    }
-    let mut text = String::with_capacity(3 * octets.len());
-    for octet in octets {
-        let separator = if text.is_empty() { "" } else { ":" };
-        // A string takes whatever is written.
-        let _ = write!(text, "{separator}{octet:02x}");
-    }
-    text
-}
-
-fn ipv4(octets: &[u8]) -> Option<IpAddr> {
-    <[u8; 4]>::try_from(octets).ok().map(IpAddr::from)
-}
-
-fn ipv6(octets: &[u8]) -> Option<IpAddr> {
-    <[u8; 16]>::try_from(octets).ok().map(IpAddr::from)
 }
 
 /// One message of a datagram.
@@ -322,44 +165,17 @@ fn words<'a>(message: &Message<'a>) -> Option<&'a [u8]> {
     find(message.body.get(4 + question..)?, NLMSGERR_ATTR_MSG)
 }
 
-/// Returns the value of the first attribute of this type.
-fn find(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
-    loop {
-        let length = usize::from(u16_at(attributes, 0)?);
-        let kind = u16_at(attributes, 2)? & NLA_TYPE_MASK;
-        let value = attributes.get(4..length)?;
-        if kind == wanted {
-            return Some(value);
-        }
-        attributes = attributes.get(align(length)..)?;
-    }
-}
-
-/// Returns the value of 32 bits of the first attribute of this type.
-fn find_u32(attributes: &[u8], wanted: u16) -> Option<u32> {
-    u32_at(find(attributes, wanted)?, 0)
-}
-
-fn align(length: usize) -> usize {
-    length.next_multiple_of(4)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().copied().map(u16::from_ne_bytes)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().copied().map(u32::from_ne_bytes)
-}
-
-fn until_nul(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::kernel::attribute::tests::{attribute, number};
+    use crate::kernel::link::LinkRef;
+    use crate::kernel::link::tests::{end_of_a_pair, kind, link as described, name};
 
+    /// IFF_LOOPBACK, AF_INET and AF_INET6.
+    const IFF_LOOPBACK: u32 = 0x8;
+    const AF_INET: u8 = 2;
+    const AF_INET6: u8 = 10;
     const QUESTION: Id = Id { sequence: 7, port: 4242 };
 
     pub(in crate::kernel) fn message(kind: u16, flags: u16, id: Id, body: &[u8]) -> Vec<u8> {
@@ -377,23 +193,8 @@ pub(super) mod tests {
         bytes
     }
 
-    fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
-        let length = (4 + value.len()) as u16;
-        let mut bytes = [&length.to_ne_bytes(), &kind.to_ne_bytes(), value].concat();
-        bytes.resize(align(bytes.len()), 0);
-        bytes
-    }
-
     fn link(hardware: u16, index: u32, flags: u32, attributes: &[Vec<u8>]) -> Vec<u8> {
-        let body = [
-            &[0, 0],
-            &hardware.to_ne_bytes()[..],
-            &index.to_ne_bytes(),
-            &flags.to_ne_bytes(),
-            &[0; 4],
-            &attributes.concat(),
-        ]
-        .concat();
+        let body = described(hardware, index, flags, attributes);
         message(RTM_NEWLINK, NLM_F_MULTI, QUESTION, &body)
     }
 
@@ -410,35 +211,19 @@ pub(super) mod tests {
         answer
     }
 
-    fn name(text: &[u8]) -> Vec<u8> {
-        attribute(IFLA_IFNAME, &[text, b"\0"].concat())
-    }
-
-    fn pair(kind: &[u8]) -> Vec<u8> {
-        attribute(IFLA_LINKINFO | 0x8000, &attribute(IFLA_INFO_KIND, kind))
-    }
-
-    pub(in crate::kernel) fn number(kind: u16, value: i32) -> Vec<u8> {
-        attribute(kind, &value.to_ne_bytes())
-    }
-
     #[test]
     fn links_and_addresses_come_together() {
-        let end = [number(IFLA_LINK, 9), number(IFLA_LINK_NETNSID, 3), pair(b"veth\0")];
-        let state = attribute(IFLA_OPERSTATE, &[6]);
-        let mac = attribute(IFLA_ADDRESS, &[2, 0, 0xab, 0, 0, 1]);
-        let master = number(IFLA_MASTER, 4);
-        let veth = [&[name(b"\x1b[\xff"), state, mac, master][..], &end].concat();
-        let local = [attribute(IFA_ADDRESS, &[10, 0, 0, 2]), attribute(IFA_LOCAL, &[10, 0, 0, 1])];
+        let veth = [name(b"\x1b[\xff"), end_of_a_pair(3, 9)];
+        let local = [attribute(1, &[10, 0, 0, 2]), attribute(2, &[10, 0, 0, 1])];
         let wide = "fd00::1".parse::<std::net::Ipv6Addr>().unwrap().octets();
         let answer = taken(&[
             [link(772, 1, IFF_LOOPBACK, &[name(b"lo")]), link(1, 7, 0, &veth)].concat(),
             link(1, 7, 0, &veth),
             [
                 address(AF_INET, 24, 7, &local),
-                address(AF_INET6, 64, 7, &[attribute(IFA_ADDRESS, &wide)]),
+                address(AF_INET6, 64, 7, &[attribute(1, &wide)]),
                 address(AF_INET, 24, 8, &local),
-                address(AF_INET, 24, 7, &[attribute(IFA_LOCAL, &wide)]),
+                address(AF_INET, 24, 7, &[attribute(2, &wide)]),
                 address(99, 24, 7, &local),
             ]
             .concat(),
@@ -447,11 +232,8 @@ pub(super) mod tests {
         let found = answer.into_interfaces();
         let [lo, veth] = &found[..] else { panic!("{found:?}") };
         assert_eq!((&lo.name[..], lo.loopback, lo.state), (&b"lo"[..], true, "UNKNOWN"));
-        assert_eq!((&*lo.mac, lo.master, veth.master), ("", None, Some(4)));
-        assert_eq!((&veth.name[..], veth.index), (&b"\x1b[\xff"[..], 7));
-        assert_eq!((veth.loopback, veth.state), (false, "UP"));
-        assert_eq!(veth.mac, "02:00:ab:00:00:01");
-        assert_eq!(veth.peer, Some(Peer { nsid: Some(3), index: 9 }));
+        assert_eq!((&veth.name[..], veth.index, veth.loopback), (&b"\x1b[\xff"[..], 7, false));
+        assert_eq!(veth.peer, Some(LinkRef { nsid: Some(3), index: 9 }));
         let shown: Vec<String> = veth.addresses.iter().map(Address::to_string).collect();
         assert_eq!(shown, ["10.0.0.1/24", "fd00::1/64"]);
     }
@@ -466,7 +248,7 @@ pub(super) mod tests {
         for index in 1..=LINKS {
             take(&link(1, index, 0, &[name(b"x")]));
         }
-        let mut message = address(AF_INET6, 128, LINKS, &[attribute(IFA_ADDRESS, &[0; 16])]);
+        let mut message = address(AF_INET6, 128, LINKS, &[attribute(1, &[0; 16])]);
         for number in 1..=ADDRESSES {
             *message.last_chunk_mut().unwrap() = number.to_be_bytes();
             take(&message);
@@ -474,47 +256,6 @@ pub(super) mod tests {
         let found = answer.into_interfaces();
         assert_eq!(found.len(), LINKS as usize);
         assert_eq!(found.last().unwrap().addresses.len(), ADDRESSES as usize);
-    }
-
-    #[test]
-    fn only_pairs_have_a_peer() {
-        let peer_of = |attributes: &[Vec<u8>]| {
-            let answer = taken(&[link(1, 7, 0, &[&[name(b"x")], attributes].concat())]);
-            answer.into_interfaces()[0].peer
-        };
-        let link = number(IFLA_LINK, 9);
-        let here = Some(Peer { nsid: None, index: 9 });
-        assert_eq!(peer_of(&[link.clone(), pair(b"netkit")]), here);
-        let unknown = [link.clone(), number(IFLA_LINK_NETNSID, -1), pair(b"veth")];
-        assert_eq!(peer_of(&unknown), Some(Peer { nsid: Some(-1), index: 9 }));
-        for kind in [&b"vlan"[..], b"vethx", b""] {
-            assert_eq!(peer_of(&[link.clone(), pair(kind)]), None);
-        }
-        assert_eq!(peer_of(&[pair(b"veth")]), None);
-        assert_eq!(peer_of(&[number(IFLA_LINK, 0), pair(b"veth")]), None);
-        assert_eq!(peer_of(&[link]), None);
-    }
-
-    #[test]
-    fn hardware_addresses_are_those_of_ip_link() {
-        assert_eq!(hardware_address(ARPHRD_SIT, &[192, 0, 2, 1]), "192.0.2.1");
-        assert_eq!(hardware_address(ARPHRD_TUNNEL6, &[0; 16]), "::");
-        assert_eq!(hardware_address(1, &[0; 4]), "00:00:00:00");
-        assert_eq!(hardware_address(ARPHRD_TUNNEL, &[]), "");
-    }
-
-    #[test]
-    fn link_local_addresses_are_told() {
-        for (text, expected) in [
-            ("169.254.0.1", true),
-            ("fe80::1", true),
-            ("febf::1", true),
-            ("10.0.0.1", false),
-            ("fec0::1", false),
-            ("::ffff:169.254.0.1", false),
-        ] {
-            assert_eq!(is_link_local(text.parse().unwrap()), expected, "{text}");
-        }
     }
 
     #[test]
@@ -579,11 +320,10 @@ pub(super) mod tests {
     /// Every cut and every changed byte of a datagram gives some answer.
     #[test]
     fn any_bytes_are_taken() {
-        let state = attribute(IFLA_OPERSTATE, &[200]);
-        let veth = [name(b"eth0"), number(IFLA_LINK, 9), pair(b"veth"), state];
+        let veth = [name(b"eth0"), end_of_a_pair(3, 9), kind(b"vxlan", &[number(2, 1)])];
         let whole = [
             link(1, 7, 0, &veth),
-            address(AF_INET, 24, 7, &[attribute(IFA_LOCAL, &[10, 0, 0, 1])]),
+            address(AF_INET, 24, 7, &[attribute(2, &[10, 0, 0, 1])]),
             message(NLMSG_DONE, NLM_F_MULTI | NLM_F_ACK_TLVS, QUESTION, &[0xff; 12]),
         ]
         .concat();

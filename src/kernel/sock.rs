@@ -4,10 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+use super::link::{IFADDRMSG, IFINFOMSG, IFLA_EXT_MASK, Interface};
 use super::netns::own_id;
 use super::rtnetlink::{
-    Answer, HEADER, IFADDRMSG, IFINFOMSG, IFLA_EXT_MASK, Id, Interface, NLM_F_DUMP, NLM_F_REQUEST,
-    RTEXT_FILTER_SKIP_STATS, RTM_GETADDR, RTM_GETLINK,
+    Answer, HEADER, Id, NLM_F_DUMP, NLM_F_REQUEST, RTEXT_FILTER_SKIP_STATS, RTM_GETADDR,
+    RTM_GETLINK,
 };
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
@@ -162,7 +163,8 @@ fn open() -> io::Result<(OwnedFd, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::rtnetlink::tests::{message, number};
+    use crate::kernel::attribute::tests::number;
+    use crate::kernel::rtnetlink::tests::message;
     use crate::kernel::rtnetlink::{NETNSA_FD, RTGENMSG, RTM_GETNSID};
 
     #[test]

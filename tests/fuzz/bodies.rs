@@ -17,7 +17,8 @@ use netns_enter::containers::engine::{
 use netns_enter::containers::world::users::parse_passwd;
 use netns_enter::host::mountinfo;
 use netns_enter::host::process::{self, MAX_PID, Stat, parse_pid};
-use netns_enter::kernel::rtnetlink::{Address, Answer, Id};
+use netns_enter::kernel::link::Address;
+use netns_enter::kernel::rtnetlink::{Answer, Id};
 use netns_enter::pin::lookup;
 use netns_enter::target::TargetSpec;
 use netns_enter::view::Views;

@@ -135,7 +135,7 @@ jq -r '.[] | "\(.inode) \(.pid // "") \(.pins[0] // "")"' /run/json | while read
     [ "$(stat -Lc %i "$file")" = "$inode" ]
     nsenter --net="$file" ip -j addr | jq -c 'map({name: .ifname, index: .ifindex, state: .operstate, mac: (.address // ""),
         addresses: [.addr_info[] | "\(.local)/\(.prefixlen)"]})' >/run/theirs
-    jq -c ".[] | select(.inode == $inode).interfaces | map(del(.peer))" /run/json >/run/ours
+    jq -c ".[] | select(.inode == $inode).interfaces | map({name, index, state, mac, addresses})" /run/json >/run/ours
     diff /run/theirs /run/ours
     echo row
 done
@@ -553,7 +553,7 @@ nsenter --net="$2" ip -j addr | jq -Sc "[$procs, map({name: .ifname, index: .ifi
 /// What our list in `$1` has in the row of the namespace of file `$2`.
 const ROW: &str = r#"
 inode=$(stat -Lc %i "$2")
-jq -Sc ".[] | select(.inode == $inode) | [.processes, (.interfaces | map(del(.peer)))]" "$1"
+jq -Sc ".[] | select(.inode == $inode) | [.processes, (.interfaces | map({name, index, state, mac, addresses}))]" "$1"
 "#;
 
 fn netns_of(pid: u32) -> String {

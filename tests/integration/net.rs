@@ -9,8 +9,8 @@ use crate::util::{
     inode_in, lacks, ns_of, own_ns, process_number, refuses, run, sh, skip, thread_apart, tool,
     unique, until,
 };
+use netns_enter::kernel::link::Interface;
 use netns_enter::kernel::netns::{Home, NetNs};
-use netns_enter::kernel::rtnetlink::Interface;
 use netns_enter::kernel::sock::Netlink;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -311,6 +311,11 @@ fn interfaces_are_those_of_ip() {
         (false, "ip link add gre1 type gre local 192.0.2.1 remote 192.0.2.9"),
         (false, "ip link add sit1 type sit local 192.0.2.1 remote 192.0.2.9"),
         (false, "ip link add six1 type ip6tnl local 2001:db8::1 remote 2001:db8::9"),
+        (false, "ip link add gre2 type gre remote 192.0.2.9 dev eth0"),
+        (false, "ip link add vlan5 link eth0 mtu 1400 type vlan id 5"),
+        (false, "ip link add mv0 link eth0 type macvlan"),
+        (false, "ip link add vx0 type vxlan id 5 remote 192.0.2.9 dstport 4789"),
+        (false, "ip link add bond0 type bond"),
     ] {
         let script = format!("exec nsenter -t \"$1\" -n {words}");
         let output = sh(&script, &[sleeper.word()]);
@@ -349,6 +354,22 @@ fn interfaces_are_those_of_ip() {
         addresses.sort();
         theirs_shown.sort();
         assert_eq!(addresses, theirs_shown, "{theirs}");
+        let kind = ours.kind.as_deref().map(String::from_utf8_lossy);
+        assert_eq!(kind.as_deref(), theirs["linkinfo"]["info_kind"].as_str(), "{theirs}");
+        assert_eq!(Some(u64::from(ours.mtu)), theirs["mtu"].as_u64(), "{theirs}");
+        let name_of = |index| {
+            let other = seen.iter().find(|other| Some(other.index) == index)?;
+            Some(String::from_utf8_lossy(&other.name))
+        };
+        assert_eq!(name_of(ours.master).as_deref(), theirs["master"].as_str(), "{theirs}");
+        // Where a tunnel has no other end, ip says "any".
+        let remote = theirs["linkinfo"]["info_data"]["remote"].as_str();
+        let remote = remote.filter(|text| !["any", "::", "0.0.0.0"].contains(text));
+        assert_eq!(ours.remote.map(|ip| ip.to_string()).as_deref(), remote, "{theirs}");
+        if ours.peer.is_none() {
+            let parent = name_of(ours.parent.map(|parent| parent.index));
+            assert_eq!(parent.as_deref(), theirs["link"].as_str(), "{theirs}");
+        }
         let is_pair = theirs["linkinfo"]["info_kind"] == "veth";
         assert_eq!(ours.peer.is_some(), is_pair, "{theirs}");
         if let Some(peer) = &ours.peer {

@@ -5,9 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::entry::{Link, LinkPeer};
+use super::entry::{Link, Neighbour};
 use crate::base::fields::{Fields, put, put_number};
-use crate::kernel::rtnetlink::Address;
+use crate::kernel::link::Address;
 use std::net::IpAddr;
 
 /// Encodes the links of the entry at place `at`.
@@ -15,30 +15,44 @@ pub(super) fn encode(at: usize, links: &[Link]) -> Vec<u8> {
     let mut report = Vec::new();
     put_number(&mut report, at as u64);
     put_number(&mut report, links.len() as u64);
-    let none = LinkPeer { inode: None, index: 0, name: None };
     for link in links {
         put_number(&mut report, link.index.into());
-        put_number(&mut report, link.wants_address.into());
-        let peer = link.peer.as_ref().unwrap_or(&none);
-        put_number(&mut report, link.peer.is_some().into());
-        put_number(&mut report, peer.index.into());
-        put_number(&mut report, peer.inode.is_some().into());
-        put_number(&mut report, peer.inode.unwrap_or_default());
-        put_number(&mut report, link.addresses.len() as u64);
+        put_number(&mut report, link.mtu.into());
+        put_number(&mut report, link.is_loopback.into());
+        // No interface has the number 0.
+        put_number(&mut report, link.master.unwrap_or_default().into());
+        // No interface has an empty name, and no kind is called so.
         put(&mut report, &link.name);
+        put(&mut report, link.kind.as_deref().unwrap_or_default());
         put(&mut report, &link.state);
         put(&mut report, &link.mac);
-        // No interface has an empty name.
-        put(&mut report, peer.name.as_deref().unwrap_or_default());
+        put_neighbour(&mut report, &link.peer);
+        put_neighbour(&mut report, &link.parent);
+        put_ip(&mut report, link.remote);
+        put_number(&mut report, link.addresses.len() as u64);
         for address in &link.addresses {
-            match address.ip {
-                IpAddr::V4(ip) => put(&mut report, &ip.octets()),
-                IpAddr::V6(ip) => put(&mut report, &ip.octets()),
-            }
+            put_ip(&mut report, Some(address.ip));
             put_number(&mut report, address.prefix.into());
         }
     }
     report
+}
+
+fn put_neighbour(report: &mut Vec<u8>, neighbour: &Option<Neighbour>) {
+    let none = Neighbour { inode: None, index: 0, name: None };
+    let one = neighbour.as_ref().unwrap_or(&none);
+    put_number(report, one.index.into());
+    put_number(report, one.inode.is_some().into());
+    put_number(report, one.inode.unwrap_or_default());
+    put(report, one.name.as_deref().unwrap_or_default());
+}
+
+fn put_ip(report: &mut Vec<u8>, ip: Option<IpAddr>) {
+    match ip {
+        Some(IpAddr::V4(ip)) => put(report, &ip.octets()),
+        Some(IpAddr::V6(ip)) => put(report, &ip.octets()),
+        None => put(report, b""),
+    }
 }
 
 /// Decodes the next record; None where there is no other whole one.
@@ -52,63 +66,87 @@ pub(super) fn decode(fields: &mut Fields<'_>) -> Option<(usize, Vec<Link>)> {
 }
 
 fn link(fields: &mut Fields<'_>) -> Option<Link> {
-    let (index, wants_address) = (fields.number()?, fields.number()?);
-    let (has_peer, peers_index) = (fields.number()?, fields.number()?);
-    let (has_inode, inode, count) = (fields.number()?, fields.number()?, fields.number()?);
-    let (name, state, mac) = (fields.take()?, fields.take()?, fields.take()?);
-    let peers_name = fields.take()?;
+    let (index, mtu) = (fields.number()? as u32, fields.number()? as u32);
+    let (is_loopback, master) = (fields.number()? != 0, fields.number()? as u32);
+    let (name, kind) = (fields.take()?.to_vec(), fields.take()?.to_vec());
+    let (state, mac) = (fields.take()?.to_vec(), fields.take()?.to_vec());
+    let (peer, parent) = (neighbour(fields)?, neighbour(fields)?);
+    let remote = ip(fields.take()?);
+    let count = fields.number()?;
     let mut addresses = Vec::new();
     for _ in 0..count {
-        let octets = fields.take()?;
-        let prefix = fields.number()?;
-        let ip = match <[u8; 4]>::try_from(octets) {
-            Ok(octets) => IpAddr::from(octets),
-            Err(_) => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?),
-        };
-        addresses.push(Address { ip, prefix: prefix as u8 });
+        addresses.push(Address { ip: ip(fields.take()?)?, prefix: fields.number()? as u8 });
     }
-    let peer = LinkPeer {
-        inode: (has_inode != 0).then_some(inode),
-        index: peers_index as u32,
-        name: (!peers_name.is_empty()).then(|| peers_name.to_vec()),
-    };
     Some(Link {
-        name: name.to_vec(),
-        index: index as u32,
-        state: state.to_vec(),
-        mac: mac.to_vec(),
-        wants_address: wants_address != 0,
+        name,
+        index,
+        kind: some(kind),
+        state,
+        mtu,
+        mac,
+        is_loopback,
+        master: (master != 0).then_some(master),
         addresses,
-        peer: (has_peer != 0).then_some(peer),
+        peer,
+        parent,
+        remote,
     })
+}
+
+fn neighbour(fields: &mut Fields<'_>) -> Option<Option<Neighbour>> {
+    let (index, has_inode) = (fields.number()? as u32, fields.number()? != 0);
+    let (inode, name) = (fields.number()?, fields.take()?.to_vec());
+    let neighbour = Neighbour { inode: has_inode.then_some(inode), index, name: some(name) };
+    Some((index != 0).then_some(neighbour))
+}
+
+/// Takes a text, of which an empty one is none.
+fn some(text: Vec<u8>) -> Option<Vec<u8>> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn ip(octets: &[u8]) -> Option<IpAddr> {
+    match <[u8; 4]>::try_from(octets) {
+        Ok(octets) => Some(IpAddr::from(octets)),
+        Err(_) => Some(IpAddr::from(<[u8; 16]>::try_from(octets).ok()?)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn link(addresses: &[&str], peer: Option<LinkPeer>) -> Link {
+    fn link(addresses: &[&str], peer: Option<Neighbour>) -> Link {
         let address = |ip: &&str| Address { ip: ip.parse().unwrap(), prefix: 24 };
         Link {
             name: b"eth\xff0".to_vec(),
             index: u32::MAX,
+            kind: peer.is_some().then(|| b"veth".to_vec()),
             state: b"UP".to_vec(),
+            mtu: 1450,
             mac: b"02:00:00:00:00:01".to_vec(),
-            wants_address: peer.is_some(),
+            is_loopback: peer.is_none(),
+            master: peer.as_ref().map(|peer| peer.index),
             addresses: addresses.iter().map(address).collect(),
             peer,
+            parent: None,
+            remote: None,
         }
     }
 
     fn reported() -> Vec<(usize, Vec<Link>)> {
         let peer = |inode, name: Option<&[u8]>| {
-            Some(LinkPeer { inode, index: 7, name: name.map(<[u8]>::to_vec) })
+            Some(Neighbour { inode, index: 7, name: name.map(<[u8]>::to_vec) })
         };
+        let mut on_another = link(&["192.0.2.9"], None);
+        on_another.parent = peer(Some(7), None);
+        on_another.remote = Some("10.0.0.6".parse().unwrap());
         let links = vec![
             link(&[], None),
             link(&["10.0.0.5", "fd00::7", "::ffff:10.0.0.5"], peer(None, None)),
             link(&["127.0.0.1"], peer(Some(u64::MAX), Some(b"veth0"))),
             link(&["::1"], peer(Some(0), Some(b"\xff"))),
+            on_another,
         ];
         vec![(3, links), (usize::MAX, Vec::new()), (0, vec![link(&[], peer(None, Some(b"x")))])]
     }

@@ -7,7 +7,8 @@ use crate::base::text::last;
 use crate::containers::world::World;
 use crate::host::cgroup::unit_in;
 use crate::host::process::{Process, unless_gone};
-use crate::kernel::rtnetlink::{Address, Interface};
+use crate::kernel::link::{Address, Interface, is_link_local};
+use std::net::IpAddr;
 
 /// How much is to be found out.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,24 +49,34 @@ pub(super) struct Entry {
 pub(super) struct Link {
     pub(super) name: Vec<u8>,
     pub(super) index: u32,
+    /// The kind of a driver in software, as `ip -d link` prints it.
+    pub(super) kind: Option<Vec<u8>>,
     /// The operational state, as `ip link` prints it.
     pub(super) state: Vec<u8>,
+    /// The size of the largest packet, in bytes.
+    pub(super) mtu: u32,
     /// The hardware address, as `ip link` prints it.
     pub(super) mac: Vec<u8>,
-    /// Whether it has an address as a rule: it is neither loopback nor a port of a bridge.
-    pub(super) wants_address: bool,
+    pub(super) is_loopback: bool,
+    /// The number of the bridge or bond that it is a port of.
+    pub(super) master: Option<u32>,
     pub(super) addresses: Vec<Address>,
-    pub(super) peer: Option<LinkPeer>,
+    /// The other end of a pair.
+    pub(super) peer: Option<Neighbour>,
+    /// What it sits on.
+    pub(super) parent: Option<Neighbour>,
+    /// The address at the other end of a tunnel.
+    pub(super) remote: Option<IpAddr>,
 }
 
-/// The other end of an interface.
+/// An interface that another one is linked to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct LinkPeer {
+pub(super) struct Neighbour {
     /// The inode of its namespace, where that was found.
     pub(super) inode: Option<u64>,
     /// Its number in that namespace.
     pub(super) index: u32,
-    /// Its name, where it is in the caller's namespace or in that of the interface.
+    /// Its name, where it is in the caller's namespace or in that of the other.
     pub(super) name: Option<Vec<u8>>,
 }
 
@@ -100,16 +111,30 @@ impl Entry {
 }
 
 impl Link {
-    /// Makes a link of what the kernel says of an interface, its other end resolved.
-    pub(super) fn new(interface: &Interface, peer: Option<LinkPeer>) -> Link {
+    /// Makes a link of what the kernel says of an interface, its neighbours resolved.
+    pub(super) fn new(
+        interface: &Interface,
+        peer: Option<Neighbour>,
+        parent: Option<Neighbour>,
+    ) -> Link {
         Link {
             name: interface.name.clone(),
             index: interface.index,
+            kind: interface.kind.clone(),
             state: interface.state.into(),
+            mtu: interface.mtu,
             mac: interface.mac.clone().into_bytes(),
-            wants_address: !interface.loopback && interface.master.is_none(),
+            is_loopback: interface.loopback,
+            master: interface.master,
             addresses: interface.addresses.clone(),
             peer,
+            parent,
+            remote: interface.remote,
         }
+    }
+
+    /// Returns those of its addresses that mean something elsewhere.
+    pub(super) fn outer_addresses(&self) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().filter(|one| !one.ip.is_loopback() && !is_link_local(one.ip))
     }
 }

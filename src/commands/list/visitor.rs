@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::entry::{Detail, Entry, Link, LinkPeer};
+use super::entry::{Detail, Entry, Link, Neighbour};
 use crate::base::error::Result;
 use crate::host::Host;
+use crate::kernel::link::{Interface, LinkRef};
 use crate::kernel::netns::{Home, NetNs, NsId};
 use crate::kernel::nsid::nsid_of;
-use crate::kernel::rtnetlink::{Interface, Peer};
 use crate::kernel::sock::Netlink;
 use std::cell::Cell;
 
@@ -17,8 +17,8 @@ const NEAR: usize = 8;
 /// peers where they are not found, or far away.
 const VAIN: usize = 16;
 
-/// The numbers that a namespace has for those of its interfaces' peers, and which namespaces they
-/// mean, as far as that is known: sorted.
+/// The numbers that a namespace has for those of its interfaces' neighbours, and which namespaces
+/// they mean, as far as that is known: sorted.
 type Known = [(u32, Option<NsId>)];
 
 /// What is kept from one namespace to the next that we visit to look at its interfaces.
@@ -68,16 +68,23 @@ impl<'h> Visitor<'h> {
         let known = self.known_nsids(entries, at, interfaces)?;
         let mut links = Vec::new();
         for interface in interfaces {
-            let peer = interface.peer.map(|peer| self.resolve(peer, here, interfaces, &known));
-            links.push(Link::new(interface, peer));
+            let resolve = |link| self.resolve(link, here, interfaces, &known);
+            let (peer, parent) = (interface.peer.map(resolve), interface.parent.map(resolve));
+            links.push(Link::new(interface, peer, parent));
         }
         Ok(links)
     }
 
-    /// Resolves the other end of an interface of the namespace `here`, which has these interfaces
-    /// and knows these numbers of others.
-    fn resolve(&self, peer: Peer, here: NsId, interfaces: &[Interface], known: &Known) -> LinkPeer {
-        let there = match peer.nsid {
+    /// Resolves what an interface of the namespace `here` refers to, which has these interfaces and
+    /// knows these numbers of others.
+    fn resolve(
+        &self,
+        link: LinkRef,
+        here: NsId,
+        interfaces: &[Interface],
+        known: &Known,
+    ) -> Neighbour {
+        let there = match link.nsid {
             None => Some(here),
             Some(nsid) => place(known, nsid).and_then(|at| known[at].1),
         };
@@ -86,13 +93,13 @@ impl<'h> Visitor<'h> {
             Some(id) if id == self.home.id() => &self.home_interfaces,
             _ => &[],
         };
-        let other = beside.binary_search_by_key(&peer.index, |other| other.index);
+        let other = beside.binary_search_by_key(&link.index, |other| other.index);
         let name = other.ok().map(|at| beside[at].name.clone());
-        LinkPeer { inode: there.map(|id| id.ino), index: peer.index, name }
+        Neighbour { inode: there.map(|id| id.ino), index: link.index, name }
     }
 
     /// Returns which namespaces are meant by the numbers that the one we are in, of entry `at`, has
-    /// for those of its interfaces' peers. [`Detail::Brief`] needs no more than the caller's.
+    /// for those of its interfaces' neighbours. [`Detail::Brief`] needs no more than the caller's.
     fn known_nsids(
         &self,
         entries: &[Entry],
@@ -100,8 +107,9 @@ impl<'h> Visitor<'h> {
         interfaces: &[Interface],
     ) -> Result<Vec<(u32, Option<NsId>)>> {
         let mut nsids: Vec<u32> = Vec::new();
-        for nsid in interfaces.iter().filter_map(|interface| interface.peer?.nsid) {
-            nsids.extend(u32::try_from(nsid));
+        for interface in interfaces {
+            let link = interface.peer.or(interface.parent);
+            nsids.extend(link.and_then(|link| u32::try_from(link.nsid?).ok()));
         }
         nsids.sort_unstable();
         nsids.dedup();

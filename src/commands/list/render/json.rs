@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::base::escape::json;
-use crate::commands::list::entry::{Entry, Link, Listing};
+use crate::commands::list::entry::{Entry, Link, Listing, Neighbour};
 use crate::containers::running::RunningContainer;
 use std::fmt::Display;
 
@@ -58,24 +58,33 @@ fn interface(out: &mut Writer, link: &Link) {
     out.begin("{");
     out.member("name", &json(&link.name));
     out.member("index", &link.index);
+    out.member("kind", or_null(&link.kind.as_deref().map(json)));
     out.member("state", &json(&link.state));
+    out.member("mtu", &link.mtu);
+    out.member("master", or_null(&link.master));
+    neighbour(out, "parent", &link.parent);
+    out.member("remote", or_null(&link.remote.map(|ip| format!("\"{ip}\""))));
     out.member("mac", &json(&link.mac));
     out.begin("\"addresses\":[");
     for address in &link.addresses {
         out.value(&format_args!("\"{address}\""));
     }
     out.end("]");
-    match &link.peer {
-        Some(peer) => {
-            out.begin("\"peer\":{");
-            out.member("inode", or_null(&peer.inode));
-            out.member("index", &peer.index);
-            out.member("name", or_null(&peer.name.as_deref().map(json)));
+    neighbour(out, "peer", &link.peer);
+    out.end("}");
+}
+
+fn neighbour(out: &mut Writer, member: &str, neighbour: &Option<Neighbour>) {
+    match neighbour {
+        Some(neighbour) => {
+            out.begin(&format!("\"{member}\":{{"));
+            out.member("inode", or_null(&neighbour.inode));
+            out.member("index", &neighbour.index);
+            out.member("name", or_null(&neighbour.name.as_deref().map(json)));
             out.end("}");
         }
-        None => out.member("peer", &"null"),
+        None => out.member(member, &"null"),
     }
-    out.end("}");
 }
 
 fn or_null<T: Display>(value: &Option<T>) -> &dyn Display {

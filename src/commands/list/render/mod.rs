@@ -27,13 +27,13 @@ pub(super) fn render(format: Format, listing: &Listing) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::list::entry::{Entry, Link, LinkPeer};
+    use crate::commands::list::entry::{Entry, Link, Neighbour};
     use crate::commands::list::group::Group;
     use crate::containers::engine::{Container, Source};
     use crate::containers::running::RunningContainer;
     use crate::host::namespaces::Namespace;
+    use crate::kernel::link::Address;
     use crate::kernel::netns::NsId;
-    use crate::kernel::rtnetlink::Address;
 
     /// Engine, name and who claims it.
     type Named = (&'static str, &'static str, Option<u32>);
@@ -54,16 +54,21 @@ mod tests {
         Group { namespace: Namespace::new(netns), is_host: false, containers }
     }
 
-    fn link(name: &str, addresses: &[(&str, u8)], peer: Option<LinkPeer>) -> Link {
+    fn link(name: &str, addresses: &[(&str, u8)], peer: Option<Neighbour>) -> Link {
         let address =
             |(ip, prefix): &(&str, u8)| Address { ip: ip.parse().unwrap(), prefix: *prefix };
         Link {
             name: name.as_bytes().to_vec(),
             index: 2,
+            kind: peer.is_some().then(|| b"veth".to_vec()),
             state: b"UP".to_vec(),
+            mtu: 1500,
             mac: b"02:00:00:00:00:01".to_vec(),
-            wants_address: !matches!(name, "lo" | "port"),
+            is_loopback: name == "lo",
+            master: (name == "port").then_some(3),
             addresses: addresses.iter().map(address).collect(),
+            parent: None,
+            remote: None,
             peer,
         }
     }
@@ -82,7 +87,7 @@ mod tests {
         pod.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/run/netns/a b".to_vec()];
         let peer = |inode, name: Option<&str>| {
             let name = name.map(|name| name.as_bytes().to_vec());
-            Some(LinkPeer { inode, index: 9, name })
+            Some(Neighbour { inode, index: 9, name })
         };
         pod.interfaces = Some(vec![
             link("lo", &[("127.0.0.1", 8), ("::1", 128)], None),
@@ -90,6 +95,12 @@ mod tests {
             link("eth1", &[("10.2.0.2", 16)], peer(Some(12), None)),
             link("eth2", &[("fe80::2", 64)], peer(None, None)),
             link("port", &[], None),
+            Link {
+                kind: Some(b"vxlan".to_vec()),
+                parent: peer(Some(10), Some("veth1")),
+                remote: Some("10.0.0.6".parse().unwrap()),
+                ..link("vx", &[("10.9.0.0", 32)], None)
+            },
         ]);
 
         let claimed = Entry::new(group(14, &[("podman", "r l", Some(1000))]), true);
@@ -108,7 +119,7 @@ mod tests {
 INODE  PID  PROCS  NAME                 PINNED            ADDRESSES
 10     1    71     (host) docker:proxy  -                 eth0 10.0.0.5/24
 11     -    0      k8s:a/b              a\\x20b            eth0@veth1 10.1.0.2/16 fd00::2/64 \
-eth1 10.2.0.2/16 eth2 -
+eth1 10.2.0.2/16 eth2 - vx 10.9.0.0/32
 12     -    0      [a\\x1b\"\\x5d \\x5bb]   -                 ?
 13     -    0      -                    cni-1,/elsewhere  -
 14     -    0      podman:r\\x20l@1000   -                 ?
@@ -118,12 +129,18 @@ eth1 10.2.0.2/16 eth2 -
 
     #[test]
     fn json_has_all_that_is_known() {
-        let link = |name, addresses, peer| {
-            format!(
-                "{{\"name\":\"{name}\",\"index\":2,\"state\":\"UP\",\
-                \"mac\":\"02:00:00:00:00:01\",\"addresses\":[{addresses}],\"peer\":{peer}}}"
-            )
+        let any = |name, kind, master, on, addresses, peer| {
+            format!("{{\"name\":\"{name}\",\"index\":2,\"kind\":{kind},\"state\":\"UP\",")
+                + &format!("\"mtu\":1500,\"master\":{master},{on},")
+                + &format!("\"mac\":\"02:00:00:00:00:01\",\"addresses\":[{addresses}],")
+                + &format!("\"peer\":{peer}}}")
         };
+        let alone = r#""parent":null,"remote":null"#;
+        let link = |name, addresses, peer| {
+            let kind = if peer == "null" { "null" } else { "\"veth\"" };
+            any(name, kind, "null", alone, addresses, peer)
+        };
+        let on = r#""parent":{"inode":10,"index":9,"name":"veth1"},"remote":"10.0.0.6""#;
         let host = link("eth0", r#""10.0.0.5/24","fe80::1/64""#, "null");
         let pod = [
             link("lo", r#""127.0.0.1/8","::1/128""#, "null"),
@@ -134,7 +151,8 @@ eth1 10.2.0.2/16 eth2 -
             ),
             link("eth1", r#""10.2.0.2/16""#, r#"{"inode":12,"index":9,"name":null}"#),
             link("eth2", r#""fe80::2/64""#, r#"{"inode":null,"index":9,"name":null}"#),
-            link("port", "", "null"),
+            any("port", "null", "3", alone, "", "null"),
+            any("vx", "\"vxlan\"", "null", on, "\"10.9.0.0/32\"", "null"),
         ]
         .join(",");
         let container = |engine, name, claimed_by| {

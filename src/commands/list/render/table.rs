@@ -4,7 +4,7 @@
 
 use crate::base::escape::{shown, shown_without};
 use crate::commands::list::entry::{Entry, Link, Listing};
-use crate::kernel::rtnetlink::is_link_local;
+use crate::kernel::link::Address;
 
 const HEAD: [&str; 6] = ["INODE", "PID", "PROCS", "NAME", "PINNED", "ADDRESSES"];
 const GAP: usize = 2;
@@ -77,15 +77,12 @@ fn addresses(links: &[Link], home: u64) -> String {
     for link in links {
         let before = words.len();
         words.push(named(link, home));
-        for address in &link.addresses {
-            if !address.ip.is_loopback() && !is_link_local(address.ip) {
-                words.push(address.to_string());
-            }
-        }
+        words.extend(link.outer_addresses().map(Address::to_string));
         if words.len() == before + 1 {
-            match link.wants_address {
-                true => words.push("-".to_owned()),
-                false => words.truncate(before),
+            // The loopback and the ports of a bridge have none as a rule.
+            match link.is_loopback || link.master.is_some() {
+                true => words.truncate(before),
+                false => words.push("-".to_owned()),
             }
         }
     }
