@@ -39,6 +39,11 @@ pub fn contains(text: &[u8], part: &[u8]) -> bool {
     part.is_empty() || find(text, part).is_some()
 }
 
+/// Returns what follows `before` and stands before `]`, or the whole text.
+pub fn unbracketed<'a>(text: &'a [u8], before: &[u8]) -> &'a [u8] {
+    text.strip_prefix(before).and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(text)
+}
+
 /// Returns the path of `name` in a directory.
 pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     [directory, b"/", name].concat()

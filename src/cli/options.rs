@@ -133,14 +133,14 @@ pub static OPTIONS: &[Opt] = &[
         short: Some('a'),
         long: "addr",
         value: Some("IP"),
-        help: "whoever has this IPv4 or IPv6 address",
+        help: "whoever has this IP or MAC address",
     },
     Opt {
         kind: Kind::Target(TargetKind::Veth),
         short: None,
         long: "veth",
         value: Some("IFACE"),
-        help: "the other end of this veth or netkit",
+        help: "the other end of this veth, by name or index",
     },
     Opt {
         kind: Kind::Pin,

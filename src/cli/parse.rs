@@ -310,6 +310,7 @@ fn second_target(first: &NamedTarget, opt: &Opt, value: &[u8]) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::target::addr::Addr;
 
     fn parse(words: &[&str]) -> Result<Invocation> {
         parse_words(words.iter().map(OsStr::new))
@@ -372,9 +373,12 @@ mod tests {
             ("[::ffff:a00:1]/128", "10.0.0.1"),
             ("::10.0.0.1", "::10.0.0.1"),
         ] {
-            good(&["-a", text], TargetSpec::Addr(ip.parse().unwrap()), &[]);
-            good(&[&format!("--addr={text}")], TargetSpec::Addr(ip.parse().unwrap()), &[]);
+            let addr = TargetSpec::Addr(Addr::Ip(ip.parse().unwrap()));
+            good(&["-a", text], addr.clone(), &[]);
+            good(&[&format!("--addr={text}")], addr, &[]);
         }
+        let mac = TargetSpec::Addr(Addr::Mac("02:42:ac:11:00:02".into()));
+        good(&["-a", "02-42-AC-11-00-02", "ip", "a"], mac, &["ip", "a"]);
         good(&["--veth", "veth2d6e@if21"], TargetSpec::Veth(b"veth2d6e@if21".into()), &[]);
         good(&["web", ""], name("web"), &[""]);
     }

@@ -5,10 +5,10 @@
 use super::options::TargetKind;
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
-use crate::base::text::number;
+use crate::base::text::{number, unbracketed};
 use crate::host::process::parse_pid;
 use crate::target::TargetSpec;
-use std::net::IpAddr;
+use crate::target::addr::Addr;
 
 /// Reads the value of an option of this kind.
 ///
@@ -25,33 +25,14 @@ pub(super) fn target_spec(kind: TargetKind, value: Vec<u8>) -> Result<TargetSpec
         TargetKind::Inode => {
             TargetSpec::Inode(parse_inode(&value).ok_or_else(|| bad_inode(&value))?)
         }
-        TargetKind::Addr => TargetSpec::Addr(parse_addr(&value).ok_or_else(|| bad_addr(&value))?),
+        TargetKind::Addr => TargetSpec::Addr(Addr::parse(&value).ok_or_else(|| bad_addr(&value))?),
         TargetKind::Veth => TargetSpec::Veth(value),
     })
-}
-
-/// Returns what follows `before` and stands before `]`, or the whole text.
-fn unbracketed<'a>(text: &'a [u8], before: &[u8]) -> &'a [u8] {
-    text.strip_prefix(before).and_then(|rest| rest.strip_suffix(b"]")).unwrap_or(text)
 }
 
 /// Reads an inode, bare or as in `net:[4026532253]`.
 fn parse_inode(text: &[u8]) -> Option<u64> {
     number(unbracketed(text, b"net:["))
-}
-
-/// Reads an address, in brackets or not, with the length of its prefix or not.
-fn parse_addr(text: &[u8]) -> Option<IpAddr> {
-    let mut parts = text.splitn(2, |byte| *byte == b'/');
-    let bare = unbracketed(parts.next()?, b"[");
-    let ip = std::str::from_utf8(bare).ok()?.parse().ok()?;
-    let longest = match ip {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    };
-    let prefix = parts.next().map_or(Some(0), number)?;
-    // As servers that listen for both kinds write an IPv4 address: ::ffff:10.244.3.7.
-    (prefix <= longest).then_some(ip.to_canonical())
 }
 
 fn bad_pid(value: &[u8]) -> Error {
@@ -77,8 +58,8 @@ fn bad_inode(value: &[u8]) -> Error {
 }
 
 fn bad_addr(value: &[u8]) -> Error {
-    let remedy =
-        "write an address such as 10.244.3.7 or fd00::7, without a zone (%eth0) and without a port";
+    let remedy = "write an address such as 10.244.3.7, fd00::7 or 02:42:ac:11:00:02, \
+        without a zone (%eth0) and without a port";
     invalid("address", value, remedy)
 }
 

@@ -1,4 +1,4 @@
-//! `--addr`: the namespace that has an address on one of its interfaces.
+//! `--addr`: the namespace that has an address, IP or MAC, on one of its interfaces.
 //!
 //! Each namespace is held while it is asked, and the one that answers is entered by the same
 //! descriptor.
@@ -8,6 +8,7 @@
 use super::{Target, not_found};
 use crate::base::console;
 use crate::base::error::{Error, Result};
+use crate::base::text::{number, parts, unbracketed};
 use crate::containers::lookup::is_root;
 use crate::containers::name::{listed, spelled};
 use crate::containers::running::running;
@@ -19,7 +20,63 @@ use crate::kernel::netns::{Home, NetNs};
 use crate::kernel::sock::Netlink;
 use crate::sys::stdio::write_all;
 use rustix::io::Errno;
+use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
+
+/// An address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addr {
+    /// An IPv4 or IPv6 address.
+    Ip(IpAddr),
+    /// A MAC address as `ip link` prints it.
+    Mac(String),
+}
+
+impl Addr {
+    /// Reads a MAC address, or an IP address in brackets or not, with the length of its prefix or
+    /// not.
+    pub(crate) fn parse(text: &[u8]) -> Option<Addr> {
+        if let Some(mac) = mac(text, b':').or_else(|| mac(text, b'-')) {
+            return Some(Addr::Mac(mac));
+        }
+        let mut parts = text.splitn(2, |byte| *byte == b'/');
+        let bare = unbracketed(parts.next()?, b"[");
+        let ip = std::str::from_utf8(bare).ok()?.parse().ok()?;
+        let longest = match ip {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        let prefix = parts.next().map_or(Some(0), number)?;
+        // As servers that listen for both kinds write an IPv4 address: ::ffff:10.244.3.7.
+        (prefix <= longest).then_some(Addr::Ip(ip.to_canonical()))
+    }
+
+    fn is_of(&self, interface: &Interface) -> bool {
+        match self {
+            Addr::Ip(ip) => interface.addresses.iter().any(|address| address.ip == *ip),
+            Addr::Mac(mac) => interface.mac == *mac,
+        }
+    }
+}
+
+impl Display for Addr {
+    /// Writes it as `ip` prints it.
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Addr::Ip(ip) => write!(out, "{ip}"),
+            Addr::Mac(mac) => write!(out, "{mac}"),
+        }
+    }
+}
+
+/// Reads six pairs of hexadecimal digits with these separators: no IP address is written so.
+fn mac(text: &[u8], separator: u8) -> Option<String> {
+    let is_octet = |part: &[u8]| part.len() == 2 && part.iter().all(u8::is_ascii_hexdigit);
+    if parts(text, separator).count() != 6 || !parts(text, separator).all(is_octet) {
+        return None;
+    }
+    Some(String::from_utf8_lossy(text).replace('-', ":").to_ascii_lowercase())
+}
 
 /// As many holders of an address are listed.
 const MOST_LISTED: usize = 10;
@@ -32,7 +89,7 @@ const INITIAL: u64 = 0xefff_fffd;
 ///
 /// # Errors
 /// Where none has it, or several.
-pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
+pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
     let all = namespaces::all(host);
     let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
     let (home, netlink) = (Home::own()?, Netlink::default());
@@ -50,7 +107,7 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
             if is_machines != are_machines {
                 continue;
             }
-            match has_address(&netlink, &opened.0, &home, ip)? {
+            match has_address(&netlink, &opened.0, &home, addr)? {
                 Some(true) => {
                     holders.push(namespace);
                     first.get_or_insert(opened);
@@ -68,43 +125,42 @@ pub(super) fn resolve(host: &Host, ip: IpAddr) -> Result<Target> {
         }
     }
     if holders.len() > 1 {
-        return Err(several(host, ip, &holders)?);
+        return Err(several(host, addr, &holders)?);
     }
     let Some((netns, process)) = first else {
-        let absent = format!("no network namespace has address {ip}");
+        let absent = format!("no network namespace has address {addr}");
         let remedy = "netns-enter --list shows all addresses";
-        return Err(not_found(host, &format!("address {ip}"), absent, remedy));
+        return Err(not_found(host, &format!("address {addr}"), absent, remedy));
     };
     if is_users && is_root(host) {
         let whose = "belongs to a user namespace, in which any user can take any address";
-        host.console.note(format_args!("the network namespace that has {ip} {whose}"));
+        host.console.note(format_args!("the network namespace that has {addr} {whose}"));
     }
     if let Some(unread) = host.unread() {
-        host.console.note(format_args!("not all of the host could be searched for {ip}: {unread}"));
+        host.console
+            .note(format_args!("not all of the host could be searched for {addr}: {unread}"));
     }
-    Ok(Target::new(netns, format!("the holder of {ip}"), process))
+    Ok(Target::new(netns, format!("the holder of {addr}"), process))
 }
 
 /// Tells whether a namespace has this address; None where it may not be looked into.
-fn has_address(netlink: &Netlink, netns: &NetNs, home: &Home, ip: IpAddr) -> Result<Option<bool>> {
-    match home.within(netns, || is_here(netlink, ip))? {
-        None if home.lets_child_go_to(netns) => is_there(netlink, netns, ip).map(Some),
+fn has_address(netlink: &Netlink, netns: &NetNs, home: &Home, addr: &Addr) -> Result<Option<bool>> {
+    match home.within(netns, || is_here(netlink, addr))? {
+        None if home.lets_child_go_to(netns) => is_there(netlink, netns, addr).map(Some),
         answer => Ok(answer),
     }
 }
 
 /// Tells whether the namespace we are in has this address.
-fn is_here(netlink: &Netlink, ip: IpAddr) -> Result<bool> {
-    let interfaces = netlink.interfaces()?;
-    let has = |one: &Interface| one.addresses.iter().any(|address| address.ip == ip);
-    Ok(interfaces.iter().any(has))
+fn is_here(netlink: &Netlink, addr: &Addr) -> Result<bool> {
+    Ok(netlink.interfaces()?.iter().any(|interface| addr.is_of(interface)))
 }
 
 /// Tells whether a namespace has this address from which there is no way back: a child goes.
-fn is_there(netlink: &Netlink, netns: &NetNs, ip: IpAddr) -> Result<bool> {
+fn is_there(netlink: &Netlink, netns: &NetNs, addr: &Addr) -> Result<bool> {
     let whose = format!("inode {}", netns.id.ino);
     let answer = fork::query(&|pipe| {
-        match netns.enter(&whose).and_then(|()| is_here(netlink, ip)) {
+        match netns.enter(&whose).and_then(|()| is_here(netlink, addr)) {
             // Without an answer the parent fails.
             Ok(has) => _ = write_all(pipe, &[u8::from(has)]),
             Err(error) => console::report(&error),
@@ -120,7 +176,7 @@ fn is_there(netlink: &Netlink, netns: &NetNs, ip: IpAddr) -> Result<bool> {
 ///
 /// # Errors
 /// Where the containers in them cannot be found.
-fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Result<Error> {
+fn several(host: &Host, addr: &Addr, holders: &[&Namespace]) -> Result<Error> {
     // Names are a help here: what cannot be proven has none.
     let containers = running(host)?;
     let hosts = host.netns_id();
@@ -144,6 +200,42 @@ fn several(host: &Host, ip: IpAddr, holders: &[&Namespace]) -> Result<Error> {
     // The host's is hardly what was looked for.
     let other = holders.iter().find(|holder| hosts != Some(holder.id)).unwrap_or(&holders[0]);
     let (count, items) = (holders.len(), items.join(", "));
-    Ok(Error::new(format!("{count} network namespaces have address {ip}: {items}"))
+    Ok(Error::new(format!("{count} network namespaces have address {addr}: {items}"))
         .with_remedy(format!("say --inode {}, or another of these", other.id.ino)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_tools_print_them() {
+        let shown = |text: &str| Addr::parse(text.as_bytes()).map(|addr| addr.to_string());
+        for (text, expected) in [
+            ("02:42:ac:11:00:02", "02:42:ac:11:00:02"),
+            ("02-42-AC-11-00-02", "02:42:ac:11:00:02"),
+            ("::ffff:10.244.3.7", "10.244.3.7"),
+            ("::ffff:10.244.3.7/120", "10.244.3.7"),
+            ("[FD00::1]/64", "fd00::1"),
+            // Eight parts are IPv6, be they of two digits.
+            ("02:42:ac:11:00:02:00:01", "2:42:ac:11:0:2:0:1"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "02:42:ac:11:00",
+            "02:42:ac:11:00:02:03",
+            "02:42:ac:11:00-02",
+            "2:42:ac:11:0:2",
+            "02:42:ac:11:00:0g",
+            "02:42:ac:11:00:02/48",
+            "024:2:ac:11:00:02",
+            "+2:42:ac:11:00:02",
+            "0242.ac11.0002",
+            "-----",
+            "",
+        ] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
 }

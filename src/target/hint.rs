@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::addr::Addr;
 use super::cgroup::ends_as_unit;
 use crate::base::escape::shown;
 use crate::base::text::number;
@@ -11,7 +12,6 @@ use crate::host::process::parse_pid;
 use crate::host::root::Symlink;
 use crate::kernel::sock::Netlink;
 use crate::sys::libc::variable;
-use std::net::IpAddr;
 
 /// A shape of words.
 struct Shape {
@@ -22,7 +22,7 @@ struct Shape {
 
 /// The shapes; the first that fits counts.
 const SHAPES: &[Shape] = &[
-    Shape { fits: is_address, remedy: "for an address say --addr " },
+    Shape { fits: |word| Addr::parse(word).is_some(), remedy: "for an address say --addr " },
     Shape { fits: is_inode, remedy: "for the inode of a namespace say --inode " },
     Shape { fits: |word| parse_pid(word).is_some(), remedy: "for a process say --pid " },
     Shape {
@@ -77,12 +77,6 @@ pub(super) fn where_to_look(host: &Host) -> &'static str {
     }
 }
 
-/// Tells whether a word is an IP address, as it is or with a prefix.
-fn is_address(word: &[u8]) -> bool {
-    let bare = word.split(|byte| *byte == b'/').next().unwrap_or_default();
-    std::str::from_utf8(bare).is_ok_and(|text| text.parse::<IpAddr>().is_ok())
-}
-
 fn is_inode(word: &[u8]) -> bool {
     let label = word.strip_prefix(b"net:[").and_then(|rest| rest.strip_suffix(b"]"));
     number(label.unwrap_or(word)).is_some_and(|number| label.is_some() || number >= FIRST_INODE)
@@ -115,6 +109,7 @@ mod tests {
         for (word, option) in [
             ("10.244.3.7", "--addr 10.244.3.7"),
             ("fd00::7/64", "--addr fd00::7/64"),
+            ("02:42:AC:11:00:02", "--addr 02:42:AC:11:00:02"),
             ("4026532253", "--inode 4026532253"),
             ("net:[42]", "--inode net:[42]"),
             ("3456", "--pid 3456"),

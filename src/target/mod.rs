@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-mod addr;
+pub(crate) mod addr;
 mod cgroup;
 mod container;
 mod file;
@@ -20,7 +20,7 @@ use crate::containers::lookup::is_root;
 use crate::host::Host;
 use crate::host::process::Process;
 use crate::kernel::netns::NetNs;
-use std::net::IpAddr;
+use addr::Addr;
 
 /// What the user named, as the command line says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum TargetSpec {
     /// `--inode`
     Inode(u64),
     /// `--addr`
-    Addr(IpAddr),
+    Addr(Addr),
     /// `--veth`
     Veth(Vec<u8>),
 }
@@ -83,7 +83,7 @@ pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
         TargetSpec::State(path) => state::resolve(host, path),
         TargetSpec::Cgroup(text) => cgroup::resolve(host, text),
         TargetSpec::Inode(inode) => inode::resolve(host, *inode),
-        TargetSpec::Addr(ip) => addr::resolve(host, *ip),
+        TargetSpec::Addr(addr) => addr::resolve(host, addr),
         TargetSpec::Veth(word) => veth::resolve(host, word),
     };
     host.check()?;

@@ -5,6 +5,7 @@
 use super::{Target, not_found};
 use crate::base::error::{Error, MORE_RIGHTS, Result};
 use crate::base::escape::quoted;
+use crate::base::text::number;
 use crate::host::Host;
 use crate::host::namespaces::{self, Opened};
 use crate::kernel::link::Interface;
@@ -46,7 +47,7 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
     let name = quoted(&interface.name);
     let Some(peer) = interface.peer else {
         return Err(Error::new(format!("interface {name} has no other end")).with_remedy(
-            "only veth and netkit interfaces have one, and kernels before 4.1 do not tell it",
+            "only veth, netkit and vxcan interfaces have one, which kernels before 4.1 do not tell",
         ));
     };
     let label = format!("the other end of {name}");
@@ -71,13 +72,18 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
     Err(not_found(host, &label, absent, "a descriptor or a socket may hold it"))
 }
 
-/// Returns the interface of the namespace we are in that has this name, or that `ip link` shows so.
+/// Returns the interface of the namespace we are in that has this name, or that `ip link` shows so,
+/// or else that has this number.
 fn find(netlink: &Netlink, word: &[u8]) -> Result<Option<Interface>> {
     let mut interfaces = netlink.interfaces()?;
     // No name has a colon, but any may have an @.
     let name = word.strip_suffix(b":").unwrap_or(word);
     let bare = name.iter().rposition(|byte| *byte == b'@').map_or(name, |at| &name[..at]);
     let at = |name: &[u8]| interfaces.iter().position(|interface| interface.name == name);
-    let found = at(name).or_else(|| at(bare));
+    let by_number = || {
+        let index = number(name)?;
+        interfaces.iter().position(|interface| u64::from(interface.index) == index)
+    };
+    let found = at(name).or_else(|| at(bare)).or_else(by_number);
     Ok(found.map(|at| interfaces.swap_remove(at)))
 }

@@ -145,6 +145,75 @@ fn an_address_of_several_is_refused() {
     assert!(!said.contains(&format!("say --inode {hosts},")), "{said}");
 }
 
+/// Returns the MAC address of an interface in the namespace of a process.
+fn mac_of(pid: u32, name: &str) -> String {
+    let shown = inside(pid, &["ip", "-j", "link", "show", name]);
+    let json: Value = serde_json::from_str(&shown).unwrap();
+    json[0]["address"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_mac_address_in_any_spelling_leads_to_its_namespace() {
+    if cannot_run() {
+        return;
+    }
+    let (one, other) = (Sleeper::start(), Sleeper::start());
+    let _pairs = [pair(one.pid), pair(other.pid)];
+    let (mac, of_other) = (mac_of(one.pid, "eth0"), mac_of(other.pid, "eth0"));
+    for spelling in [&mac, &mac.to_uppercase(), &mac.replace(':', "-")] {
+        enters(&["--addr", spelling], &one.ns());
+    }
+    enters(&["-a", &of_other], &other.ns());
+    // An interface with the address of one that it shares a namespace with changes nothing.
+    inside(one.pid, &["ip", "link", "add", "br0", "address", &mac, "type", "bridge"]);
+    enters(&["--addr", &mac], &one.ns());
+    // One that nobody has, and what is none.
+    refuses(&["--addr", "02:00:00:fe:fe:fe"], &["no network namespace has address 02:00:00:fe"]);
+    refuses(&["--addr", "02:00:00:fe:fe"], &["invalid address"]);
+    refuses(&["--addr", "02:00:00:fe-fe-fe"], &["invalid address"]);
+    refuses(&["02:00:00:FE:fe:fe"], &["say --addr 02:00:00:FE:fe:fe"]);
+    // Two that have it.
+    inside(other.pid, &["ip", "link", "set", "eth0", "address", &mac]);
+    let said = refuses(&["--addr", &mac], &["2 network namespaces have address", &mac]);
+    for sleeper in [&one, &other] {
+        assert!(said.contains(&format!("{} pid {}", sleeper.inode(), sleeper.pid)), "{said}");
+    }
+    // A user's namespace with it is not asked where one of root's has it.
+    let users = Sleeper::of_user();
+    inside(other.pid, &["ip", "link", "set", "eth0", "address", &of_other]);
+    inside(users.pid, &["ip", "link", "add", "br0", "address", &mac, "type", "bridge"]);
+    enters(&["--addr", &mac], &one.ns());
+    inside(users.pid, &["ip", "link", "set", "br0", "address", "02:00:00:fe:fe:fd"]);
+    let said = enters(&["--addr", "02:00:00:FE:FE:FD"], &users.ns());
+    assert!(said.contains("any user can take any address"), "{said}");
+}
+
+/// eBPF programs see numbers of interfaces, not their names.
+#[test]
+fn an_interface_has_a_number() {
+    if cannot_run() {
+        return;
+    }
+    let (one, other) = (Sleeper::start(), Sleeper::start());
+    let (to_one, to_other) = (pair(one.pid), pair(other.pid));
+    let index_of = |name: &str| {
+        let shown = tool("ip", &["-j", "link", "show", name]).succeeds().stdout.clone();
+        let json: Value = serde_json::from_str(&shown).unwrap();
+        json[0]["ifindex"].to_string()
+    };
+    let (to_ones, to_others) = (index_of(&to_one.0), index_of(&to_other.0));
+    enters(&["--veth", &to_ones], &one.ns());
+    enters(&["--veth", &to_others], &other.ns());
+    refuses(&["--veth", "1"], &["interface \"lo\" has no other end"]);
+    refuses(&["--veth", "0"], &["no interface \"0\""]);
+    refuses(&["--veth", "4294967297"], &["no interface \"4294967297\""]);
+    // Which has the name of another's number.
+    tool("ip", &["link", "set", &to_one.0, "name", &to_others]).succeeds();
+    let entered = std::panic::catch_unwind(|| enters(&["--veth", &to_others], &one.ns()));
+    tool("ip", &["link", "set", &to_others, "name", &to_one.0]).succeeds();
+    entered.unwrap();
+}
+
 #[test]
 fn our_own_address_is_the_hosts() {
     if cannot_run() {
@@ -200,7 +269,7 @@ fn what_is_no_pair_is_refused() {
     if cannot_run() {
         return;
     }
-    refuses(&["--veth", "lo"], &["interface \"lo\" has no other end", "veth and netkit"]);
+    refuses(&["--veth", "lo"], &["interface \"lo\" has no other end", "veth, netkit"]);
     refuses(&["--veth", "lo@if2"], &["interface \"lo\" has no other end"]);
     let name = interface();
     refuses(&["--veth", &name], &["no interface", &name]);
