@@ -83,7 +83,7 @@ pub static OPTIONS: &[Opt] = &[
         kind: Kind::Target(TargetKind::Pid),
         short: Some('p'),
         long: "pid",
-        value: Some("PID"),
+        value: Some("PID[:INODE]"),
         help: "a process or thread",
     },
     Opt {
@@ -279,7 +279,7 @@ mod tests {
             assert_eq!(opt.long.replace('-', ""), kind.to_lowercase());
             assert!(opt.short.is_none_or(|short| short.is_ascii_alphabetic()), "{opt:?}");
             let is_in_capitals =
-                |value: &str| value.chars().all(|c| c.is_ascii_uppercase() || "|.".contains(c));
+                |value: &str| value.chars().all(|c| c.is_ascii_uppercase() || "|.[]:".contains(c));
             assert!(opt.value.is_none_or(is_in_capitals), "{opt:?}");
         }
     }

@@ -357,6 +357,10 @@ mod tests {
         );
         good(&["-p3456", "ip", "--help"], TargetSpec::Pid(3456), &["ip", "--help"]);
         good(&["--target=7", "x"], TargetSpec::Pid(7), &["x"]);
+        let process = TargetSpec::Process { pid: 7, inode: 42 };
+        for words in [&["-p", "7:42"][..], &["--target=7:42"], &["-t7:42"]] {
+            good(words, process.clone(), &[]);
+        }
         good(&["-qp", "7", "ls", "-l"], TargetSpec::Pid(7), &["ls", "-l"]);
         good(&["web", "ls", "--", "-x"], name("web"), &["ls", "--", "-x"]);
         good(&["web", "--", "--", "-x"], name("web"), &["--", "-x"]);
@@ -395,6 +399,9 @@ mod tests {
     fn misuse_is_named() {
         for pid in ["0", "-5", "+5", "4194305", "web", " 5", "5 "] {
             assert!(bad(&["--pid", pid]).contains("invalid pid"), "{pid}");
+        }
+        for pid in ["7:", ":7", "7:0", "7:x", "7:42:1", "7:+42", "0:42", "7: 42", ":"] {
+            assert!(bad(&["--pid", pid]).contains("write PID:INODE"), "{pid}");
         }
         assert!(bad(&["-p=5"]).contains("invalid pid"));
         assert!(bad(&["--pid", "--", "x"]).contains("needs a value"));

@@ -16,7 +16,7 @@ use crate::target::addr::Addr;
 /// Where it has not the form that the kind asks for.
 pub(super) fn target_spec(kind: TargetKind, value: Vec<u8>) -> Result<TargetSpec> {
     Ok(match kind {
-        TargetKind::Pid => TargetSpec::Pid(parse_pid(&value).ok_or_else(|| bad_pid(&value))?),
+        TargetKind::Pid => process(&value).ok_or_else(|| bad_pid(&value))?,
         TargetKind::Container => TargetSpec::Container(value),
         TargetKind::Netns => TargetSpec::Netns(value),
         TargetKind::File => TargetSpec::File(value),
@@ -30,6 +30,19 @@ pub(super) fn target_spec(kind: TargetKind, value: Vec<u8>) -> Result<TargetSpec
     })
 }
 
+/// Reads PID, or PID:INODE.
+fn process(value: &[u8]) -> Option<TargetSpec> {
+    let mut parts = value.splitn(2, |byte| *byte == b':');
+    let pid = parse_pid(parts.next()?)?;
+    Some(match parts.next() {
+        None => TargetSpec::Pid(pid),
+        // No inode is 0.
+        Some(inode) => {
+            TargetSpec::Process { pid, inode: number(inode).filter(|inode| *inode != 0)? }
+        }
+    })
+}
+
 /// Reads an inode, bare or as in `net:[4026532253]`.
 fn parse_inode(text: &[u8]) -> Option<u64> {
     number(unbracketed(text, b"net:["))
@@ -40,6 +53,9 @@ fn bad_pid(value: &[u8]) -> Error {
         Some(remedy) => remedy,
         None if number(value) == Some(0) => {
             "docker inspect prints 0 for a container that does not run; --list shows what runs"
+        }
+        None if value.contains(&b':') => {
+            "write PID:INODE, two numbers as getino -p PID prints the second"
         }
         None => "a pid is a number from 1 to 4194304; for a container say -c NAME",
     };

@@ -13,7 +13,7 @@ use crate::base::text::{line_after, lines, number};
 use crate::kernel::netns::NetNs;
 use crate::sys::fd::open_at;
 use rustix::fd::OwnedFd;
-use rustix::fs::{OFlags, fstat, readlinkat};
+use rustix::fs::{OFlags, fstat, fstatfs, readlinkat};
 use rustix::io::{self, Errno};
 use rustix::net::{SocketAddrUnix, getsockname};
 use rustix::process::{
@@ -106,8 +106,7 @@ impl Process {
     /// # Errors
     /// As [`Process::open_file`]; ENOSYS before Linux 5.6, which has no pidfd_getfd(2).
     pub(crate) fn abstract_addresses(&self) -> io::Result<Vec<Vec<u8>>> {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-        let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+        let pidfd = self.pidfd()?;
         // As long as this can be read, the pid is its own.
         let descriptors = self.open_file("fd", OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut found = Vec::new();
@@ -123,6 +122,27 @@ impl Process {
             found.extend(name.map(<[u8]>::to_vec));
         }
         Ok(found)
+    }
+
+    /// Returns the inode of its pidfd, by which it is told from all others of this boot:
+    /// pidfd_open(2), Linux 6.9. None where there is no such inode, it is a mere thread, or pids
+    /// are not as we count them.
+    pub(crate) fn pidfd_inode(&self, host: &Host) -> Option<u64> {
+        /// PID_FS_MAGIC, linux/magic.h. Before, all pidfds had one inode.
+        const MAGIC: u64 = 0x5049_4446;
+        if !host.has_our_pids() {
+            return None;
+        }
+        let pidfd = self.pidfd().ok()?;
+        let inode = fstat(&pidfd).ok()?.st_ino;
+        let is_pidfs = fstatfs(&pidfd).ok()?.f_type as u64 == MAGIC;
+        // As long as what we hold is there, the pid is its own.
+        self.stat().ok().filter(|_| is_pidfs).map(|_| inode)
+    }
+
+    fn pidfd(&self) -> io::Result<OwnedFd> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+        pidfd_open(pid, PidfdFlags::empty())
     }
 
     /// Returns its effective uid, as the owner of its /proc directory tells it; 0 also for a

@@ -24,7 +24,7 @@ struct Shape {
 const SHAPES: &[Shape] = &[
     Shape { fits: |word| Addr::parse(word).is_some(), remedy: "for an address say --addr " },
     Shape { fits: is_inode, remedy: "for the inode of a namespace say --inode " },
-    Shape { fits: |word| parse_pid(word).is_some(), remedy: "for a process say --pid " },
+    Shape { fits: is_pid, remedy: "for a process say --pid " },
     Shape {
         fits: |word| word == b"0",
         remedy: "docker inspect prints 0 for a container that does not run; --list shows what runs",
@@ -77,6 +77,12 @@ pub(super) fn where_to_look(host: &Host) -> &'static str {
     }
 }
 
+/// Tells whether a word is a pid, as it is or with an inode.
+fn is_pid(word: &[u8]) -> bool {
+    let mut parts = word.splitn(2, |byte| *byte == b':');
+    parts.next().and_then(parse_pid).is_some() && parts.next().is_none_or(|it| number(it).is_some())
+}
+
 fn is_inode(word: &[u8]) -> bool {
     let label = word.strip_prefix(b"net:[").and_then(|rest| rest.strip_suffix(b"]"));
     number(label.unwrap_or(word)).is_some_and(|number| label.is_some() || number >= FIRST_INODE)
@@ -113,6 +119,7 @@ mod tests {
             ("4026532253", "--inode 4026532253"),
             ("net:[42]", "--inode net:[42]"),
             ("3456", "--pid 3456"),
+            ("3456:78", "--pid 3456:78"),
             ("nginx.service", "--cgroup nginx.service"),
             ("(host)", "--pid 1"),
             ("[sleep]", "--inode"),

@@ -29,6 +29,13 @@ pub enum TargetSpec {
     Name(Vec<u8>),
     /// `--pid`
     Pid(u32),
+    /// `--pid PID:INODE`
+    Process {
+        /// Its pid.
+        pid: u32,
+        /// That of its pidfd, or of its network namespace.
+        inode: u64,
+    },
     /// `--container`
     Container(Vec<u8>),
     /// `--netns`
@@ -76,6 +83,7 @@ impl Target {
 pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
     let found = match spec {
         TargetSpec::Pid(pid) => pid::resolve(host, *pid),
+        TargetSpec::Process { pid, inode } => pid::with_inode(host, *pid, *inode),
         TargetSpec::Name(name) => name::resolve(host, name),
         TargetSpec::Container(name) => container::resolve(host, name),
         TargetSpec::Netns(name) => pin::resolve(host, name),

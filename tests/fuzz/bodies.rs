@@ -312,6 +312,9 @@ fn without_its_words(
 fn check_target(target: &TargetSpec) {
     match target {
         TargetSpec::Pid(pid) => assert!((1..=MAX_PID).contains(pid)),
+        TargetSpec::Process { pid, inode } => {
+            assert!((1..=MAX_PID).contains(pid) && *inode != 0);
+        }
         TargetSpec::Inode(_) | TargetSpec::Addr(_) => {}
         TargetSpec::Name(word)
         | TargetSpec::Container(word)

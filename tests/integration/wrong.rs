@@ -813,3 +813,36 @@ fn fail_each(syscall: &str, errno: &str, name: &str, ns: &str) -> usize {
     }
     failed
 }
+
+/// nsenter's PID:INODE, where the inode is that of the pidfd, as `getino -p` prints it, or of the
+/// namespace.
+#[test]
+fn a_pid_with_an_inode_is_entered_only_if_it_has_that() {
+    if lacks(&["unshare", "python3"]) {
+        return;
+    }
+    let (one, other) = (Sleeper::start(), Sleeper::start());
+    let script = format!("import os; print(os.fstat(os.pidfd_open({})).st_ino)", one.pid);
+    let pidfd: u64 = ask(&["python3", "-c", &script]).unwrap().parse().unwrap();
+    let (pid, netns) = (one.pid, one.inode());
+    for option in ["--pid", "-t"] {
+        enters(&[option, &format!("{pid}:{netns}")], &one.ns());
+        refuses(
+            &[option, &format!("{pid}:{}", other.inode())],
+            &[&format!("process {pid} is not {pid}:{}", other.inode()), &netns.to_string()],
+        );
+        refuses(&[option, &format!("{}:{netns}", other.pid)], &["is not"]);
+    }
+    // Before Linux 6.9 all pidfds have one inode, which means nothing.
+    let theirs = script.replace(&one.word(), &other.word());
+    match ask(&["python3", "-c", &theirs]).unwrap() == pidfd.to_string() {
+        false => _ = enters(&["-p", &format!("{pid}:{pidfd}")], &one.ns()),
+        true => _ = refuses(&["-p", &format!("{pid}:{pidfd}")], &["Linux 6.9"]),
+    }
+    refuses(&["-p", &format!("{}:{pidfd}", other.pid)], &["is not"]);
+    for word in [":1", "1:", "x:1", "1:x", "1:2:3", "0:1"] {
+        refuses(&["-p", word], &["invalid pid", word]);
+    }
+    refuses(&["-p", &format!("4194304:{netns}")], &["no process 4194304"]);
+    refuses(&[&format!("{pid}:{netns}")], &[&format!("--pid {pid}:{netns}")]);
+}

@@ -17,7 +17,6 @@ use crate::host::process::{Process, is_dead, is_gone};
 use crate::host::root::Symlink;
 use rustix::fs::{fstat, fstatfs};
 use rustix::io::{self, Errno};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// What is seen of a process that a record names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +156,7 @@ fn see(world: &World<'_>, record: &Record) -> (Seen, Option<Held>) {
         }
         seen.is_old = is_older_than_boot(host, &record.file);
     } else if record.pidfd_inode.is_some() {
-        seen.pidfd = pidfd_inode(host, &held.process);
+        seen.pidfd = held.process.pidfd_inode(host);
         seen.is_old = is_older_than_boot(host, &record.file);
     }
     if record.start.is_none() && !(record.cgroups.is_empty() && record.unit.is_empty()) {
@@ -223,22 +222,6 @@ fn unit_path<'p>(path: &'p [u8], unit: &[u8]) -> Option<&'p [u8]> {
 fn is_units(group: &[u8]) -> bool {
     let is_slice = |part: &[u8]| part.ends_with(b".slice") && part != b"user.slice";
     above(group)[1..].split(|byte| *byte == b'/').all(is_slice)
-}
-
-/// Returns the inode of a process's pidfd, by which it is told from all others of this boot:
-/// pidfd_open(2), Linux 6.9. None where there is no such inode, or pids are not as we count them.
-fn pidfd_inode(host: &Host, process: &Process) -> Option<u64> {
-    /// PID_FS_MAGIC, linux/magic.h. Before, all pidfds had one inode.
-    const MAGIC: u64 = 0x5049_4446;
-    if !host.has_our_pids() {
-        return None;
-    }
-    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    let inode = fstat(&pidfd).ok()?.st_ino;
-    let is_pidfs = fstatfs(&pidfd).ok()?.f_type as u64 == MAGIC;
-    // As long as what we hold is there, the pid is its own.
-    process.stat().ok().filter(|_| is_pidfs).map(|_| inode)
 }
 
 /// Tells whether a file was written before the machine was started last, so that another boot's
