@@ -6,7 +6,8 @@ use crate::base::console::Console;
 use crate::base::error::{Error, NOT_EXECUTABLE, NOT_FOUND, Result, describe};
 use crate::base::escape::quoted;
 use crate::cli::Exec;
-use crate::host::Host;
+use crate::containers::lookup::is_root;
+use crate::host::{Host, vrf};
 use crate::pin::create::{Made, Pins};
 use crate::sys::libc::{self, Argv};
 use crate::target::{Target, TargetSpec, resolve};
@@ -49,7 +50,9 @@ pub(super) fn become_command(
         Some(name) => Some(Kept::make(host, target, name, &view)?),
         None => None,
     };
-    let entered = target.netns.enter(&target.label).and_then(|()| view.show(host.console));
+    let entered = leave_vrf(host, target)
+        .and_then(|()| target.netns.enter(&target.label))
+        .and_then(|()| view.show(host.console));
     if let Err(error) = entered {
         if let Some(pin) = &pin {
             pin.take_back();
@@ -64,6 +67,18 @@ pub(super) fn become_command(
             cannot_run(&shell, libc::exec(&shell))
         }
     })
+}
+
+/// Leaves the VRF of our own namespace: COMMAND's sockets would be bound to its device. Who is not
+/// root may not be able to, and is told.
+fn leave_vrf(host: &Host, target: &Target) -> Result<()> {
+    match vrf::leave(host, &target.netns) {
+        Err(error) if !is_root(host) => {
+            host.console.note(error.message());
+            Ok(())
+        }
+        left => left,
+    }
 }
 
 /// A pin that comes before COMMAND, and what is needed to take it back where nothing can be run.

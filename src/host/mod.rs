@@ -15,6 +15,7 @@ pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub mod process;
 pub(crate) mod root;
+pub(crate) mod vrf;
 
 pub(crate) use crate::sys::fd::visit_names;
 pub(crate) use files::{File, MAX_FILE, Unreadable, names_in, read_held, read_resolved};
@@ -254,10 +255,8 @@ impl Host {
 
     /// Returns the descriptors without which a child of ours cannot look at the machine.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        match (&self.root, &self.proc) {
-            (Root::Directory(root), Some(proc)) => vec![root.as_fd(), proc.as_fd()],
-            _ => Vec::new(),
-        }
+        let proc = self.proc.as_ref().map(AsFd::as_fd);
+        self.root.directory().into_iter().chain(proc).collect()
     }
 
     /// Returns what a message that something was not found ends with: nothing, or what was denied.

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::sys::fd::{ITSELF, file_type, open_at, open_within};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, OFlags, ResolveFlags};
 use rustix::io::{self, Errno};
 
@@ -42,6 +42,14 @@ impl Root {
         match (self.open(path, flags), self) {
             (Err(Errno::NOSYS | Errno::PERM), Root::Directory(root)) => walk(root, path, symlink),
             (result, _) => result,
+        }
+    }
+
+    /// Returns the directory that stands for `/`, if one does.
+    pub(crate) fn directory(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Root::Own => None,
+            Root::Directory(root) => Some(root.as_fd()),
         }
     }
 

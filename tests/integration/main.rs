@@ -21,7 +21,8 @@ mod pins; // --pin and --unpin beside ip netns, killed anywhere, many at once
 mod status; // exit statuses, and the sense of messages
 mod trees; // engines that cannot run here, by their files below a --host-root
 mod unprivileged; // rootless namespaces, their owners and strangers
-mod views; // --sys and --dns
+mod views;
+mod vrf; // a caller in a VRF leaves it // --sys and --dns
 
 // What must not happen.
 mod churn; // another namespace than that of a container that comes and goes
