@@ -41,9 +41,15 @@ pub(crate) fn all(host: &Host) -> Result<Vec<Mount>> {
 /// # Errors
 /// The errno of open(2) and read(2).
 pub(crate) fn read(host: &Host) -> io::Result<Vec<Mount>> {
-    const MOST: usize = 256 << 20;
-    let file = host.open_proc(b"self/mountinfo", OFlags::RDONLY)?;
-    let text = host.buffer.read_all(file, 64 << 10, MOST)?;
+    of(host, host.open_proc(b"self/mountinfo", OFlags::RDONLY)?, 256 << 20)
+}
+
+/// Returns the mounts of another mount namespace, whose mountinfo `file` is.
+///
+/// # Errors
+/// The errno of read(2); EFBIG if that is more than `most` bytes.
+pub(crate) fn of(host: &Host, file: OwnedFd, most: usize) -> io::Result<Vec<Mount>> {
+    let text = host.buffer.read_all(file, 64 << 10, most)?;
     // A Vec that grows among other allocations leaves its old memory behind.
     let mut mounts = Vec::with_capacity(lines(&text).count());
     for line in lines(&text) {
@@ -73,7 +79,7 @@ pub(crate) fn nsfs(host: &Host) -> Vec<(u64, Vec<u8>)> {
 }
 
 /// Returns the inode of the network namespace that is mounted, if one is.
-fn netns_inode(mount: &Mount) -> Option<u64> {
+pub(crate) fn netns_inode(mount: &Mount) -> Option<u64> {
     // Before Linux 3.19 namespaces were files of procfs.
     let is_namespace = matches!(&*mount.kind, b"nsfs" | b"proc");
     let label = mount.root.strip_prefix(b"net:[").filter(|_| is_namespace)?;

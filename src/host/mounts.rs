@@ -208,7 +208,7 @@ fn user_of(line: &[u8]) -> Option<u32> {
 }
 
 /// Tells whether a file system of this type asks another machine or another program.
-fn may_not_answer(kind: &[u8]) -> bool {
+pub(crate) fn may_not_answer(kind: &[u8]) -> bool {
     const TYPES: &[&str] = &[
         "9p", "afs", "autofs", "beegfs", "ceph", "cifs", "coda", "fuse", "fuseblk", "gfs2", "gpfs",
         "lustre", "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "prl_fs", "smb3", "smbfs", "vboxsf",

@@ -124,6 +124,7 @@ impl<'d> Entry<'d> {
                         // Not mounted any more, as somebody else was faster. Or it is locked by the
                         // kernel, and still there.
                         Err(Errno::INVAL) if self.is_gone(&top) => {}
+                        Err(Errno::INVAL) => return Err(self.locked()),
                         unmounted => unmounted.map_err(|e| self.cannot("unmount", e))?,
                     }
                     was_pin = true;
@@ -281,6 +282,14 @@ impl<'d> Entry<'d> {
 
     fn failure(&self, verb: &str, errno: Errno) -> Error {
         Error::cannot_at(verb, &self.path, errno)
+    }
+
+    /// Makes the failure to unmount what came with a mount namespace whose owner has more rights:
+    /// mount_namespaces(7), "Restrictions".
+    fn locked(&self) -> Error {
+        self.failure("unmount", Errno::INVAL).with_remedy(
+            "it is locked: it comes from a mount namespace of more rights; remove it there",
+        )
     }
 
     /// Returns the remedy where something else has the name.

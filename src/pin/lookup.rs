@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Result, is_absent};
 use crate::base::escape::quoted;
 use crate::base::text::{join, last};
 use crate::host::Host;
@@ -56,6 +56,18 @@ pub(crate) fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
         _ => NetNs::of_file(&resolved, &path),
     }
     .map(Some)
+}
+
+/// Tells whether nothing stands under a name that [`open`] has not opened, or what may have been
+/// mounted on: an empty file.
+pub(crate) fn is_vacant(host: &Host, name: &[u8]) -> bool {
+    match host.resolve(&join(directory(host), name), Symlink::NoFollow).and_then(fstat) {
+        Ok(stat) => {
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            kind == FileType::RegularFile && stat.st_size == 0
+        }
+        Err(e) => is_absent(e),
+    }
 }
 
 /// Opens what is at the end of a symlink. One to a process must not be older than that, or its pid

@@ -9,6 +9,7 @@
 
 pub mod create;
 mod directory;
+pub(crate) mod elsewhere;
 mod entry;
 mod lock;
 pub mod lookup;

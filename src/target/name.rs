@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::container::of_running;
-use super::pin::of_pin;
+use super::pin::{explain, of_pin};
 use super::suggest::no_container;
 use super::{Target, cgroup};
 use crate::base::error::{Error, Result};
@@ -31,7 +31,11 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
             host.console.note(error.message());
             None
         }
-        pin => pin?,
+        Ok(pin) => pin,
+        Err(error) => {
+            explain(host, name, Some(error))?;
+            None
+        }
     };
     match (found, pin) {
         (Lookup::Running(running), Some(pin)) if pin.id != running.netns.id => {
@@ -52,6 +56,7 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
         (Lookup::Unknown, None) => match cgroup::of_unit(host, name)? {
             Some(target) => Ok(target),
             None => {
+                explain(host, name, None)?;
                 let error = no_container(host, "container or pin", name, &pins::names(host))?;
                 Err(match cgroup::is_unit(name) {
                     true => error.with_remedy(

@@ -11,6 +11,7 @@ mod util; // the binary under test, its runs, throwaway processes, directories a
 
 // What the program does.
 mod all; // --all and --pin-all
+mod elsewhere; // pins in other mount namespaces, hidden, stacked or locked
 mod field; // what went wrong on real machines, row by row
 mod list; // --list, beside ip and lsns
 mod live; // by every name of a real engine's container into its namespace

@@ -39,15 +39,18 @@ lock() {
 }
 "#;
 
-fn script(propagation: &str, body: &str) -> Output {
+/// Runs a shell script in a mount namespace of its own whose /run is empty and has this
+/// propagation.
+pub fn script(propagation: &str, body: &str) -> Output {
     let text = format!("{ALONE}{PRELUDE}{body}");
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", &text, "sh"]).arg(util::binary()).arg(propagation);
     util::finish(command)
 }
 
+/// Asserts that a script, run as [`script`] does, succeeds.
 #[track_caller]
-fn works(propagation: &str, body: &str) {
+pub fn works(propagation: &str, body: &str) {
     script(propagation, body).succeeds();
 }
 

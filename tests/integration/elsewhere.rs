@@ -1,0 +1,200 @@
+//! Entries of /run/netns that ours does not show: in other mount namespaces, hidden, stacked,
+//! locked; beside what `ip netns` says of them.
+
+#![forbid(unsafe_code)]
+
+use crate::pins::{script, works};
+use crate::util::lacks;
+
+/// `away FILE COMMAND...` leaves a process that has mounted namespace FILE as /run/netns/$blue, in
+/// a mount namespace and a directory of its own, as `$away`; COMMAND is what starts it there. No
+/// other test has the name `$blue`.
+const AWAY: &str = r#"
+blue=ne-t-away-$$
+export blue
+mkdir /run/netns
+cat > /run/away.sh <<'END'
+mount --make-rprivate / && mount -t tmpfs none /run/netns && touch /run/netns/$blue || exit 99
+mount --bind "$1" /run/netns/$blue || exit 99
+eval "$2"
+exec sleep 3600
+END
+trap 'kill -9 $holders 2>/dev/null' EXIT
+then=:
+away() {
+	file=$1; shift
+	"$@" sh /run/away.sh "$file" "$then" >/dev/null 2>&1 & away=$!
+	holders="$holders $away"
+	while [ "$(cat /proc/$away/comm)" != sleep ]; do [ -d /proc/$away ] || fail away; sleep 0.02; done
+}
+entered() { "$ne" "$@" -- readlink /proc/self/ns/net 2>/run/said; }
+refused() {
+	"$ne" "$@" -- touch /run/ran >/run/out 2>/run/said; [ $? = 125 ] || fail "status of $*"
+	[ ! -e /run/ran ] && [ ! -s /run/out ] || fail "$* ran"
+}
+says() { for word in "$@"; do grep -qF -- "$word" /run/said || { cat /run/said; fail "not said: $word"; }; done; }
+"#;
+
+#[track_caller]
+fn holds(body: &str) {
+    if lacks(&["ip", "unshare", "findmnt", "setpriv"]) {
+        return;
+    }
+    works("private", &format!("{AWAY}{body}"));
+}
+
+#[test]
+fn an_entry_in_the_mount_namespace_of_a_process_of_roots_is_entered() {
+    holds(
+        r#"
+        holder; away /proc/$pid/ns/net unshare -m
+        [ "$(entered -n $blue)" = "$ns" ] || fail "not entered: $(cat /run/said)"
+        says "note: pin \"$blue\"" "process $away sleep"
+        entered -q -n $blue >/dev/null && [ ! -s /run/said ] || fail "not quiet"
+        refused -n $blue-; says "no pin \"$blue-\""
+        # A bare word is told.
+        refused $blue; says "no pin \"$blue\" here, but process $away sleep has one" "netns-enter -n $blue"
+        # Where ours is what ip netns cannot enter either.
+        touch /run/netns/$blue
+        ip netns exec $blue true 2>/dev/null && fail "ip enters it"
+        [ "$(entered -n $blue)" = "$ns" ] || fail "not entered: $(cat /run/said)"
+        refused $blue
+        says "\"/run/netns/$blue\" is an empty file: its mount is in another mount namespace, or gone (process $away sleep has one)" \
+            "netns-enter -n $blue"
+        # What stands there instead is not passed over.
+        echo text > /run/netns/$blue
+        for word in "-n $blue" $blue; do refused $word; says "is not a namespace but a regular file"; done
+        rm /run/netns/$blue; ln -s /proc/4194304/ns/net /run/netns/$blue
+        refused -n $blue; says "dangling"
+        rm /run/netns/$blue
+        kill $away; wait $away 2>/dev/null
+        refused -n $blue; says "no pin \"$blue\""
+        "#,
+    );
+}
+
+#[test]
+fn several_namespaces_of_one_name_are_refused() {
+    holds(
+        r#"
+        holder; first=$ns; away /proc/$pid/ns/net unshare -m; one=$away
+        # The same one twice is one.
+        away /proc/$pid/ns/net unshare -m
+        [ "$(entered -n $blue)" = "$first" ] || fail same
+        holder; away /proc/$pid/ns/net unshare -m
+        refused -n $blue
+        says "is ambiguous" "process $one sleep has $(stat -Lc %i /proc/$one/root/run/netns/$blue)" \
+            "process $away sleep has $(stat -Lc %i /proc/$pid/ns/net)" \
+            "--file /proc/$one/root/run/netns/$blue or --file /proc/$away/root/run/netns/$blue"
+        [ "$(entered --file /proc/$away/root/run/netns/$blue)" = "$ns" ] || fail remedy
+        # Ours goes before all of them.
+        "$ne" -p $pid --pin $blue
+        [ "$(entered -n $blue)" = "$ns" ] && [ ! -s /run/said ] || fail ours
+        "#,
+    );
+}
+
+#[test]
+fn an_entry_of_a_container_or_a_user_is_told_and_not_entered() {
+    holds(
+        r#"
+        # In a pid namespace of its own, as most containers.
+        holder
+        unshare -pf --kill-child unshare -m sh /run/away.sh /proc/$pid/ns/net : & holders="$holders $!"
+        kolla=
+        until [ -n "$kolla" ]; do
+            for one in $(pgrep -x sleep); do grep -q " /run/netns/$blue " /proc/$one/mountinfo 2>/dev/null && kolla=$one; done
+        done
+        touch /run/netns/$blue
+        for word in "-n $blue" $blue; do
+            refused $word
+            says "(process $kolla sleep has one)" "netns-enter --file /proc/$kolla/root/run/netns/$blue"
+        done
+        [ "$(entered --file /proc/$kolla/root/run/netns/$blue)" = "$ns" ] || fail remedy
+        # Where root has one, it is nobody else's word.
+        holder; away /proc/$pid/ns/net unshare -m
+        [ "$(entered -n $blue)" = "$ns" ] || fail "not root's: $(cat /run/said)"
+        "#,
+    );
+    holds(
+        r#"
+        away /proc/self/ns/net setpriv --reuid 65533 --regid 65533 --clear-groups unshare -Urmn
+        refused -n $blue
+        says "no pin \"$blue\" here, but process $away sleep of uid 65533 has one" "/proc/$away/root/run/netns/$blue"
+        "#,
+    );
+}
+
+#[test]
+fn what_is_mounted_over_an_entry_is_told() {
+    holds(
+        r#"
+        holder; ip netns add $blue; inode=$(stat -Lc %i /run/netns/$blue)
+        mount -t tmpfs none /run/netns
+        for word in "-n $blue" $blue; do
+            refused $word
+            says "\"/run/netns/$blue\" is hidden: network namespace $inode is mounted there, but below \"/run/netns\" (tmpfs)" \
+                "umount /run/netns"
+        done
+        umount /run/netns
+        [ "$(entered -n $blue)" = "net:[$inode]" ] || fail remedy
+        mount --bind /dev/null /run/netns/$blue
+        refused $blue; says "is hidden" "$inode" "umount /run/netns/$blue"
+        umount /run/netns/$blue
+        # Another namespace on top is what ip netns enters, and so do we.
+        mount --bind /proc/$pid/ns/net /run/netns/$blue
+        [ "$(entered -n $blue)" = "$ns" ] && [ "$(ip netns exec $blue readlink /proc/self/ns/net)" = "$ns" ] || fail top
+        says "note" "$inode"
+        umount /run/netns/$blue
+        [ "$(entered -n $blue)" = "net:[$inode]" ] && [ ! -s /run/said ] || fail "nothing hidden"
+        "#,
+    );
+}
+
+#[test]
+fn an_entry_that_the_kernel_has_locked_is_told() {
+    let output = script(
+        "private",
+        r#"
+        holder; blue=ne-t-locked; "$ne" -p $pid --pin $blue
+        unshare -Urm "$ne" --unpin $blue; echo $?
+        [ -e /run/netns/$blue ] && "$ne" --unpin $blue
+        "#,
+    );
+    if !lacks(&["unshare"]) {
+        output
+            .succeeds()
+            .prints("125")
+            .says(&["cannot unmount \"/run/netns/ne-t-locked\"", "locked"]);
+    }
+}
+
+/// A file system that answers nothing stands in the way to the entry, in a process of root's.
+#[test]
+fn what_does_not_answer_is_not_waited_for() {
+    if lacks(&["python3"]) {
+        return;
+    }
+    holds(
+        r#"
+        holder
+        cat > /run/silent.py <<'END'
+import ctypes, os, time
+fd = os.open('/dev/fuse', os.O_RDWR)
+options = f'fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other'.encode()
+if ctypes.CDLL(None).mount(b'ne-silent', b'/run/netns', b'fuse', 0, options): os._exit(1)
+open('/run/silent', 'w').close()
+time.sleep(3600)
+END
+        then='python3 /run/silent.py & echo $! >/run/silent.pid; until [ -e /run/silent ]; do sleep 0.02; done'
+        away /proc/$pid/ns/net unshare -m
+        holders="$holders $(cat /run/silent.pid)"
+        for word in "-n $blue" $blue; do
+            refused $word; says $blue "/proc/$away/root/run/netns/$blue" "does not answer"
+        done
+        # Others that answer are entered.
+        then=:; away /proc/$pid/ns/net unshare -m
+        [ "$(entered -n $blue)" = "$ns" ] || fail "not entered: $(cat /run/said)"
+        "#,
+    );
+}
