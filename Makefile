@@ -78,8 +78,16 @@ rustup:
 demo: all
 	sh tests/demo target/netns-enter
 
-test: $(if $(INSTALL),packages) all
+test: $(if $(INSTALL),packages) all fetched
 	sh tests/run $(BUILT) $(JOBS)
+
+# The tests have no network (tests/stage): what they build for another machine is fetched before.
+fetched: rustup
+	@for triple in $(TRIPLES); do \
+		rustup target list --installed | grep -qx $$triple || rustup target add $$triple || \
+			echo "nothing can be built for $$triple" >&2; \
+	done
+	@cargo fetch --quiet --locked
 
 SOAK_SECONDS ?= 3600
 soak: $(if $(INSTALL),packages) all
@@ -198,4 +206,4 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test soak boot-test fuzz bench check oldest dist archive install clean packages kernel rustup FORCE
+.PHONY: all demo test soak boot-test fuzz bench check oldest dist archive install clean packages kernel fetched rustup FORCE

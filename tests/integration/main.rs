@@ -7,6 +7,7 @@
 mod chance; // dice and seeds of the tests that search
 mod engines; // real engines, one starter each, with containers that go away with it
 mod machine; // a machine of its own for a script: its pids, mounts and network alone
+mod stage; // the suite leaves the machine alone
 mod util; // the binary under test, its runs, throwaway processes, directories and namespaces
 
 // What the program does.

@@ -1,4 +1,4 @@
-//! containerd by `ctr`, with the daemon of the machine or one of ours on the default directories.
+//! containerd by `ctr`.
 
 #![forbid(unsafe_code)]
 

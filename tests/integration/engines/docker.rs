@@ -1,4 +1,4 @@
-//! docker, with the daemon of the machine or one of ours on the default directories.
+//! docker, on the default directories and on those that only its command line tells of.
 
 #![forbid(unsafe_code)]
 

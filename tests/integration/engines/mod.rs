@@ -1,7 +1,7 @@
 //! One starter for each engine that can run on a plain machine: containers from a busybox root,
 //! cleaned up when dropped.
 //!
-//! A daemon is started only where none runs, so a machine's own containers are never touched.
+//! They use the default directories, which on the stage (tests/stage) are empty and nobody else's.
 
 #![forbid(unsafe_code)]
 
