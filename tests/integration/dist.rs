@@ -130,6 +130,18 @@ fn builds_in_two_directories_are_the_same_bytes() {
 }
 
 #[test]
+fn says_one_version_everywhere() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let version = env!("CARGO_PKG_VERSION");
+    let manual = fs::read_to_string(here.join("src/share/netns-enter.8")).unwrap();
+    assert!(manual.contains(&format!("This page describes version {version}.")));
+    let readme = fs::read_to_string(here.join("README.md")).unwrap();
+    let (_, changes) = readme.split_once("\n## Changes\n").expect("a section Changes");
+    let newest = changes.lines().find(|line| line.starts_with("**")).unwrap();
+    assert!(newest.starts_with(&format!("**{version}**")), "{newest}");
+}
+
+#[test]
 fn the_aarch64_binary_runs() {
     let emulator = if cfg!(target_arch = "aarch64") { "env" } else { "qemu-aarch64-static" };
     if lacks(&[emulator, "unshare", "ip"]) {
