@@ -8,8 +8,12 @@
 #   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
 #   make bench         beside nsenter, ip netns, docker and lsns: Markdown tables; INSTALL=1 first installs those
 #   make check         format, lints, documentation, and the plain stable builds, with the oldest Rust too
-#   make dist          release archives for x86_64 and aarch64, with their sums: target/dist
-#   make install       DESTDIR= PREFIX=/usr/local
+#   make dist          for x86_64 and aarch64, with sums: archives, .deb, .rpm and SBOM, in target/dist. What is left out for
+#                      want of a tool is named; INSTALL=1 first installs the tools, and then nothing may be left out
+#   make dist-test     the packages in clean roots, linters' word on them, and Debian's own cargo, offline
+#   make install       what was built, or else builds it: DESTDIR= PREFIX=/usr/local
+#
+# Where rustup is missing and a cargo is there, make and make install take cargo's plain build, and say so.
 #
 # TARGET= builds for another machine, from any machine. aarch64-unknown-linux-musl is tested;
 # i686-unknown-linux-musl was seen to build and run, but not position-independent; armv7 and riscv64
@@ -62,8 +66,16 @@ SMALL_BUILD = RUSTC_BOOTSTRAP=1 RUSTFLAGS='$(SMALL_FLAGS) $(PIE_FLAGS_$(TARGET))
 $(SMALL): rustup FORCE
 	$(SMALL_BUILD)
 
-target/netns-enter: $(SMALL)
-	cp -f $(SMALL) $@.new && mv -f $@.new $@
+# Without rustup this is the plain build: the cargo that a distribution has cannot build a standard library.
+PLAIN := $(shell command -v rustup >/dev/null || ! command -v cargo >/dev/null || echo target/release/netns-enter)
+target/release/netns-enter: FORCE
+	@echo 'rustup is not installed: this is the plain build of the cargo that is here, linked with the C library' \
+		"that it takes, and larger; it is not the file that is released" >&2
+	cargo build --release --locked --target-dir target
+
+# Made anew each time, and so never older than what it was built of.
+target/netns-enter: $(or $(PLAIN),$(SMALL)) FORCE
+	cp -f $< $@.new && mv -f $@.new $@
 
 # What is missing of the toolchain is added; nothing is asked of the network where all is there.
 rustup:
@@ -127,7 +139,7 @@ vm-packages:
 # Debian names; the first install needs root. Nothing is ever removed for one.
 APT_INSTALL = DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends --no-remove
 PACKAGES := docker.io containerd runc crun podman lxc bubblewrap busybox-static tcpdump iproute2 iputils-ping jq strace \
-	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal gcc libc6-dev musl-tools g++ \
+	sudo uidmap mandoc man-db util-linux binutils libcap2-bin python3-minimal rpm gcc libc6-dev musl-tools g++ \
 	qemu-system-x86 qemu-user-static openssh-server openssh-client zsh fish
 packages: install-packages
 	@[ "$$(uname -m)" != x86_64 ] || $(MAKE) --no-print-directory kernel || echo 'no kernel to be booted was found' >&2
@@ -143,7 +155,8 @@ install-packages:
 		done; \
 	fi
 
-# An archive is the same bytes whoever makes it, where and when: dates are the commit's, owners and order fixed.
+# --- the release (src/share/packaging) -------------------------------------------------------------------------------------------
+# A release is the same bytes whoever makes it, where and when: dates are the commit's, owners and order fixed.
 RELEASE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),0)
 TRIPLES := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
@@ -152,9 +165,23 @@ COMPLETIONS := $(addprefix src/share/completions/,netns-enter.bash _netns-enter 
 
 DIST := target/dist
 
-dist:
-	for triple in $(TRIPLES); do $(MAKE) archive TARGET=$$triple || exit 1; done
-	cd $(DIST) && sha256sum $(TRIPLES:%=netns-enter-$(RELEASE)-%.tar.gz) >SHA256SUMS
+dist: $(if $(INSTALL),dist-tools)
+	rm -f $(DIST)/netns-enter[-_]$(RELEASE)-*
+	for triple in $(TRIPLES); do $(MAKE) release TARGET=$$triple || exit 1; done
+	cd $(DIST) && export LC_ALL=C && sha256sum netns-enter[-_]$(RELEASE)-* >SHA256SUMS
+
+# The archive of one target and what is made of it. A tool that is missing is told by 77.
+release: archive
+	@for make in 'packages.sh deb' 'packages.sh rpm' 'sbom.sh $(VERSION)'; do \
+		SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) sh src/share/packaging/$$make $(DIST)/$(NAME).tar.gz; status=$$?; \
+		[ $$status != 77 ] || { echo "NOT MADE for $(TARGET): $$make"; [ -n '$(INSTALL)' ] || status=0; }; \
+		[ $$status = 0 ] || exit $$status; \
+	done
+
+CYCLONEDX := 0.5.9
+dist-tools:
+	@$(MAKE) --no-print-directory install-packages PACKAGES='dpkg rpm jq'
+	@cargo cyclonedx --version >/dev/null 2>&1 || cargo install --quiet --locked --version $(CYCLONEDX) cargo-cyclonedx
 
 archive: $(SMALL)
 	rm -rf $(DIST)/$(NAME) && mkdir -p $(DIST)/$(NAME)/completions
@@ -165,6 +192,14 @@ archive: $(SMALL)
 	tar -C $(DIST) --sort=name --format=ustar --owner=0 --group=0 --numeric-owner --mode=u+rw,go=u-w \
 		--mtime=@$(SOURCE_DATE_EPOCH) -cf - $(NAME) | gzip -9n >$(DIST)/$(NAME).tar.gz
 	rm -rf $(DIST)/$(NAME)
+
+# Some minutes, and root: a root of Debian for each, made anew. STEPS= are some of tests/clean-root.
+dist-test: $(if $(INSTALL),dist-test-packages)
+	$(MAKE) dist
+	sh tests/clean-root $(DIST) target/clean-root $(STEPS)
+dist-test-packages:
+	@$(MAKE) --no-print-directory install-packages PACKAGES='mmdebstrap debian-archive-keyring lintian rpmlint rpm jq'
+# --- -----------------------------------------------------------------------------------------------------------------------------
 
 SECONDS ?= 600
 fuzz: rustup
@@ -195,7 +230,8 @@ oldest:
 			'what clippy says (incompatible_msrv); whether the language is, nobody has tried.' >&2; \
 	fi
 
-install: target/netns-enter
+# What was built is installed as it is, since root, who installs, may have no cargo; what is older than its sources is built anew.
+install: $(shell [ -e target/netns-enter ] && [ -z "$$(find src Cargo.* -newer target/netns-enter)" ] || echo target/netns-enter)
 	install -D -m 755 target/netns-enter '$(DESTDIR)$(PREFIX)/bin/netns-enter'
 	install -D -m 644 src/share/netns-enter.8 '$(DESTDIR)$(PREFIX)/share/man/man8/netns-enter.8'
 	install -D -m 644 src/share/completions/netns-enter.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/netns-enter'
@@ -206,4 +242,5 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test soak boot-test fuzz bench check oldest dist archive install clean packages kernel fetched rustup FORCE
+.PHONY: all demo test soak boot-test fuzz bench check oldest dist release archive dist-tools dist-test install clean \
+	packages kernel fetched rustup FORCE
