@@ -7,7 +7,7 @@
 #   make boot-test     boot a kernel in qemu with the binary in its initramfs, and try it there
 #   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
 #   make bench         beside nsenter, ip netns, docker and lsns: Markdown tables; INSTALL=1 first installs those
-#   make check         format, lints, documentation, and the plain stable builds, with the oldest Rust too
+#   make check         format, lints, documentation, workflows, and the plain stable builds, with the oldest Rust too
 #   make dist          for x86_64 and aarch64, with sums: archives, .deb, .rpm and SBOM, in target/dist. What is left out for
 #                      want of a tool is named; INSTALL=1 first installs the tools, and then nothing may be left out
 #   make dist-test     the packages in clean roots, linters' word on them, and Debian's own cargo, offline
@@ -214,7 +214,18 @@ check: rustup
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
 	cargo build --locked --release --target $(TARGET)
+	@$(MAKE) --no-print-directory workflows
 	@$(MAKE) --no-print-directory oldest
+
+# zizmor comes as a wheel. It and actionlint are named where they are not there.
+ZIZMOR := 1.32.0
+workflows:
+	@zizmor=$$(command -v zizmor || echo target/zizmor/bin/zizmor); \
+	[ -x "$$zizmor" ] || python3 -m pip install --quiet --target target/zizmor zizmor==$(ZIZMOR) >/dev/null 2>&1; \
+	if [ -x "$$zizmor" ]; then "$$zizmor" --offline --no-progress --quiet .github; \
+	else echo 'NOT CHECKED by zizmor, which is not installed and cannot be had here: the workflows' >&2; fi
+	@if command -v actionlint >/dev/null; then actionlint; \
+	else echo 'NOT CHECKED by actionlint, which is not installed: the workflows' >&2; fi
 
 # The plain builds, with the oldest Rust that Cargo.toml promises, for musl and for this machine's own
 # C library. Where that Rust cannot be had, clippy has looked above for what std did not have then.
@@ -242,5 +253,5 @@ clean:
 	cargo clean
 
 FORCE:
-.PHONY: all demo test soak boot-test fuzz bench check oldest dist release archive dist-tools dist-test install clean \
+.PHONY: all demo test soak boot-test fuzz bench check workflows oldest dist release archive dist-tools dist-test install clean \
 	packages kernel fetched rustup FORCE

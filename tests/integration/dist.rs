@@ -331,6 +331,25 @@ fn says_one_version_everywhere() {
     assert!(newest.starts_with(&format!("**{version}**")), "{newest}");
 }
 
+/// An action is other people's code: only what was looked at runs, and a tag can be moved.
+#[test]
+fn actions_are_pinned_by_digest() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join(".github/workflows");
+    let mut pinned = 0;
+    for name in names(&here) {
+        let text = fs::read_to_string(here.join(&name)).unwrap();
+        for line in text.lines().filter(|line| line.contains("uses:")) {
+            let (_, digest) = line.split_once('@').expect(line);
+            let (digest, version) = digest.split_once(" # v").expect(line);
+            assert!(digest.len() == 40 && !version.is_empty(), "{name}: {line}");
+            assert!(digest.bytes().all(|b| b.is_ascii_hexdigit()), "{name}: {line}");
+            pinned += 1;
+        }
+        assert!(text.contains("\npermissions: {}\n"), "{name} gives rights to every job");
+    }
+    assert!(pinned > 0);
+}
+
 #[test]
 fn the_aarch64_binary_runs() {
     let emulator = if cfg!(target_arch = "aarch64") { "env" } else { "qemu-aarch64-static" };
