@@ -24,6 +24,13 @@ impl Console {
         }
     }
 
+    /// Says what the program does now, where that takes its time.
+    pub fn announce(&self, text: impl Display) {
+        if !self.quiet {
+            say(&text);
+        }
+    }
+
     /// Notes something of one object: `"OBJECT" TEXT`.
     pub fn note_of(&self, object: &[u8], text: impl Display) {
         self.note(format_args!("{} {text}", quoted(object)));

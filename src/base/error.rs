@@ -20,6 +20,18 @@ pub const NOT_FOUND: u8 = 127;
 /// What to do where rights are missing.
 pub const MORE_RIGHTS: &str = "run it with sudo (in a container: it needs CAP_SYS_ADMIN)";
 
+/// What may become of a failure, for who waits for what was named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outlook {
+    /// It stays, as far as is known.
+    #[default]
+    Lasting,
+    /// What was named is not there or does not run, and may come.
+    Absent,
+    /// Several may be meant, or nothing proves that it is the one: that may be clear in a moment.
+    Unclear,
+}
+
 /// A failure, ready to be printed. In a box, since every result of the program may hold one.
 #[derive(Debug)]
 pub struct Error(Box<Failure>);
@@ -27,6 +39,7 @@ pub struct Error(Box<Failure>);
 #[derive(Debug)]
 struct Failure {
     status: u8,
+    outlook: Outlook,
     errno: Option<Errno>,
     message: String,
     remedy: Option<String>,
@@ -40,7 +53,8 @@ impl Error {
     /// bytes escaped.
     pub fn new(message: impl Into<String>) -> Error {
         let message = message.into();
-        Error(Box::new(Failure { status: FAILED, errno: None, message, remedy: None }))
+        let (status, outlook) = (FAILED, Outlook::Lasting);
+        Error(Box::new(Failure { status, outlook, errno: None, message, remedy: None }))
     }
 
     /// Makes `cannot ACTION: ERRNO TEXT`.
@@ -70,6 +84,27 @@ impl Error {
     pub fn with_status(mut self, status: u8) -> Error {
         self.0.status = status;
         self
+    }
+
+    /// Says what may become of it.
+    pub fn with_outlook(mut self, outlook: Outlook) -> Error {
+        self.0.outlook = outlook;
+        self
+    }
+
+    /// Makes it the failure of what may come.
+    pub fn absent(self) -> Error {
+        self.with_outlook(Outlook::Absent)
+    }
+
+    /// Makes it the failure of what may be clear in a moment.
+    pub fn unclear(self) -> Error {
+        self.with_outlook(Outlook::Unclear)
+    }
+
+    /// Returns what may become of it.
+    pub fn outlook(&self) -> Outlook {
+        self.0.outlook
     }
 
     /// Returns the exit status: [`FAILED`], [`NOT_EXECUTABLE`] or [`NOT_FOUND`].

@@ -53,7 +53,11 @@ pub fn text() -> String {
 /// Returns the line of one option: how it is spelled, and from column 27 on what it does.
 fn line(opt: &Opt) -> String {
     let short = opt.short.map_or("    ".to_owned(), |short| format!("-{short}, "));
-    let value = opt.value.map_or(String::new(), |value| format!(" {value}"));
+    let value = match opt.value {
+        None => String::new(),
+        Some(value) if opt.kind == Kind::Wait => format!("[={value}]"),
+        Some(value) => format!(" {value}"),
+    };
     format!("{:<27}{}\n", format!("  {short}{opt}{value}"), opt.help)
 }
 

@@ -35,6 +35,8 @@ pub enum Command {
     Enter {
         /// What to enter.
         target: TargetSpec,
+        /// `--wait`: whether to wait for it.
+        wait: Option<Wait>,
         /// `--pin`: the name under which to keep the namespace first.
         pin: Option<Vec<u8>>,
         /// `--sys` and `--dns`
@@ -46,6 +48,8 @@ pub enum Command {
     Pin {
         /// What to keep.
         target: TargetSpec,
+        /// `--wait`: whether to wait for it.
+        wait: Option<Wait>,
         /// The pin's name.
         name: Vec<u8>,
     },
@@ -70,6 +74,15 @@ pub enum Command {
         /// Where COMMAND starts among the arguments, the program's name counted.
         command: usize,
     },
+}
+
+/// How long to wait for a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// `--wait`
+    ForEver,
+    /// `--wait=SECONDS`
+    Seconds(u32),
 }
 
 /// What to become in the namespace.

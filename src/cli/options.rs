@@ -32,6 +32,8 @@ pub enum Kind {
     PinAll,
     /// `--unpin`. Its names are the words after it that are no options.
     Unpin,
+    /// `--wait`. Its value is optional, and attached to it by `=`.
+    Wait,
     /// `--list`
     List,
     /// `--json`
@@ -164,6 +166,13 @@ pub static OPTIONS: &[Opt] = &[
         help: "remove these pins; takes no TARGET",
     },
     Opt {
+        kind: Kind::Wait,
+        short: None,
+        long: "wait",
+        value: Some("SECONDS"),
+        help: "wait for TARGET to be there and to run",
+    },
+    Opt {
         kind: Kind::List,
         short: Some('l'),
         long: "list",
@@ -287,7 +296,7 @@ mod tests {
     #[test]
     fn targets_and_few_others_have_values() {
         for opt in OPTIONS {
-            let others = [Kind::Pin, Kind::Unpin, Kind::HostRoot];
+            let others = [Kind::Pin, Kind::Unpin, Kind::Wait, Kind::HostRoot];
             let has_value = matches!(opt.kind, Kind::Target(_)) || others.contains(&opt.kind);
             assert_eq!(opt.value.is_some(), has_value, "{opt:?}");
         }

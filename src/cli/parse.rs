@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::options::{self, Kind, OPTIONS, Opt, TargetKind, find};
-use super::value::{habit, target_spec};
-use super::{Command, Exec, Format, Invocation};
+use super::value::{habit, names_one_process, seconds, target_spec};
+use super::{Command, Exec, Format, Invocation, Wait};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::pin::create::valid_name;
@@ -43,6 +43,7 @@ pub fn parse_words<'a>(words: impl Iterator<Item = &'a OsStr>) -> Result<Invocat
         given: Vec::new(),
         target: None,
         pin: None,
+        wait: None,
         host_root: None,
         names: Vec::new(),
         command: None,
@@ -60,6 +61,7 @@ struct Reading {
     target: Option<NamedTarget>,
     /// The value of `--pin`.
     pin: Option<Vec<u8>>,
+    wait: Option<Wait>,
     host_root: Option<Vec<u8>>,
     /// The names after `--unpin`.
     names: Vec<Vec<u8>>,
@@ -141,6 +143,7 @@ impl Reading {
                 valid_name(&name)?;
                 self.pin = Some(name);
             }
+            Kind::Wait => self.wait = Some(self.wait()?),
             Kind::HostRoot => self.host_root = Some(self.value(opt)?),
             _ => {}
         }
@@ -165,6 +168,21 @@ impl Reading {
         }
     }
 
+    /// Reads for how long to wait: no word of its own, as TARGET may stand there.
+    fn wait(&mut self) -> Result<Wait> {
+        if let Some(value) = self.parser.optional_value() {
+            return seconds(&value.into_vec()).map(Wait::Seconds);
+        }
+        let next = self.parser.try_raw_args().and_then(|raw| raw.as_slice().first().cloned());
+        let next = next.unwrap_or_default().into_vec();
+        if !next.is_empty() && next.iter().all(u8::is_ascii_digit) {
+            let next = shown(&next);
+            return Err(Error::new(format!("--wait is followed by {next}"))
+                .with_remedy(format!("for seconds say --wait={next}")));
+        }
+        Ok(Wait::ForEver)
+    }
+
     /// Puts together what was read, if it goes together.
     fn finish(self) -> Result<Invocation> {
         self.one_of(&[Kind::Quiet, Kind::Verbose])?;
@@ -173,7 +191,7 @@ impl Reading {
         let (quiet, verbose, views) =
             (self.has(Kind::Quiet), self.has(Kind::Verbose), self.views());
         let format = if self.has(Kind::Json) { Format::Json } else { Format::Table };
-        let target = self.target.map(|target| target.spec);
+        let (target, wait) = (self.target.map(|target| target.spec), self.wait);
         let command = match (action.map(|action| action.kind), target, self.command) {
             (Some(Kind::PinAll), ..) => Command::PinAll,
             (Some(Kind::Unpin), ..) => Command::Unpin { names: self.names },
@@ -182,10 +200,10 @@ impl Reading {
             (Some(Kind::All), ..) => return Err(usage("--all needs a COMMAND")),
             (_, None, command) => return Err(no_target(command.is_some())),
             (_, Some(target), command) => match (self.pin, command) {
-                (Some(name), None) => Command::Pin { target, name },
+                (Some(name), None) => Command::Pin { target, wait, name },
                 (pin, command) => {
                     let exec = command.map_or(Exec::Shell, Exec::Argument);
-                    Command::Enter { target, pin, views, exec }
+                    Command::Enter { target, wait, pin, views, exec }
                 }
             },
         };
@@ -218,6 +236,14 @@ impl Reading {
         let fault = match (action, &self.target) {
             _ if self.has(Kind::Json) && kind != Some(Kind::List) => {
                 "--json is for --list".to_owned()
+            }
+            (Some(action), _) if self.has(Kind::Wait) && kind != Some(Kind::Pin) => {
+                format!("--wait does not go with {action}")
+            }
+            (_, Some(target)) if self.has(Kind::Wait) && names_one_process(&target.spec) => {
+                let fault = "that names one process, and its number may be another's later";
+                let message = format!("--wait does not go with {}: {fault}", target.spelling);
+                return Err(Error::new(message).with_remedy("wait for a name"));
             }
             (Some(action), Some(target)) if !matches!(action.kind, Kind::Pin | Kind::List) => {
                 format!("{action} takes no target: {}", target.spelling)
@@ -320,7 +346,7 @@ mod tests {
     fn parsed(words: &[&str]) -> Result<(TargetSpec, Option<Vec<u8>>, Vec<String>)> {
         let (target, pin, exec) = match parse(words)?.command {
             Command::Enter { target, pin, exec, .. } => (target, pin, exec),
-            Command::Pin { target, name } => (target, Some(name), Exec::Shell),
+            Command::Pin { target, name, .. } => (target, Some(name), Exec::Shell),
             other => panic!("{words:?} is taken as {other:?}"),
         };
         let command = match exec {
@@ -493,6 +519,53 @@ mod tests {
         for pair in [["--list", "--all"], ["--pin-all", "--unpin"], ["--list", "--pin=x"]] {
             assert!(bad(&pair).contains("contradict"), "{pair:?}");
         }
+    }
+
+    #[test]
+    fn only_a_target_that_may_come_is_waited_for() {
+        let waits = |words: &[&str]| match parse(words).map(|parsed| parsed.command) {
+            Ok(Command::Enter { wait, .. } | Command::Pin { wait, .. }) => wait,
+            other => panic!("{words:?}: {other:?}"),
+        };
+        for words in [
+            &["--wait", "web"][..],
+            &["web", "--wait", "ls"],
+            &["--wait", "-c", "5", "--", "5"],
+            &["web", "--wait"],
+            &["web", "--wait", "--", "5"],
+            &["web", "--wait", "--pin", "x", "--sys", "ls"],
+            &["web", "--wait", "--pin", "x"],
+            &["-g", "a.service", "--wait"],
+            &["-f", "/run/proc/x", "--wait"],
+            &["--wait", "5a"],
+        ] {
+            assert_eq!(waits(words), Some(Wait::ForEver), "{words:?}");
+        }
+        assert_eq!(waits(&["web"]), None);
+        assert_eq!(waits(&["--wait=5", "web"]), Some(Wait::Seconds(5)));
+        assert_eq!(waits(&["web", "--wait=86400", "7"]), Some(Wait::Seconds(86_400)));
+        good(&["web", "--wait", "ls", "5"], name("web"), &["ls", "5"]);
+        for words in [&["--wait", "5", "web"][..], &["web", "--wait", "5"]] {
+            assert!(bad(words).contains("for seconds say --wait=5"), "{words:?}");
+        }
+        for value in ["0", "86401", "", "-1", "+5", "5s", "1.5", "99999999999999999999"] {
+            assert!(bad(&[&format!("--wait={value}"), "web"]).contains("whole seconds"), "{value}");
+        }
+        for words in [
+            &["--wait", "-p", "5"][..],
+            &["-i", "5", "--wait"],
+            &["-s", "/x", "--wait"],
+            &["-f", "/proc/5/ns/net", "--wait"],
+            &["--wait=5", "//./proc/self/ns/net"],
+            &["--wait", "--list", "web"],
+            &["--wait", "--all", "ls"],
+            &["--wait", "--pin-all"],
+            &["--wait", "--unpin", "x"],
+        ] {
+            assert!(bad(words).contains("--wait does not go with "), "{words:?}");
+        }
+        assert!(bad(&["--wait", "--wait", "web"]).contains("twice"));
+        assert!(bad(&["--wait"]).contains("no target"));
     }
 
     #[test]

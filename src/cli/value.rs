@@ -43,6 +43,38 @@ fn process(value: &[u8]) -> Option<TargetSpec> {
     })
 }
 
+/// Reads for how many seconds to wait.
+///
+/// # Errors
+/// Where it is no whole number of seconds of a day.
+pub(super) fn seconds(text: &[u8]) -> Result<u32> {
+    const MOST: u64 = 24 * 60 * 60;
+    match number(text) {
+        Some(seconds @ 1..=MOST) => Ok(seconds as u32),
+        _ => Err(invalid(
+            "time",
+            text,
+            "say whole seconds, from 1 to 86400, as in --wait=5; --wait alone waits for ever",
+        )),
+    }
+}
+
+/// Tells whether a target is one process, and nothing else ever.
+pub(super) fn names_one_process(spec: &TargetSpec) -> bool {
+    let is_plain = |part: &&[u8]| !matches!(*part, b"" | b".");
+    match spec {
+        TargetSpec::Pid(_)
+        | TargetSpec::Process { .. }
+        | TargetSpec::Inode(_)
+        | TargetSpec::State(_) => true,
+        TargetSpec::File(path) => {
+            let first = path.split(|byte| *byte == b'/').find(is_plain);
+            path.starts_with(b"/") && first == Some(b"proc")
+        }
+        _ => false,
+    }
+}
+
 /// Reads an inode, bare or as in `net:[4026532253]`.
 fn parse_inode(text: &[u8]) -> Option<u64> {
     number(unbracketed(text, b"net:["))

@@ -7,15 +7,16 @@ mod enter;
 mod list;
 mod pin_all;
 mod unpin;
+mod wait;
 
 use crate::base::console::{Console, print, report};
 use crate::base::error::{Error, Result};
-use crate::cli::{Command, Invocation, help, parse};
+use crate::cli::{Command, Invocation, Wait, help, parse};
 use crate::containers::claims;
 use crate::host::Host;
 use crate::pin::create::Pins;
 use crate::sys::libc::{Argv, is_secure_exec};
-use crate::target::resolve;
+use crate::target::{Target, TargetSpec, resolve};
 
 /// Runs the program; returns its exit status, if it returns.
 pub fn main(argv: Argv) -> u8 {
@@ -33,19 +34,19 @@ fn run(argv: Argv) -> Result<u8> {
 
 fn run_parsed(invocation: &Invocation, argv: Argv) -> Result<u8> {
     let console = Console { quiet: invocation.quiet, verbose: invocation.verbose };
-    let host = &match &invocation.host_root {
+    let host = &mut match &invocation.host_root {
         Some(dir) => Host::mounted_at(dir, console)?,
         None => Host::own(console),
     };
     match &invocation.command {
         Command::Help => print(help::text().as_bytes())?,
         Command::Version => print(help::VERSION.as_bytes())?,
-        Command::Enter { target, pin, views, exec } => {
-            let target = enter::find(host, target)?;
+        Command::Enter { target, wait, pin, views, exec } => {
+            let target = found(host, target, *wait)?;
             match enter::become_command(host, &target, pin.as_deref(), *views, argv, *exec)? {}
         }
-        Command::Pin { target, name } => {
-            let target = enter::find(host, target)?;
+        Command::Pin { target, wait, name } => {
+            let target = found(host, target, *wait)?;
             Pins::open(host)?.add(&target.netns, name, &mut || Ok(()))?;
         }
         Command::PinAll => return pin_all::pin_all(host),
@@ -60,6 +61,14 @@ fn run_parsed(invocation: &Invocation, argv: Argv) -> Result<u8> {
         Command::All { views, command } => return all::all(host, *views, argv, *command),
     }
     Ok(0)
+}
+
+/// Finds what is to be entered, at once or when it comes.
+fn found(host: &mut Host, spec: &TargetSpec, wait: Option<Wait>) -> Result<Target> {
+    match wait {
+        Some(wait) => wait::find(host, spec, wait),
+        None => enter::find(host, spec),
+    }
 }
 
 /// Notes how many containers that run are only what users say, and were left out by what root does

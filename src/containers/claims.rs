@@ -13,7 +13,7 @@ use super::running::{RunningContainer, running_in};
 use super::word::Word;
 use super::world::users::{self, MOST_USERS};
 use super::world::{User, World};
-use crate::base::error::{Error, Result, describe};
+use crate::base::error::{Error, Outlook, Result, describe};
 use crate::base::escape::shown;
 use crate::base::fields::{Fields, put, put_number};
 use crate::base::text::list as in_words;
@@ -45,7 +45,9 @@ pub(crate) fn ask(host: &Host, word: &Word<'_>, user: &User) -> Result<Option<Ru
     let look = |world: &World<'_>, report: &mut Report| {
         match find_in(world, word)? {
             Lookup::Running(Running { container, process, .. }) => {
-                let stat = process.stat().map_err(|_| Error::new("its process has just ended"))?;
+                let stat = process
+                    .stat()
+                    .map_err(|_| Error::new("its process has just ended").absent())?;
                 report.claims.push(Claim { container, pid: process.pid, start: stat.start });
             }
             Lookup::NotRunning(error) => return Err(error),
@@ -62,7 +64,9 @@ pub(crate) fn ask(host: &Host, word: &Word<'_>, user: &User) -> Result<Option<Ru
     listen(host, std::slice::from_ref(user), &look, &mut |_, told| report = told)?;
     let fault = match report {
         None => format!("the containers of uid {uid} could not be read to their end"),
-        Some(Report { failure: Some(failure), .. }) => format!("uid {uid}: {failure}"),
+        Some(Report { failure: Some(failure), outlook, .. }) => {
+            return Err(Error::new(format!("uid {uid}: {failure}")).with_outlook(outlook));
+        }
         Some(Report { mut claims, unread, .. }) => match (claims.pop(), unread) {
             (Some(claim), unread) => {
                 unread
@@ -197,7 +201,10 @@ fn read_as(host: &Host, user: &User, look: Look<'_>) -> Report {
         return report;
     }
     let world = World::readers(host, user.clone(), MOST);
-    report.failure = look(&world, &mut report).err().map(|error| error.message().to_owned());
+    if let Err(error) = look(&world, &mut report) {
+        report.failure = Some(error.message().to_owned());
+        report.outlook = error.outlook();
+    }
     report.unread = host.take_unread().into_iter().next();
     if report.claims.len() > MOST {
         report.claims.truncate(MOST);
@@ -225,7 +232,7 @@ impl Claim {
                 Err(Error::new(format!("{label} is only what uid {uid} says, {fault}"))
                     .with_remedy("if you know better: --pid PID"))
             }
-            Err(e) if is_gone(e) => Err(Error::new(format!("{label} has just ended"))),
+            Err(e) if is_gone(e) => Err(Error::new(format!("{label} has just ended")).absent()),
             Err(e) => Err(diagnose(host, self.pid, e)),
         }
     }
@@ -251,6 +258,8 @@ struct Report {
     claims: Vec<Claim>,
     /// Why that is all.
     failure: Option<String>,
+    /// What may become of that.
+    outlook: Outlook,
     /// What could not be read, or one of it.
     unread: Option<String>,
 }
@@ -261,10 +270,11 @@ impl Report {
         self.failure.is_none() && self.unread.is_none()
     }
 
-    /// Encodes it: three fields for the report, then six for each claim.
+    /// Encodes it: four fields for the report, then six for each claim.
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put(&mut out, self.failure.as_deref().unwrap_or_default().as_bytes());
+        put_number(&mut out, self.outlook as u64);
         put(&mut out, self.unread.as_deref().unwrap_or_default().as_bytes());
         put_number(&mut out, self.claims.len() as u64);
         for Claim { container, pid, start } in &self.claims {
@@ -283,7 +293,10 @@ impl Report {
     fn decode(told: &[u8], uid: u32) -> Option<Report> {
         let mut fields = Fields(told);
         let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| shown(bytes).to_string());
-        let (failure, unread, count) = (fields.take()?, fields.take()?, fields.number()?);
+        let (failure, outlook) = (fields.take()?, fields.number()?);
+        let all = [Outlook::Lasting, Outlook::Absent, Outlook::Unclear];
+        let outlook = all.into_iter().find(|known| *known as u64 == outlook)?;
+        let (unread, count) = (fields.take()?, fields.number()?);
         if count > MOST as u64 {
             return None;
         }
@@ -298,7 +311,8 @@ impl Report {
             container.claimed_by = Some(uid);
             claims.push(Claim { container, pid, start });
         }
-        fields.0.is_empty().then(|| Report { claims, failure: text(failure), unread: text(unread) })
+        let (failure, unread) = (text(failure), text(unread));
+        fields.0.is_empty().then_some(Report { claims, failure, outlook, unread })
     }
 }
 
@@ -322,7 +336,8 @@ mod tests {
         };
         let claims = vec![named("rl", 1000), named("a\nb\u{9b}", 1000), named("", 1000)];
         let unread = Some("\"/home/x\": Permission denied".to_owned());
-        Report { claims, failure: Some("it is so".to_owned()), unread }
+        let outlook = Outlook::Absent;
+        Report { claims, failure: Some("it is so".to_owned()), outlook, unread }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::name::{label, pod_or_name, short_id, spelled_pod};
 use super::verdict::{Doubt, Held, Refusal, Verdict, Why};
 use super::word::Word;
 use super::world::{Caller, User, World};
-use crate::base::error::{Error, Result};
+use crate::base::error::{Error, Outlook, Result};
 use crate::base::escape::{quoted, shown};
 use crate::host::Host;
 use crate::host::process::Process;
@@ -78,8 +78,25 @@ pub(crate) fn find_in(world: &World<'_>, word: &Word<'_>) -> Result<Lookup> {
     Ok(Lookup::Unknown)
 }
 
-/// Asks the kernel about the containers that a word may mean, and takes the one that is meant.
+/// Takes the one of these containers that is meant. Who waits for one that does not run yet asks
+/// about the same ones again.
 fn decide(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Result<Lookup> {
+    // A reader is not listened to for so long.
+    let is_reader = world.user_of().is_some() && world.caller.is_root;
+    loop {
+        let decided = decide_now(world, word, candidates);
+        let is_absent = match &decided {
+            Ok(lookup) => matches!(lookup, Lookup::NotRunning(_)),
+            Err(error) => error.outlook() == Outlook::Absent,
+        };
+        if !is_absent || is_reader || !world.host.linger() {
+            return decided;
+        }
+    }
+}
+
+/// Asks the kernel about the containers that a word may mean, and takes the one that is meant.
+fn decide_now(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Result<Lookup> {
     let host = world.host;
     let mut states = vec![State::NoRecord; candidates.len()];
     let mut verdicts: Vec<Verdict> = Vec::new();
@@ -113,7 +130,12 @@ fn decide(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Resul
         Ok(held) => held,
         Err(refusal) => {
             let is_stopped = matches!(refusal, Refusal::NotRunning(_));
-            let error = refusal.into_error(host, &label, &container.id);
+            let is_starting = refusal == Refusal::Starting;
+            let mut error = refusal.into_error(host, &label, &container.id);
+            if is_starting && host.watch.is_none() {
+                error = error
+                    .with_remedy(format!("to wait for it: netns-enter --wait {}", typed(word)));
+            }
             return if is_stopped { Ok(Lookup::NotRunning(error)) } else { Err(error) };
         }
     };
@@ -268,7 +290,16 @@ fn ambiguous(
     };
     let remedy = words.join(" or ");
     let message = format!("{} is ambiguous: {}", quoted(word), items.join(", "));
-    Error::new(message).with_remedy(format!("say {remedy}"))
+    Error::new(message).unclear().with_remedy(format!("say {remedy}"))
+}
+
+/// Returns how a word is typed again, as far as it matters.
+fn typed(word: &Word<'_>) -> String {
+    let text = shown(word.text);
+    match word.engine {
+        Some(engine) => format!("{engine}:{text}"),
+        None => text.to_string(),
+    }
 }
 
 /// Returns every container that a world's engines name, or those of one engine, for what a word may

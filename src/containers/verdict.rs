@@ -222,13 +222,13 @@ impl Refusal {
     pub(crate) fn into_error(self, host: &Host, label: &str, id: &[u8]) -> Error {
         match self {
             Refusal::NotRunning(why) => not_running(label, &why),
-            Refusal::Starting => {
-                Error::new(format!("{label} is starting")).with_remedy("try again in a moment")
-            }
+            Refusal::Starting => Error::new(format!("{label} is starting"))
+                .absent()
+                .with_remedy("try again in a moment"),
             Refusal::NotProven(Doubt::Unreadable { pid, errno }) => diagnose(host, pid, errno),
-            Refusal::NotProven(doubt) => {
-                Error::new(format!("{label}: {}", doubt.text())).with_remedy(doubt.remedy())
-            }
+            Refusal::NotProven(doubt) => Error::new(format!("{label}: {}", doubt.text()))
+                .unclear()
+                .with_remedy(doubt.remedy()),
             Refusal::NoRecord { places } => no_record(host, label, id, &places),
         }
     }
@@ -244,7 +244,7 @@ fn not_running(label: &str, why: &Why) -> Error {
             format!(": {} is older than the machine's last start", quoted(file))
         }
     };
-    Error::new(format!("{label} is not running{cause}"))
+    Error::new(format!("{label} is not running{cause}")).absent()
 }
 
 fn difference(by: &Difference) -> String {
@@ -270,7 +270,7 @@ fn no_record(host: &Host, label: &str, id: &[u8], places: &[Vec<u8>]) -> Error {
     };
     let places = list(places.iter().map(|place| quoted(place)), ", ");
     let message = format!("no runtime has a record of {label}: looked in {places}");
-    let error = Error::new(message + &host.but_unread());
+    let error = Error::new(message + &host.but_unread()).absent();
     if Caller::of(host).is_root { error } else { error.with_remedy(MORE_RIGHTS) }
 }
 

@@ -69,6 +69,7 @@ pub(crate) fn visit_children(
 ) {
     let listed = host.resolve(dir, Symlink::NoFollow).and_then(|group| {
         let stat = fstat(&group)?;
+        host.watch(&group);
         // A group is linked twice, and once for each child: one without any need not be listed.
         if stat.st_nlink <= 2 || !counts(&stat) {
             return Ok(());
@@ -94,6 +95,7 @@ pub(crate) fn visit_children(
 pub(crate) fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
     let path = cgroup_paths(text).next().filter(|_| !text.starts_with(b"/")).unwrap_or(text);
     if path.starts_with(b"/") {
+        host.watch_path(path);
         if is_cgroup(host, path) {
             return Ok(vec![path.to_vec()]);
         }
@@ -104,7 +106,7 @@ pub(crate) fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
     }
     Err(match host.is_directory(path) {
         true => Error::of(path, "is a directory, but not of a cgroup hierarchy"),
-        false => Error::new(format!("no cgroup {}", quoted(text))),
+        false => Error::new(format!("no cgroup {}", quoted(text))).absent(),
     })
 }
 
@@ -113,6 +115,7 @@ pub(crate) fn in_hierarchies(host: &Host, path: &[u8]) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for top in &hierarchies(host) {
         let dir = [top, path].concat();
+        host.watch_path(&dir);
         if is_cgroup(host, &dir) {
             found.push(dir);
         }
@@ -155,6 +158,7 @@ pub(crate) fn pids(host: &Host, dirs: &[Vec<u8>]) -> (Vec<u32>, bool) {
     let (mut found, mut is_whole) = (Vec::new(), true);
     let mut open = dirs.to_vec();
     while let Some(dir) = open.pop() {
+        host.watch_path(&dir);
         is_whole &= add_pids(host, &join(&dir, b"cgroup.procs"), &mut found);
         visit_children(host, &dir, &|_| true, &mut |name| open.push(join(&dir, name)));
     }

@@ -16,6 +16,7 @@ pub(crate) mod namespaces;
 pub mod process;
 pub(crate) mod root;
 pub(crate) mod vrf;
+pub(crate) mod watch;
 
 pub(crate) use crate::sys::fd::visit_names;
 pub(crate) use files::{File, MAX_FILE, Unreadable, names_in, read_held, read_resolved};
@@ -34,6 +35,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, OFlags, PROC_SUPER_MAGIC, fstatfs};
 use rustix::io::{self, Errno};
 use std::cell::{Cell, RefCell};
+use watch::Watch;
 
 /// A machine.
 pub(crate) struct Host {
@@ -41,6 +43,8 @@ pub(crate) struct Host {
     pub(crate) console: Console,
     /// Where files are read to, one after the other.
     pub(crate) buffer: Buffer,
+    /// What it takes to wait, where somebody does.
+    pub(crate) watch: Option<Watch>,
     /// Its mounts that may not answer.
     pub(crate) mounts: Mounts,
     root: Root,
@@ -64,6 +68,7 @@ impl Host {
         Host {
             console,
             buffer: Buffer::default(),
+            watch: None,
             mounts: Mounts::default(),
             root,
             proc,
@@ -256,7 +261,8 @@ impl Host {
     /// Returns the descriptors without which a child of ours cannot look at the machine.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         let proc = self.proc.as_ref().map(AsFd::as_fd);
-        self.root.directory().into_iter().chain(proc).collect()
+        let events = self.watch.as_ref().and_then(Watch::events);
+        self.root.directory().into_iter().chain(proc).chain(events).collect()
     }
 
     /// Returns what a message that something was not found ends with: nothing, or what was denied.

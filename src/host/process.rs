@@ -197,7 +197,7 @@ pub(crate) fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
                 .with_remedy(format!("name one of its threads: ls /proc/{pid}/task"))
         }
         Ok(stat) if is_dead(stat.state) => {
-            Error::new(format!("process {pid} has exited and waits to be reaped"))
+            Error::new(format!("process {pid} has exited and waits to be reaped")).absent()
         }
         Ok(_) => cannot().with_remedy("this kernel may lack network namespaces (CONFIG_NET_NS)"),
         Err(_) if host.open_proc(b"self", OFlags::PATH).is_err() => {
@@ -208,7 +208,7 @@ pub(crate) fn diagnose(host: &Host, pid: u32, errno: Errno) -> Error {
                 format!("process {pid} is hidden from you (/proc is mounted with hidepid)");
             Error::new(message).with_remedy("needs root: run it with sudo")
         }
-        Err(_) => Error::new(format!("no process {pid}")),
+        Err(_) => Error::new(format!("no process {pid}")).absent(),
     }
 }
 

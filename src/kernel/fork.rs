@@ -18,7 +18,10 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, chdir, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, chdir, kill_process, pidfd_open, pidfd_send_signal,
+    set_parent_process_death_signal,
+};
 use rustix::thread::Timespec;
 use std::time::{Duration, Instant};
 
@@ -52,6 +55,49 @@ pub(crate) fn query(tell: &dyn Fn(&OwnedFd)) -> Result<Vec<u8>> {
     // COMMAND is to find no child that it does not know.
     let _ = wait_for(child, WaitOptions::empty());
     answer.map_err(cannot)
+}
+
+/// Lets a forked child, which does not outlive this process, answer by one byte; None where it ends
+/// without an answer, or has none by `end`. What it took of memory is gone with it.
+///
+/// # Errors
+/// Where no child can be made or heard.
+pub(crate) fn glance(end: Option<Instant>, answer: &mut dyn FnMut() -> u8) -> Result<Option<u8>> {
+    let cannot = |e| Error::cannot("look in a child process", e);
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(cannot)?;
+    let Some(child) = fork_silently().map_err(cannot)? else {
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
+        let _ = write_all(&writer, &[answer()]);
+        exit(0);
+    };
+    drop(writer);
+    let mut byte = [0];
+    let told = wait_until(&mut [PollFd::new(&reader, PollFlags::IN)], end).and_then(|is_told| {
+        if is_told { retry_on_intr(|| read(&reader, &mut byte)) } else { Ok(0) }
+    });
+    if told != Ok(1) {
+        let _ = kill_process(child, Signal::KILL);
+    }
+    let _ = wait_for(child, WaitOptions::empty());
+    Ok((told.map_err(cannot)? == 1).then_some(byte[0]))
+}
+
+/// Waits for one of these, or until `end`; tells whether there is one.
+///
+/// # Errors
+/// The errno of poll(2).
+pub(crate) fn wait_until(waited: &mut [PollFd<'_>], end: Option<Instant>) -> io::Result<bool> {
+    loop {
+        let rest = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let timeout = rest.map(|rest| Timespec {
+            tv_sec: rest.as_secs() as i64,
+            tv_nsec: rest.subsec_nanos().into(),
+        });
+        match poll(waited, timeout.as_ref()) {
+            Err(Errno::INTR) => {}
+            count => return Ok(count? > 0),
+        }
+    }
 }
 
 /// Questions for readers, one each.
@@ -273,15 +319,10 @@ fn answer(questions: &Questions<'_>, number: usize, gate: &OwnedFd, report: &Own
 /// to look at their work. `ready` is memory for that.
 fn listen(readers: &mut [Reader], end: Instant, ready: &mut Vec<bool>) -> io::Result<()> {
     let next = readers.iter().fold(end, |next, reader| next.min(reader.deadline(end)));
-    let rest = next.saturating_duration_since(Instant::now()).min(TICK);
-    let (tv_sec, tv_nsec) = (rest.as_secs() as i64, rest.subsec_nanos().into());
-    let timeout = Timespec { tv_sec, tv_nsec };
+    let next = next.min(Instant::now() + TICK);
     let mut waited: Vec<PollFd<'_>> =
         readers.iter().map(|reader| PollFd::new(&reader.report, PollFlags::IN)).collect();
-    match poll(&mut waited, Some(&timeout)) {
-        Err(Errno::INTR) => return Ok(()),
-        polled => polled?,
-    };
+    wait_until(&mut waited, Some(next))?;
     ready.clear();
     ready.extend(waited.iter().map(|one| !one.revents().is_empty()));
     drop(waited);

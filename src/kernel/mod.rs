@@ -8,6 +8,7 @@
 
 mod attribute;
 pub(crate) mod fork;
+pub(crate) mod inotify;
 pub mod link;
 pub mod netns;
 pub(crate) mod nsid;

@@ -100,7 +100,7 @@ impl NetNs {
             // What a pseudo file has in it its size does not tell.
             let is_empty = magic != PROC_SUPER_MAGIC && size == 0;
             return Err(match file {
-                FileType::RegularFile if is_empty => Error::of(path, EMPTY),
+                FileType::RegularFile if is_empty => Error::of(path, EMPTY).absent(),
                 file => Error::of(path, format!("is not a namespace but {}", type_name(file))),
             });
         }

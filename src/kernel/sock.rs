@@ -18,11 +18,12 @@ use rustix::fd::OwnedFd;
 use rustix::io::{self, Errno, retry_on_intr};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, getsockname, recv, send,
-    socket_with,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, getsockname, recv,
+    send, socket_with,
 };
 
 // linux/netlink.h
+const NETLINK_LISTEN_ALL_NSID: i32 = 8;
 const NETLINK_CAP_ACK: i32 = 10;
 const NETLINK_EXT_ACK: i32 = 11;
 const NETLINK_GET_STRICT_CHK: i32 = 12;
@@ -34,6 +35,21 @@ const OPTIONS: [i32; 3] = [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_
 const DATAGRAM: usize = 32 << 10;
 /// How often to ask while interfaces come and go: a user can see to it that they always do.
 const ATTEMPTS: u32 = 3;
+
+/// Opens a socket that is told of what becomes of interfaces and addresses, here and in each
+/// namespace that has a number here. Without CAP_NET_BROADCAST, or before Linux 4.2, here alone.
+///
+/// # Errors
+/// The errno of socket(2) and bind(2).
+pub(crate) fn changes() -> io::Result<OwnedFd> {
+    // linux/rtnetlink.h: RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR
+    const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    let _ = set_netlink_option(&socket, NETLINK_LISTEN_ALL_NSID);
+    bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+    Ok(socket)
+}
 
 /// Asks the kernel, and keeps the buffer for its answers.
 #[derive(Default)]

@@ -48,8 +48,10 @@ pub(crate) fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
         return Ok(None);
     }
     let path = join(directory(host), name);
+    host.watch_above(&path);
     let resolved = host.readable(&path, host.resolve(&path, Symlink::NoFollow));
     let Some(resolved) = resolved else { return Ok(None) };
+    host.mind_mounts();
     let kind = file_type(&resolved).map_err(|e| Error::cannot_at("open", &path, e))?;
     match kind {
         FileType::Symlink => follow(host, &resolved, &path),
@@ -80,6 +82,7 @@ fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
             return cannot(e);
         }
         Error::of(path, format_args!("is a dangling symbolic link to {}", quoted(&target)))
+            .absent()
             .with_remedy("what it was made for is gone; remove the link")
     };
     let Some(pid) = process_of(&target) else {
@@ -103,6 +106,7 @@ fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
     if started(host, start)? > made + SLACK_SECONDS {
         let process = format!("process {pid}, which is younger: the pid was reused");
         return Err(Error::of(path, format_args!("is a symbolic link to {process}"))
+            .absent()
             .with_remedy("remove the link"));
     }
     process.netns().map_err(failed)

@@ -91,20 +91,14 @@ const INITIAL: u64 = 0xefff_fffd;
 /// Where none has it, or several.
 pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
     let all = namespaces::all(host);
-    let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
     let (home, netlink) = (Home::own()?, Netlink::default());
     let (mut first, mut holders, mut is_users) = (None, Vec::new(), false);
-    for are_machines in [true, false] {
+    // Any user can take any address, so it is not waited for among users'.
+    let whose: &[bool] = if host.watch.is_some() { &[true] } else { &[true, false] };
+    for are_machines in whose {
         for namespace in &all {
             let Some(opened) = namespace.open_with_holder(host) else { continue };
-            let is_machines = match opened.0.owner() {
-                Ok(owner) => owner.ino == machines,
-                // Where it is owned from above our own user namespace, or the kernel does not tell,
-                // it is no user's.
-                Err(Errno::PERM | Errno::NOTTY | Errno::NOSYS) => true,
-                Err(e) => return Err(Error::cannot("ask who owns a network namespace", e)),
-            };
-            if is_machines != are_machines {
+            if is_machines(host, &opened.0)? != *are_machines {
                 continue;
             }
             match has_address(&netlink, &opened.0, &home, addr)? {
@@ -120,7 +114,7 @@ pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
             }
         }
         if first.is_some() {
-            is_users = !are_machines;
+            is_users = !*are_machines;
             break;
         }
     }
@@ -141,6 +135,21 @@ pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
             .note(format_args!("not all of the host could be searched for {addr}: {unread}"));
     }
     Ok(Target::new(netns, format!("the holder of {addr}"), process))
+}
+
+/// Tells whether the machine's own user namespace owns a network namespace.
+///
+/// # Errors
+/// Where the machine refuses.
+pub(super) fn is_machines(host: &Host, netns: &NetNs) -> Result<bool> {
+    let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
+    match netns.owner() {
+        Ok(owner) => Ok(owner.ino == machines),
+        // Where it is owned from above our own user namespace, or the kernel does not tell, it is
+        // no user's.
+        Err(Errno::PERM | Errno::NOTTY | Errno::NOSYS) => Ok(true),
+        Err(e) => Err(Error::cannot("ask who owns a network namespace", e)),
+    }
 }
 
 /// Tells whether a namespace has this address; None where it may not be looked into.

@@ -38,6 +38,7 @@ pub(super) fn resolve(host: &Host, text: &[u8]) -> Result<Target> {
     let none = || {
         let directory = "a directory below /sys/fs/cgroup, a path of /proc/PID/cgroup";
         Error::new(format!("no cgroup {}{}", quoted(text), host.but_unread()))
+            .absent()
             .with_remedy(format!("name {directory} or a unit that runs"))
     };
     unit(host, text)?.ok_or_else(none)
@@ -75,7 +76,7 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
             }
             let message = format!("{} is ambiguous: several cgroups are called so", quoted(name));
             let remedy = format!("say --cgroup {}", named.join(" or "));
-            Err(Error::new(message).with_remedy(remedy))
+            Err(Error::new(message).unclear().with_remedy(remedy))
         }
     }
 }
@@ -154,6 +155,7 @@ fn of_directories(
         }
     }
     Err(Error::new(format!("the processes of {label} changed while they were looked at"))
+        .unclear()
         .with_remedy("try again"))
 }
 
@@ -177,10 +179,11 @@ fn shared(
         None if seen.has_monitors => {
             let fault = "has no processes but what watches a container from outside";
             Err(Error::new(format!("{label} {fault}"))
+                .absent()
                 .with_remedy("say the name of the container: netns-enter --list shows it"))
         }
         None if still.is_empty() => {
-            Err(Error::new(format!("{label} has no processes{}", host.but_unread())))
+            Err(Error::new(format!("{label} has no processes{}", host.but_unread())).absent())
         }
         // A unit's own processes may have ended, and left those that others have put beside them.
         held => Ok(held.filter(|held| seen.has_machines && is_still(held))),
@@ -271,6 +274,7 @@ fn several(label: &str, namespaces: &[(NsId, u32)], hosts: Option<NsId>) -> Erro
     }
     let count = namespaces.len();
     Error::new(format!("the processes of {label} are in {count} network namespaces"))
+        .unclear()
         .with_remedy(lines.join("\nnetns-enter: "))
 }
 

@@ -110,7 +110,7 @@ pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
 fn not_found(host: &Host, what: &str, absent: String, remedy: &str) -> Error {
     let unread = host.but_unread();
     if unread.is_empty() || is_root(host) {
-        return Error::new(absent + &unread).with_remedy(remedy);
+        return Error::new(absent + &unread).absent().with_remedy(remedy);
     }
-    Error::new(format!("{what} not found{unread}")).with_remedy(MORE_RIGHTS)
+    Error::new(format!("{what} not found{unread}")).absent().with_remedy(MORE_RIGHTS)
 }

@@ -32,6 +32,7 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
             None
         }
         Ok(pin) => pin,
+        Err(error) if host.is_one_look_of_many() => return Err(error),
         Err(error) => {
             explain(host, name, Some(error))?;
             None
@@ -44,7 +45,7 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
             let message =
                 format!("{word} is ambiguous: {label} is in {there}, pin {word} in {here}");
             let word = shown(name);
-            Err(Error::new(message).with_remedy(format!("say -c {word} or -n {word}")))
+            Err(Error::new(message).unclear().with_remedy(format!("say -c {word} or -n {word}")))
         }
         (Lookup::Running(running), _) => Ok(of_running(running)),
         (Lookup::NotRunning(error), Some(netns)) => {
@@ -56,7 +57,9 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
         (Lookup::Unknown, None) => match cgroup::of_unit(host, name)? {
             Some(target) => Ok(target),
             None => {
-                explain(host, name, None)?;
+                if !host.is_one_look_of_many() {
+                    explain(host, name, None)?;
+                }
                 let error = no_container(host, "container or pin", name, &pins::names(host))?;
                 Err(match cgroup::is_unit(name) {
                     true => error.with_remedy(

@@ -120,7 +120,7 @@ impl Elsewhere {
             }
         });
         let mut of_others: Option<Foreign> = None;
-        if roots.is_empty() {
+        if roots.is_empty() && !host.is_one_look_of_many() {
             search.visit(MOST_OF_OTHERS, &|_| true, &mut |foreign| {
                 // Whoever has uid 0 is more likely meant.
                 if of_others.as_ref().is_none_or(|known| known.uid != 0 && foreign.uid == 0) {
@@ -142,7 +142,7 @@ fn told(name: &[u8], here: Option<Error>, foreign: &Foreign, words: &str) -> Err
             format!("no pin {name} here, but {foreign} has one in its mount namespace")
         }
     };
-    Error::new(message).with_remedy(format!("to enter it: netns-enter {words}"))
+    Error::new(message).absent().with_remedy(format!("to enter it: netns-enter {words}"))
 }
 
 /// Makes the refusal of a name that means several namespaces.
@@ -150,5 +150,5 @@ fn several(host: &Host, name: &[u8], found: &[(NetNs, Foreign)]) -> Error {
     let items = found.iter().map(|(netns, foreign)| format!("{foreign} has {}", netns.id.ino));
     let words = found.iter().map(|(_, foreign)| foreign.words(host));
     let message = format!("pin {} is ambiguous: {}", quoted(name), list(items, ", "));
-    Error::new(message).with_remedy(format!("say {}", list(words, " or ")))
+    Error::new(message).unclear().with_remedy(format!("say {}", list(words, " or ")))
 }

@@ -30,6 +30,9 @@ pub(super) fn no_container(
     word: &[u8],
     pins: &[Vec<u8>],
 ) -> Result<Error> {
+    if host.is_one_look_of_many() {
+        return Ok(not_found(host, what, word, &[]));
+    }
     let parsed = Word::parse(word);
     let mut containers = Vec::new();
     for world in &worlds(host)? {
@@ -71,10 +74,10 @@ fn not_found(host: &Host, what: &str, word: &[u8], names: &[String]) -> Error {
         false => format!("; did you mean {}?", names.join(", ")),
     };
     let Some(unread) = host.unread() else {
-        return Error::new(format!("no {what} {name}{question}"));
+        return Error::new(format!("no {what} {name}{question}")).absent();
     };
     let missing = format!("not all of the host could be read: {unread}");
-    let error = Error::new(format!("{what} {name} not found; {missing}{question}"));
+    let error = Error::new(format!("{what} {name} not found; {missing}{question}")).absent();
     if is_root(host) { error } else { error.with_remedy(MORE_RIGHTS) }
 }
 

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::addr::is_machines;
 use super::{Target, not_found};
 use crate::base::error::{Error, MORE_RIGHTS, Result};
 use crate::base::escape::quoted;
@@ -42,6 +43,7 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
     let netlink = Netlink::default();
     let Some(interface) = find(&netlink, word)? else {
         return Err(Error::new(format!("no interface {} in {here}", quoted(word)))
+            .absent()
             .with_remedy("ip -br link shows the interfaces"));
     };
     let name = quoted(&interface.name);
@@ -51,7 +53,13 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
         ));
     };
     let label = format!("the other end of {name}");
-    let Some(nsid) = peer.nsid else { return Ok((label, None)) };
+    let Some(nsid) = peer.nsid else {
+        // Both ends are made in one namespace, and then one is moved.
+        return match host.watch {
+            Some(_) => Err(Error::new(format!("{label} is in {here}, too")).absent()),
+            None => Ok((label, None)),
+        };
+    };
     for namespace in namespaces::all(host) {
         let Some(opened) = namespace.open_with_holder(host) else { continue };
         if nsid_of(&netlink, &opened.0)? != Some(nsid) {
@@ -63,7 +71,12 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
             |again: Interface| (again.index, again.peer) == (interface.index, interface.peer);
         if !find(&netlink, &interface.name)?.is_some_and(is_same) {
             return Err(Error::new(format!("{label} has moved while it was looked for"))
+                .absent()
                 .with_remedy("try again"));
+        }
+        if host.watch.is_some() && !is_machines(host, &opened.0)? {
+            let whose = "is in a network namespace of a user's, and such are not waited for";
+            return Err(Error::new(format!("{label} {whose}")).absent());
         }
         return Ok((label, Some(opened)));
     }

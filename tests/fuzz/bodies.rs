@@ -279,15 +279,17 @@ fn without_its_words(
         &words[..first - 1]
     };
     match command {
-        Command::Enter { target, pin, views, exec } => {
+        Command::Enter { target, wait, pin, views, exec } => {
             check_target(&target);
             let Exec::Argument(first) = exec else { return };
             match (parse(before(first)), pin) {
                 (Some(alone), None) => {
-                    let exec = Exec::Shell;
-                    assert_eq!(alone, Command::Enter { target, pin: None, views, exec });
+                    let (pin, exec) = (None, Exec::Shell);
+                    assert_eq!(alone, Command::Enter { target, wait, pin, views, exec });
                 }
-                (Some(alone), Some(name)) => assert_eq!(alone, Command::Pin { target, name }),
+                (Some(alone), Some(name)) => {
+                    assert_eq!(alone, Command::Pin { target, wait, name });
+                }
                 // Only a pin needs no COMMAND, but the views are for one.
                 (None, pin) => {
                     let has_views = views != Views::default();
@@ -295,7 +297,7 @@ fn without_its_words(
                 }
             }
         }
-        Command::Pin { target, name } => {
+        Command::Pin { target, name, .. } => {
             check_target(&target);
             assert!(!name.is_empty());
         }

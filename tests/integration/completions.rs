@@ -169,8 +169,8 @@ fn values_of_options_are_offered() {
                 "inode" => ("40", "4026532253"),
                 "addr" => ("10.2", "10.244.3.7"),
                 "veth" => ("", "lo"),
-                // A name for something new.
-                "pin" => continue,
+                // A name for something new, and a number.
+                "pin" | "wait" => continue,
                 other => panic!("what does --{other} take?"),
             };
             let short = opt.short.map(|short| format!("-{short}"));

@@ -353,6 +353,8 @@ fn the_manual_and_the_completions_have_the_table_of_options() {
     for head in manual.lines().filter_map(|line| line.strip_prefix(".It Fl ")) {
         for spelling in head.replace("\\-", "-").split(" , Fl ") {
             let (option, value) = spelling.split_once(" Ar ").unwrap_or((spelling, ""));
+            // An optional value follows its `=`.
+            let option = option.split(' ').next().unwrap_or_default();
             heads.insert(format!("-{option}"), !value.is_empty());
         }
     }

@@ -23,8 +23,9 @@ mod pins; // --pin and --unpin beside ip netns, killed anywhere, many at once
 mod status; // exit statuses, and the sense of messages
 mod trees; // engines that cannot run here, by their files below a --host-root
 mod unprivileged; // rootless namespaces, their owners and strangers
-mod views;
-mod vrf; // a caller in a VRF leaves it // --sys and --dns
+mod views; // --sys and --dns
+mod vrf; // a caller in a VRF leaves it
+mod wait; // --wait
 
 // What must not happen.
 mod churn; // another namespace than that of a container that comes and goes

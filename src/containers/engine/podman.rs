@@ -30,6 +30,7 @@ pub(crate) fn list(world: &World<'_>, _: &Engine, out: &mut Containers<'_>) {
     let stores = stores(world);
     let roots: Rc<[Root]> = places(world, &stores).into();
     for store in &stores {
+        world.watch(store);
         for list in LISTS {
             let mut named = Vec::new();
             read(world, &join(store, list), &mut |text| {

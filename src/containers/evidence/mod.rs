@@ -104,6 +104,10 @@ impl Case<'_> {
                 false => Doubt::NoCgroups.into(),
             });
         }
+        // What has records is seen by them.
+        if places.is_empty() && self.world.host.watch.is_some() {
+            paths.iter().for_each(|path| self.world.watch_cgroup(path));
+        }
         let held = cgroup::verify(self.world, &paths)?;
         // Meanwhile the cgroup may have become another's, whose process this is: as long as that
         // lives, it is whose it is now.

@@ -44,6 +44,13 @@ impl World<'_> {
         found
     }
 
+    /// Watches the cgroup at `path`, from the top of a hierarchy, or what is there of its way.
+    pub(crate) fn watch_cgroup(&self, path: &[u8]) {
+        for top in self.hierarchies() {
+            self.host.watch_path(&[top, path].concat());
+        }
+    }
+
     /// Tells whether nobody but this world's author and root can move a process to `path`, in any
     /// hierarchy that has it, and one has.
     pub(crate) fn has_cgroup(&self, path: &[u8]) -> bool {

@@ -105,6 +105,12 @@ impl<'h> World<'h> {
         self.tree.entries(path)
     }
 
+    /// Watches a directory that counts, where a file tells names that a look reads but does not
+    /// miss.
+    pub(crate) fn watch(&self, path: &[u8]) {
+        self.tree.watch(path);
+    }
+
     /// Tells whether a path is, or leads to, a directory that counts.
     pub(crate) fn is_directory(&self, path: &[u8]) -> bool {
         self.tree.is_directory(path)

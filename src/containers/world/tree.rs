@@ -118,6 +118,7 @@ impl<'h> Tree<'h> {
             Ok(directory) => {
                 let most = self.most_names.get();
                 let mut is_cut = false;
+                self.host().watch(&*directory.fd);
                 let listed = open_directory(&*directory.fd).and_then(|open| {
                     visit_names(&open, &mut |name, _| {
                         is_cut = names.len() == most;
@@ -151,6 +152,13 @@ impl<'h> Tree<'h> {
         }
         names.sort_unstable();
         names
+    }
+
+    /// Watches a directory that counts, if anybody waits.
+    pub(super) fn watch(&self, path: &[u8]) {
+        if let Ok(directory) = self.walker.walk(path, self.rule(path)) {
+            self.host().watch(&*directory.fd);
+        }
     }
 
     /// Tells whether a path is, or leads to, a directory that counts.

@@ -130,7 +130,7 @@ impl<'h> Walker<'h> {
         let wanted = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID | StatxFlags::GID;
         let standing = match statx(&*held.fd, middle, flags, wanted) {
             Ok(stat) => Standing::from(&stat),
-            Err(e) if is_absent(e) => return Err(e),
+            Err(e) if is_absent(e) && self.host.watch.is_none() => return Err(e),
             Err(_) => return Ok(None),
         };
         // Nobody else can put another directory in its place meanwhile.
@@ -142,6 +142,7 @@ impl<'h> Walker<'h> {
         let path = join(middle, name);
         let file = match open_within(&*held.fd, &path, ITSELF, plain) {
             Err(Errno::LOOP | Errno::XDEV | Errno::NOSYS | Errno::PERM) => return Ok(None),
+            Err(Errno::NOENT) if self.host.watch.is_some() => return Ok(None),
             file => file?,
         };
         let stat = fstat(&file)?;
@@ -215,8 +216,18 @@ impl<'h> Walker<'h> {
         may_be_shared && self.judge.counts(standing)
     }
 
-    /// Opens the entry `name` itself.
+    /// Opens the entry `name` itself. Where there is none, and somebody waits, it is looked for
+    /// again once the directory is watched.
     fn step(&self, top: &Directory, name: &[u8], rule: Rule) -> Result<OwnedFd> {
+        match self.step_once(top, name, rule) {
+            Err(Astray::Errno(Errno::NOENT)) if self.host.watch(&*top.fd) => {
+                self.step_once(top, name, rule)
+            }
+            entry => entry,
+        }
+    }
+
+    fn step_once(&self, top: &Directory, name: &[u8], rule: Rule) -> Result<OwnedFd> {
         let is_reader = self.is_reader.get();
         // What is mounted when it is wanted is mounted for one who wants a directory.
         let directory = match is_reader {

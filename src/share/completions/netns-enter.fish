@@ -117,6 +117,7 @@ complete -c netns-enter -n __netns_enter_options -l veth -x -a '(__fish_print_in
 complete -c netns-enter -n __netns_enter_options -l pin -x -d 'Keep the namespace under this name'
 complete -c netns-enter -n __netns_enter_options -l unpin -d 'Remove pins'
 complete -c netns-enter -n __netns_enter_options -l pin-all -d 'Pin every running container'
+complete -c netns-enter -n __netns_enter_options -l wait -d 'Wait until TARGET is there and runs'
 complete -c netns-enter -n __netns_enter_options -s l -l list -d 'List network namespaces'
 complete -c netns-enter -n __netns_enter_options -l json -d 'As JSON'
 complete -c netns-enter -n __netns_enter_options -l all -d 'Run COMMAND in each'

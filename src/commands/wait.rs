@@ -1,0 +1,195 @@
+//! Waiting for TARGET: look, and look again when something has happened where it was looked, or
+//! after a while.
+//!
+//! Each look is a child's, since the program's allocator takes nothing back. What a child says is a
+//! hint: TARGET is resolved anew before it is entered.
+
+#![forbid(unsafe_code)]
+
+use super::enter;
+use crate::base::console::Console;
+use crate::base::error::{Error, Outlook, Result, describe};
+use crate::base::escape::quoted;
+use crate::cli::Wait;
+use crate::host::Host;
+use crate::host::watch::{Wanted, Watch, pace};
+use crate::kernel::fork::{PATIENCE, glance, wait_until};
+use crate::kernel::inotify::{Inotify, drain};
+use crate::kernel::sock::changes;
+use crate::sys::clock::{pause, processor_time};
+use crate::sys::fd::open_at;
+use crate::target::{Target, TargetSpec, resolve};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, OFlags};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// What is in doubt for so long stays in doubt.
+const DOUBT: Duration = Duration::from_secs(2);
+/// What a child says of the next look beside how the target stands: that a mount could change what
+/// it found, and that it has waited itself for as long as there was to wait.
+const MINDS_MOUNTS: u8 = 0x10;
+const IS_DUE: u8 = 0x20;
+
+/// Waits until what `spec` means is there and runs, and finds it as [`enter::find`] does.
+///
+/// # Errors
+/// As there, where it is not to be expected that it passes, or `wait` has passed.
+pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Target> {
+    let end = match wait {
+        Wait::ForEver => None,
+        Wait::Seconds(seconds) => Some(Instant::now() + Duration::from_secs(seconds.into())),
+    };
+    let events = Events::about(spec, host.console);
+    let mut waited = events.waited();
+    let mut is_first = true;
+    let mut doubted: Option<Instant> = None;
+    loop {
+        events.forget();
+        let wanted = if is_first { Wanted::Now } else { Wanted::Patience };
+        host.watch = Some(Watch::new(&events.directories, end, wanted));
+        let before = processor_time();
+        let answer = glance(end.map(|end| end + PATIENCE), &mut || look(host, spec))?;
+        let cost = processor_time().saturating_sub(before);
+        let now = Instant::now();
+        let is_late = end.is_some_and(|end| end <= now);
+        if is_late && answer.is_none() {
+            return Err(Error::new("the last look for it did not come to its end in time"));
+        }
+        let answer = answer.unwrap_or_default();
+        let is_settled = doubted.is_some_and(|since| since + DOUBT <= now);
+        let mut outlook = outlook_of(answer);
+        if outlook == Outlook::Lasting || is_settled || is_late {
+            let wanted = if is_late { Wanted::Last } else { Wanted::Now };
+            host.watch = Some(Watch::new(&events.directories, end, wanted));
+            let found = enter::find(host, spec);
+            outlook = found.as_ref().map_or_else(Error::outlook, |_| Outlook::Lasting);
+            let may_pass = match outlook {
+                Outlook::Lasting => false,
+                Outlook::Absent => !is_late,
+                Outlook::Unclear => !is_late && !is_settled,
+            };
+            if !may_pass {
+                return found;
+            }
+        }
+        match outlook {
+            Outlook::Unclear => _ = doubted.get_or_insert(now),
+            _ => doubted = None,
+        }
+        if is_first {
+            host.console.announce(format_args!("waiting for {}", called(spec)));
+            is_first = false;
+            continue;
+        }
+        if answer & IS_DUE != 0 {
+            continue;
+        }
+        let (soonest, mut next) = pace(now, cost);
+        for time in [end, doubted.map(|since| since + DOUBT)].into_iter().flatten() {
+            next = next.min(time);
+        }
+        // The last of them tells of mounts.
+        let count =
+            waited.len() - usize::from(events.mounts.is_some() && answer & MINDS_MOUNTS == 0);
+        let cannot = |e| Error::cannot("wait for events", e);
+        if wait_until(&mut waited[..count], Some(next)).map_err(cannot)? {
+            pause(soonest.saturating_duration_since(Instant::now()));
+        }
+    }
+}
+
+/// Looks once, without a word: a child's whole life. What is found, and what no look will change,
+/// is for the parent to tell.
+fn look(host: &mut Host, spec: &TargetSpec) -> u8 {
+    host.console = Console { quiet: true, verbose: false };
+    let mut answer = match resolve(host, spec) {
+        Ok(_) => Outlook::Lasting as u8,
+        Err(error) => error.outlook() as u8,
+    };
+    if let Some(watch) = &host.watch {
+        for (is_so, flag) in [(&watch.minds_mounts, MINDS_MOUNTS), (&watch.is_due, IS_DUE)] {
+            if is_so.get() {
+                answer |= flag;
+            }
+        }
+    }
+    answer
+}
+
+/// Returns what a child has answered of the target. Why one that was killed had no answer the
+/// parent finds out.
+fn outlook_of(answer: u8) -> Outlook {
+    let known = [Outlook::Absent, Outlook::Unclear];
+    let is_it = |outlook: &Outlook| answer & !(MINDS_MOUNTS | IS_DUE) == *outlook as u8;
+    known.into_iter().find(is_it).unwrap_or_default()
+}
+
+/// Returns how messages call what is waited for.
+fn called(spec: &TargetSpec) -> String {
+    match spec {
+        TargetSpec::Name(name) | TargetSpec::Container(name) => {
+            format!("container {}", quoted(name))
+        }
+        TargetSpec::Netns(name) => format!("pin {}", quoted(name)),
+        TargetSpec::Cgroup(text) => format!("cgroup {}", quoted(text)),
+        TargetSpec::Addr(ip) => format!("address {ip}"),
+        TargetSpec::Veth(word) => format!("the other end of {}", quoted(word)),
+        TargetSpec::File(path) | TargetSpec::State(path) => quoted(path).to_string(),
+        TargetSpec::Pid(pid) | TargetSpec::Process { pid, .. } => format!("process {pid}"),
+        TargetSpec::Inode(number) => format!("network namespace {number}"),
+    }
+}
+
+/// What tells that a look may find more than the last one. Without any of it looks alone do, later.
+struct Events {
+    /// Of the directories that a look came to.
+    directories: Option<Rc<Inotify>>,
+    /// Of mounts, which directories have none of: proc_pid_mountinfo(5).
+    mounts: Option<OwnedFd>,
+    /// Of interfaces and their addresses.
+    links: Option<OwnedFd>,
+}
+
+impl Events {
+    /// Opens what there is for a kind of target.
+    fn about(spec: &TargetSpec, console: Console) -> Events {
+        let mut events = Events { directories: None, mounts: None, links: None };
+        if let TargetSpec::Addr(_) | TargetSpec::Veth(_) = spec {
+            events.links = changes().ok();
+            return events;
+        }
+        match Inotify::new() {
+            Ok(directories) => events.directories = Some(Rc::new(directories)),
+            Err(e) => {
+                let text = "no inotify instance is to be had, so it is looked from time to time";
+                console.note(format_args!("{text}: {}", describe(e)));
+            }
+        }
+        if let TargetSpec::Name(_) | TargetSpec::Netns(_) | TargetSpec::File(_) = spec {
+            events.mounts = open_at(CWD, b"/proc/self/mountinfo", OFlags::RDONLY).ok();
+        }
+        events
+    }
+
+    /// Returns what is to be waited for.
+    fn waited(&self) -> Vec<PollFd<'_>> {
+        let mut waited: Vec<PollFd<'_>> = Vec::new();
+        for fd in self.queues() {
+            waited.push(PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        }
+        waited.extend(self.mounts.iter().map(|mounts| PollFd::new(mounts, PollFlags::PRI)));
+        waited
+    }
+
+    /// Forgets what has happened until now.
+    fn forget(&self) {
+        self.queues().for_each(drain);
+    }
+
+    fn queues(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let links = self.links.iter().map(|links| links.as_fd());
+        self.directories.iter().map(|directories| directories.as_fd()).chain(links)
+    }
+}

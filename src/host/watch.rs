@@ -1,0 +1,217 @@
+//! Events for who waits: where a look comes, it asks for events before it looks, so that nothing
+//! that comes later is missed. What is watched is so what was looked at, whoever knows where that
+//! is.
+
+#![forbid(unsafe_code)]
+
+use super::Host;
+use super::root::Symlink;
+use crate::base::error::is_absent;
+use crate::kernel::fork::wait_until;
+use crate::kernel::inotify::Inotify;
+use crate::sys::clock::{pause, processor_time};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, BorrowedFd};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+/// Without an event the next look comes no sooner than this.
+const SHORTEST: Duration = Duration::from_millis(200);
+/// Nor later than this, however much a look takes.
+const LONGEST: Duration = Duration::from_secs(60);
+/// One part of so many of a processor is what looks without events take at most.
+const IDLE: u32 = 1000;
+/// After an event the next look comes no sooner than so many times what the last one took.
+const BUSY: u32 = 4;
+/// So often at most a look is repeated in part, as it takes memory that it does not give back.
+const ROUNDS: u32 = 100;
+
+/// Returns when the next look comes after one that took so much of a processor: where there is an
+/// event, and without.
+pub(crate) fn pace(now: Instant, cost: Duration) -> (Instant, Instant) {
+    (now + cost * BUSY, now + (cost * IDLE).clamp(SHORTEST, LONGEST))
+}
+
+/// What is wanted of a look while somebody waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The answer at once; others will follow.
+    #[default]
+    Now,
+    /// An answer that may take its time: see [`Host::linger`].
+    Patience,
+    /// All that may help who has waited in vain.
+    Last,
+}
+
+/// What it takes to wait for a target of which a look says that it is not there yet.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// The events; None where there are none to be had.
+    events: Option<Rc<Inotify>>,
+    /// When nobody waits any more, if that is limited.
+    end: Option<Instant>,
+    /// What is wanted of the look.
+    wanted: Wanted,
+    /// Whether a mount could change what was found.
+    pub(crate) minds_mounts: Cell<bool>,
+    /// Whether the next look is due.
+    pub(crate) is_due: Cell<bool>,
+    /// How often a look was repeated in part.
+    rounds: Cell<u32>,
+    /// When the next whole look comes: after an event, and without.
+    next: Cell<Option<(Instant, Instant)>>,
+    /// The processor time that the whole look took.
+    whole: Cell<Duration>,
+    /// That which was taken when the last look in part began.
+    spent: Cell<Duration>,
+}
+
+impl Watch {
+    /// Returns what events are asked of.
+    pub(crate) fn events(&self) -> Option<BorrowedFd<'_>> {
+        self.events.as_ref().map(|events| events.as_fd())
+    }
+
+    /// Makes what a look needs that asks for these events, and whose waiting comes to this end.
+    pub(crate) fn new(events: &Option<Rc<Inotify>>, end: Option<Instant>, wanted: Wanted) -> Watch {
+        Watch { events: events.clone(), end, wanted, ..Watch::default() }
+    }
+}
+
+impl Host {
+    /// Waits, in a look that knows what is meant and found that it does not run, for an event that
+    /// may have changed that: to look at what is known takes a small part of a whole look. False
+    /// where nobody waits so, or a whole look is due.
+    pub(crate) fn linger(&self) -> bool {
+        let Some(watch) = &self.watch else { return false };
+        let Some(events) = &watch.events else { return false };
+        if watch.wanted != Wanted::Patience || watch.minds_mounts.get() {
+            return false;
+        }
+        let (now, spent) = (Instant::now(), processor_time());
+        let rounds = watch.rounds.replace(watch.rounds.get() + 1);
+        watch.is_due.set(true);
+        if rounds == 0 {
+            watch.whole.set(spent);
+            watch.next.set(Some(pace(now, spent)));
+        }
+        let Some((mut soonest, latest)) = watch.next.get() else { return false };
+        let mut until = watch.end.map_or(latest, |end| latest.min(end));
+        if rounds > 0 {
+            // What has happened is for a whole look to find, too.
+            let rest = BUSY * spent.saturating_sub(watch.spent.get());
+            soonest += rest;
+            watch.next.set(Some((soonest, latest)));
+            until = until.min(soonest);
+            // A record is written by several steps, each an event: of a few none is to wait.
+            if spent > 2 * watch.whole.get() {
+                pause(rest);
+            }
+        }
+        if rounds == ROUNDS {
+            return false;
+        }
+        let is_event = wait_until(&mut [PollFd::new(&**events, PollFlags::IN)], Some(until));
+        events.forget();
+        watch.spent.set(processor_time());
+        is_event == Ok(true)
+    }
+
+    /// Says that a mount may change what is found, if anybody waits.
+    pub(crate) fn mind_mounts(&self) {
+        if let Some(watch) = &self.watch {
+            watch.minds_mounts.set(true);
+        }
+    }
+
+    /// Tells whether a look is one of many, which need not say more than that it found nothing.
+    pub(crate) fn is_one_look_of_many(&self) -> bool {
+        self.watch.as_ref().is_some_and(|watch| watch.wanted != Wanted::Last)
+    }
+
+    /// Asks for the events of a directory, if anybody waits for them; tells whether that is so.
+    pub(crate) fn watch(&self, directory: impl AsFd) -> bool {
+        let events = self.watch.as_ref().and_then(|watch| watch.events.as_ref());
+        if let Some(events) = events {
+            events.add(directory);
+        }
+        events.is_some()
+    }
+
+    /// As [`Host::watch`], of the directory at a path, or the nearest above it that is there.
+    pub(crate) fn watch_path(&self, path: &[u8]) {
+        // What comes and goes all the time is not waited for here.
+        const ATTEMPTS: u32 = 100;
+        if self.watch.is_none() {
+            return;
+        }
+        let (mut at, mut missing) = (path, None);
+        for _ in 0..ATTEMPTS {
+            match self.resolve(at, Symlink::Follow) {
+                Ok(directory) => {
+                    self.watch(directory);
+                    // It may have come before it was watched.
+                    let is_missing = |next: &[u8]| self.resolve(next, Symlink::Follow).is_err();
+                    if missing.is_none_or(is_missing) {
+                        break;
+                    }
+                    (at, missing) = (path, None);
+                }
+                Err(e) if is_absent(e) && at != above(at) => (at, missing) = (above(at), Some(at)),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// As [`Host::watch_path`], of the directory that a file is in.
+    pub(crate) fn watch_above(&self, file: &[u8]) {
+        self.watch_path(above(file));
+    }
+}
+
+/// Returns the path of what a path lies in.
+fn above(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => &path[..slash.max(1)],
+        None => b".",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::console::Console;
+    use crate::base::testing::Scratch;
+    use rustix::io::read;
+
+    #[test]
+    fn every_path_lies_in_another() {
+        for (path, directory) in
+            [("/a/b", "/a"), ("/a", "/"), ("/", "/"), ("a/b", "a"), ("a", "."), (".", ".")]
+        {
+            assert_eq!(above(path.as_bytes()), directory.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_is_seen_to_come() {
+        let scratch = Scratch::new();
+        let mut host = Host::own(Console::default());
+        assert!(!host.watch(std::fs::File::open("/").unwrap()));
+        let events = Rc::new(Inotify::new().unwrap());
+        host.watch = Some(Watch::new(&Some(events.clone()), None, Wanted::Now));
+        let is_event = || read(&*events, &mut [0_u8; 4096]).is_ok();
+        host.watch_path(&scratch.path("a/b/c"));
+        assert!(!is_event());
+        scratch.file("other", "");
+        assert!(is_event());
+        std::fs::create_dir_all(scratch.at("a/b/c")).unwrap();
+        assert!(is_event());
+        host.watch_path(&scratch.path("a/b/c"));
+        while is_event() {}
+        scratch.file("a/b/c/d", "");
+        assert!(is_event());
+    }
+}
