@@ -109,12 +109,20 @@ impl Host {
         &self.root
     }
 
-    /// Returns what this machine calls a path of our mount namespace; None where it lies outside.
+    /// Returns the directory at which `/` of this machine is, where that is not ours.
+    pub(crate) fn directory(&self) -> Option<&OwnedFd> {
+        match &self.root {
+            Root::Own => None,
+            Root::Directory(root) => Some(root),
+        }
+    }
+
+    /// Returns what this machine calls a path of [`mountinfo`]; None where it lies outside.
     ///
     /// # Errors
     /// The errno of readlink(2).
     pub(crate) fn path_inside<'p>(&self, path: &'p [u8]) -> io::Result<Option<&'p [u8]>> {
-        let Root::Directory(root) = &self.root else { return Ok(Some(path)) };
+        let Some(root) = self.directory() else { return Ok(Some(path)) };
         let top = name_of(root)?;
         let top = top.strip_suffix(b"/").unwrap_or(&top);
         Ok(path.strip_prefix(top).filter(|rest| rest.starts_with(b"/")))

@@ -1,4 +1,4 @@
-//! /proc/self/mountinfo, proc_pid_mountinfo(5): what is mounted where in our mount namespace.
+//! /proc/PID/mountinfo, proc_pid_mountinfo(5): what is mounted where.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +28,8 @@ pub struct Mount {
     pub kind: Vec<u8>,
 }
 
-/// Returns the mounts of our mount namespace, in the order they were made.
+/// Returns the mounts of the mount namespace in which the machine's `/` is, in the order they were
+/// made.
 ///
 /// # Errors
 /// Where mountinfo cannot be read.
@@ -41,7 +42,17 @@ pub(crate) fn all(host: &Host) -> Result<Vec<Mount>> {
 /// # Errors
 /// The errno of open(2) and read(2).
 pub(crate) fn read(host: &Host) -> io::Result<Vec<Mount>> {
-    of(host, host.open_proc(b"self/mountinfo", OFlags::RDONLY)?, 256 << 20)
+    let open = |path: &[u8]| host.open_proc(path, OFlags::RDONLY);
+    let of = |file| of(host, file, 256 << 20);
+    let Some(root) = host.directory() else { return of(open(b"self/mountinfo")?) };
+    // DIR may lead into another mount namespace, as /proc/PID/root does. Of a pid namespace that is
+    // not above ours the procfs does not know us.
+    let id = mount_id(root)?;
+    match open(b"self/mountinfo").and_then(of) {
+        Err(e) if e != Errno::NOENT => Err(e),
+        Ok(mounts) if mounts.iter().any(|mount| mount.id == id) => Ok(mounts),
+        _ => of(open(b"1/mountinfo")?),
+    }
 }
 
 /// Returns the mounts of another mount namespace, whose mountinfo `file` is.

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use crate::machine::script;
 use crate::util::{
     Cgroup, Held, Scratch, Sleeper, USER, binary, command_enters, command_refuses, container_id,
     docker_config, finish, lacks, program, runc_state, skip, tool, unique,
@@ -571,4 +572,65 @@ fn what_a_user_may_have_put_there_is_not_opened() {
     for mut writer in writers {
         assert!(writer.0.try_wait().unwrap().is_none(), "the FIFO was opened");
     }
+}
+
+/// A node of kind or minikube is itself a container: another pid namespace, in whose procfs we are not.
+#[test]
+fn a_host_in_another_pid_namespace() {
+    let Some(output) = script(
+        r#"
+cat >/run/node.sh <<'END'
+mount -t tmpfs tmpfs /run && mkdir -p /run/netns /run/runc/web
+ip link set lo up
+unshare -n sleep 3600 &
+until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do :; done
+nsenter -t $! -n ip addr add 198.51.100.7/32 dev lo
+start=$(cut -d' ' -f22 /proc/$!/stat)
+echo "{\"id\":\"web\",\"init_process_pid\":$!,\"init_process_start\":$start}" >/run/runc/web/state.json
+ip netns add blue
+: >/run/ready
+wait
+END
+unshare --pid --mount --net --fork --kill-child --mount-proc sh /run/node.sh >/dev/null 2>&1 &
+until node=$(pgrep -P $!) && [ -e /proc/$node/root/run/ready ]; do :; done
+web=$(pgrep -P $node sleep)
+"$1" --host-root /proc/$node/root --list --json >/run/list
+holds /run/list "map(.inode) | index($(inode $node)) and index($(inode $web))"
+holds /run/list 'map(select(.host)) | length == 1 and .[0].processes > 0'
+holds /run/list 'map(select(.pins == ["/run/netns/blue"])) | length == 1'
+holds /run/list "map(select(.inode == $(inode $web)))[0].containers[0] | .engine == \"runc\" and .name == \"web\""
+blue=$(stat -Lc %i /proc/$node/root/run/netns/blue)
+for words in "web" "--addr 198.51.100.7" "-i $(inode $web)"; do
+    [ "$("$1" -q --host-root /proc/$node/root $words -- readlink /proc/self/ns/net)" = "net:[$(inode $web)]" ]
+done
+[ "$("$1" --host-root /proc/$node/root -n blue -- readlink /proc/self/ns/net)" = "net:[$blue]" ]
+"$1" --host-root /proc/$node/root --all -- readlink /proc/self/ns/net >/run/all
+grep -q "^==> runc:web" /run/all && grep -q "^==> blue" /run/all && [ $(wc -l </run/all) = 4 ]
+"#,
+    ) else {
+        return;
+    };
+    output.succeeds();
+}
+
+/// A pod in the pid namespace of its host, without the host's files: those of pid 1's root are the
+/// host's, and so are the mounts of its mount namespace, not ours.
+#[test]
+fn the_host_is_pid_1s_root() {
+    let Some(output) = script(
+        r#"
+ip netns add blue
+blue=$(stat -Lc %i /run/netns/blue)
+cat >/run/pod.sh <<'END'
+umount -l /run/netns/blue /run/netns
+mount -t tmpfs tmpfs /run
+"$1" --host-root /proc/1/root --list --json | jq -e 'map(select(.pins == ["/run/netns/blue"])) | length == 1' >/dev/null
+[ "$("$1" --host-root /proc/1/root blue readlink /proc/self/ns/net)" = "net:[$2]" ]
+END
+unshare --mount --net sh -e /run/pod.sh "$1" $blue
+"#,
+    ) else {
+        return;
+    };
+    output.succeeds();
 }
