@@ -63,7 +63,8 @@ pub fn list(items: impl IntoIterator<Item = impl Display>, separator: &str) -> S
     text
 }
 
-fn append(text: &mut String, separator: &str, item: &dyn Display) {
+/// Adds an item to others, `separator` between them.
+pub fn append(text: &mut String, separator: &str, item: &dyn Display) {
     let before = if text.is_empty() { "" } else { separator };
     *text += &format!("{before}{item}");
 }

@@ -101,4 +101,6 @@ pub enum Format {
     Table,
     /// `--json`
     Json,
+    /// `--tree`
+    Tree,
 }

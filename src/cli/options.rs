@@ -38,6 +38,8 @@ pub enum Kind {
     List,
     /// `--json`
     Json,
+    /// `--tree`
+    Tree,
     /// `--all`
     All,
     /// `--sys`
@@ -180,6 +182,13 @@ pub static OPTIONS: &[Opt] = &[
         help: "list all network namespaces, or TARGET's",
     },
     Opt { kind: Kind::Json, short: None, long: "json", value: None, help: "list them as JSON" },
+    Opt {
+        kind: Kind::Tree,
+        short: None,
+        long: "tree",
+        value: None,
+        help: "draw them with what links them",
+    },
     Opt {
         kind: Kind::All,
         short: None,

@@ -18,6 +18,9 @@ use std::os::unix::ffi::OsStringExt;
 /// The options that say what to do, no two of which go together.
 const ACTIONS: &[Kind] = &[Kind::Pin, Kind::PinAll, Kind::Unpin, Kind::List, Kind::All];
 
+/// How a list is printed.
+const FORMATS: &[Kind] = &[Kind::Json, Kind::Tree];
+
 /// The answer to the habit of nsenter, whose -n takes no value.
 const NOT_NSENTERS: &str = "-n takes a name here; the network namespace is always meant";
 
@@ -190,7 +193,11 @@ impl Reading {
         self.check(action)?;
         let (quiet, verbose, views) =
             (self.has(Kind::Quiet), self.has(Kind::Verbose), self.views());
-        let format = if self.has(Kind::Json) { Format::Json } else { Format::Table };
+        let format = match self.one_of(FORMATS)?.map(|format| format.kind) {
+            Some(Kind::Json) => Format::Json,
+            Some(_) => Format::Tree,
+            None => Format::Table,
+        };
         let (target, wait) = (self.target.map(|target| target.spec), self.wait);
         let command = match (action.map(|action| action.kind), target, self.command) {
             (Some(Kind::PinAll), ..) => Command::PinAll,
@@ -234,8 +241,8 @@ impl Reading {
             _ => true,
         };
         let fault = match (action, &self.target) {
-            _ if self.has(Kind::Json) && kind != Some(Kind::List) => {
-                "--json is for --list".to_owned()
+            _ if kind != Some(Kind::List) && self.one_of(FORMATS)?.is_some() => {
+                "--json and --tree are for --list".to_owned()
             }
             (Some(action), _) if self.has(Kind::Wait) && kind != Some(Kind::Pin) => {
                 format!("--wait does not go with {action}")
@@ -490,6 +497,8 @@ mod tests {
         for (words, format, target) in [
             (&["--list"][..], Format::Table, None),
             (&["-l", "--json"], Format::Json, None),
+            (&["--tree", "-l"], Format::Tree, None),
+            (&["--list", "web", "--tree"], Format::Tree, Some(name("web"))),
             (&["--list", "web"], Format::Table, Some(name("web"))),
             (&["web", "-l"], Format::Table, Some(name("web"))),
             (&["-lqp", "5"], Format::Table, Some(TargetSpec::Pid(5))),
@@ -515,6 +524,8 @@ mod tests {
         assert!(bad(&["--pin-all", "--", "x"]).contains("COMMAND"));
         assert!(bad(&["--list", "web", "ls"]).contains("COMMAND"));
         assert!(bad(&["--json", "web"]).contains("--list"));
+        assert!(bad(&["--tree", "web"]).contains("--list"));
+        assert!(bad(&["--list", "--tree", "--json"]).contains("contradict"));
         assert!(bad(&["--list", "--dns"]).contains("none is run"));
         for pair in [["--list", "--all"], ["--pin-all", "--unpin"], ["--list", "--pin=x"]] {
             assert!(bad(&pair).contains("contradict"), "{pair:?}");

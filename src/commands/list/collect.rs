@@ -20,18 +20,19 @@ use crate::target::Target;
 /// # Errors
 /// Where the interfaces cannot be asked for, or the machine refuses.
 pub(super) fn listing(host: &Host, target: Option<&Target>, detail: Detail) -> Result<Listing> {
-    let mut entries = all(host, target)?;
+    let mut entries = all(host, target, detail)?;
     let visitor = Visitor::new(host, detail)?;
     visit(&visitor, target, &mut entries)?;
     userns::visit(&visitor, &mut entries)?;
     host.check()?;
     entries.retain(|entry| entry.is_listed);
     let (home, pin_directory) = (visitor.home.id().ino, lookup::directory(host));
-    Ok(Listing { entries, home, pin_directory })
+    let only = target.map(|target| target.netns.id.ino);
+    Ok(Listing { entries, only, home, pin_directory })
 }
 
 /// Finds the namespaces and the containers in them.
-fn all(host: &Host, target: Option<&Target>) -> Result<Vec<Entry>> {
+fn all(host: &Host, target: Option<&Target>, detail: Detail) -> Result<Vec<Entry>> {
     // Root's, or the caller's; for root then what users say.
     let mut containers = running(host)?;
     containers.append(&mut claims::list(host)?);
@@ -39,15 +40,16 @@ fn all(host: &Host, target: Option<&Target>) -> Result<Vec<Entry>> {
     let mut is_found = wanted.is_none();
     let mut entries = Vec::new();
     for group in group::all(host, containers)? {
-        let is_listed = wanted.is_none_or(|id| id == group.namespace.id);
-        is_found |= is_listed;
-        entries.push(Entry::new(group, is_listed));
+        let is_wanted = wanted.is_none_or(|id| id == group.namespace.id);
+        is_found |= is_wanted;
+        entries.push(Entry::new(group, is_wanted || detail == Detail::Surroundings));
     }
     if let Some(id) = wanted.filter(|_| !is_found) {
         // It is held by nothing that the walk finds, such as a file in another mount namespace.
         let namespace = Namespace::new(id);
         let group = Group { namespace, is_host: false, containers: Vec::new() };
-        entries.push(Entry::new(group, true));
+        let place = entries.partition_point(|entry: &Entry| entry.group.namespace.id < id);
+        entries.insert(place, Entry::new(group, true));
     }
     Ok(entries)
 }
@@ -62,8 +64,10 @@ fn visit(visitor: &Visitor<'_>, target: Option<&Target>, entries: &mut [Entry]) 
         let opened = entries[at].group.open(visitor.host)?;
         let netns = match (&opened, target) {
             (Some((netns, _)), _) => netns,
-            (None, Some(target)) => &target.netns,
-            (None, None) => {
+            (None, Some(target)) if target.netns.id == entries[at].group.namespace.id => {
+                &target.netns
+            }
+            (None, _) => {
                 // It has vanished.
                 entries[at].is_listed = false;
                 continue;

@@ -26,8 +26,7 @@ pub(super) fn encode(at: usize, links: &[Link]) -> Vec<u8> {
         put(&mut report, link.kind.as_deref().unwrap_or_default());
         put(&mut report, &link.state);
         put(&mut report, &link.mac);
-        put_neighbour(&mut report, &link.peer);
-        put_neighbour(&mut report, &link.parent);
+        put_neighbour(&mut report, &link.neighbour);
         put_ip(&mut report, link.remote);
         put_number(&mut report, link.addresses.len() as u64);
         for address in &link.addresses {
@@ -39,9 +38,10 @@ pub(super) fn encode(at: usize, links: &[Link]) -> Vec<u8> {
 }
 
 fn put_neighbour(report: &mut Vec<u8>, neighbour: &Option<Neighbour>) {
-    let none = Neighbour { inode: None, index: 0, name: None };
+    let none = Neighbour { is_peer: false, inode: None, index: 0, name: None };
     let one = neighbour.as_ref().unwrap_or(&none);
     put_number(report, one.index.into());
+    put_number(report, one.is_peer.into());
     put_number(report, one.inode.is_some().into());
     put_number(report, one.inode.unwrap_or_default());
     put(report, one.name.as_deref().unwrap_or_default());
@@ -70,8 +70,7 @@ fn link(fields: &mut Fields<'_>) -> Option<Link> {
     let (is_loopback, master) = (fields.number()? != 0, fields.number()? as u32);
     let (name, kind) = (fields.take()?.to_vec(), fields.take()?.to_vec());
     let (state, mac) = (fields.take()?.to_vec(), fields.take()?.to_vec());
-    let (peer, parent) = (neighbour(fields)?, neighbour(fields)?);
-    let remote = ip(fields.take()?);
+    let (neighbour, remote) = (neighbour(fields)?, ip(fields.take()?));
     let count = fields.number()?;
     let mut addresses = Vec::new();
     for _ in 0..count {
@@ -87,17 +86,16 @@ fn link(fields: &mut Fields<'_>) -> Option<Link> {
         is_loopback,
         master: (master != 0).then_some(master),
         addresses,
-        peer,
-        parent,
+        neighbour,
         remote,
     })
 }
 
 fn neighbour(fields: &mut Fields<'_>) -> Option<Option<Neighbour>> {
-    let (index, has_inode) = (fields.number()? as u32, fields.number()? != 0);
-    let (inode, name) = (fields.number()?, fields.take()?.to_vec());
-    let neighbour = Neighbour { inode: has_inode.then_some(inode), index, name: some(name) };
-    Some((index != 0).then_some(neighbour))
+    let (index, is_peer) = (fields.number()? as u32, fields.number()? != 0);
+    let (has_inode, inode) = (fields.number()? != 0, fields.number()?);
+    let (inode, name) = (has_inode.then_some(inode), some(fields.take()?.to_vec()));
+    Some((index != 0).then_some(Neighbour { is_peer, inode, index, name }))
 }
 
 /// Takes a text, of which an empty one is none.
@@ -128,18 +126,18 @@ mod tests {
             is_loopback: peer.is_none(),
             master: peer.as_ref().map(|peer| peer.index),
             addresses: addresses.iter().map(address).collect(),
-            peer,
-            parent: None,
+            neighbour: peer,
             remote: None,
         }
     }
 
     fn reported() -> Vec<(usize, Vec<Link>)> {
         let peer = |inode, name: Option<&[u8]>| {
-            Some(Neighbour { inode, index: 7, name: name.map(<[u8]>::to_vec) })
+            Some(Neighbour { is_peer: true, inode, index: 7, name: name.map(<[u8]>::to_vec) })
         };
         let mut on_another = link(&["192.0.2.9"], None);
-        on_another.parent = peer(Some(7), None);
+        on_another.neighbour = peer(Some(7), None);
+        on_another.neighbour.as_mut().unwrap().is_peer = false;
         on_another.remote = Some("10.0.0.6".parse().unwrap());
         let links = vec![
             link(&[], None),

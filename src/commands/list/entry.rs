@@ -17,12 +17,16 @@ pub(super) enum Detail {
     Brief,
     /// Peers in any of the namespaces; unit and command of all.
     Full,
+    /// As [`Detail::Full`], and all namespaces even where only one is to be shown.
+    Surroundings,
 }
 
 /// The namespaces, and what their names are relative to.
 pub(super) struct Listing {
     /// Sorted by inode.
     pub(super) entries: Vec<Entry>,
+    /// The inode of the one that is to be shown, where the others are only its surroundings.
+    pub(super) only: Option<u64>,
     /// The inode of the caller's namespace.
     pub(super) home: u64,
     /// The directory of the pins.
@@ -61,10 +65,8 @@ pub(super) struct Link {
     /// The number of the bridge or bond that it is a port of.
     pub(super) master: Option<u32>,
     pub(super) addresses: Vec<Address>,
-    /// The other end of a pair.
-    pub(super) peer: Option<Neighbour>,
-    /// What it sits on.
-    pub(super) parent: Option<Neighbour>,
+    /// The other end of a pair, or what it sits on.
+    pub(super) neighbour: Option<Neighbour>,
     /// The address at the other end of a tunnel.
     pub(super) remote: Option<IpAddr>,
 }
@@ -72,6 +74,8 @@ pub(super) struct Link {
 /// An interface that another one is linked to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Neighbour {
+    /// Whether it is the other end of a pair.
+    pub(super) is_peer: bool,
     /// The inode of its namespace, where that was found.
     pub(super) inode: Option<u64>,
     /// Its number in that namespace.
@@ -99,7 +103,7 @@ impl Entry {
     /// Reads what the process or thread is by which the namespace was opened; `world` is root's.
     pub(super) fn describe(&mut self, world: &World<'_>, process: &Process, detail: Detail) {
         self.pid = Some(process.pid);
-        if detail == Detail::Full || self.group.containers.is_empty() {
+        if detail != Detail::Brief || self.group.containers.is_empty() {
             let paths = world.cgroup_paths(process).unwrap_or_default();
             let mut units = paths.iter().filter_map(|path| unit_in(path));
             let unit = units.find(|unit| world.has_cgroup(unit));
@@ -111,12 +115,8 @@ impl Entry {
 }
 
 impl Link {
-    /// Makes a link of what the kernel says of an interface, its neighbours resolved.
-    pub(super) fn new(
-        interface: &Interface,
-        peer: Option<Neighbour>,
-        parent: Option<Neighbour>,
-    ) -> Link {
+    /// Makes a link of what the kernel says of an interface, its neighbour resolved.
+    pub(super) fn new(interface: &Interface, neighbour: Option<Neighbour>) -> Link {
         Link {
             name: interface.name.clone(),
             index: interface.index,
@@ -127,10 +127,19 @@ impl Link {
             is_loopback: interface.loopback,
             master: interface.master,
             addresses: interface.addresses.clone(),
-            peer,
-            parent,
+            neighbour,
             remote: interface.remote,
         }
+    }
+
+    /// Returns the other end of a pair.
+    pub(super) fn peer(&self) -> Option<&Neighbour> {
+        self.neighbour.as_ref().filter(|neighbour| neighbour.is_peer)
+    }
+
+    /// Returns what it sits on.
+    pub(super) fn parent(&self) -> Option<&Neighbour> {
+        self.neighbour.as_ref().filter(|neighbour| !neighbour.is_peer)
     }
 
     /// Returns those of its addresses that mean something elsewhere.

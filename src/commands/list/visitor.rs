@@ -5,7 +5,7 @@
 use super::entry::{Detail, Entry, Link, Neighbour};
 use crate::base::error::Result;
 use crate::host::Host;
-use crate::kernel::link::{Interface, LinkRef};
+use crate::kernel::link::Interface;
 use crate::kernel::netns::{Home, NetNs, NsId};
 use crate::kernel::nsid::nsid_of;
 use crate::kernel::sock::Netlink;
@@ -68,22 +68,22 @@ impl<'h> Visitor<'h> {
         let known = self.known_nsids(entries, at, interfaces)?;
         let mut links = Vec::new();
         for interface in interfaces {
-            let resolve = |link| self.resolve(link, here, interfaces, &known);
-            let (peer, parent) = (interface.peer.map(resolve), interface.parent.map(resolve));
-            links.push(Link::new(interface, peer, parent));
+            let neighbour = self.neighbour(interface, here, interfaces, &known);
+            links.push(Link::new(interface, neighbour));
         }
         Ok(links)
     }
 
-    /// Resolves what an interface of the namespace `here` refers to, which has these interfaces and
+    /// Returns what an interface of the namespace `here` refers to, which has these interfaces and
     /// knows these numbers of others.
-    fn resolve(
+    fn neighbour(
         &self,
-        link: LinkRef,
+        interface: &Interface,
         here: NsId,
         interfaces: &[Interface],
         known: &Known,
-    ) -> Neighbour {
+    ) -> Option<Neighbour> {
+        let link = interface.peer.or(interface.parent)?;
         let there = match link.nsid {
             None => Some(here),
             Some(nsid) => place(known, nsid).and_then(|at| known[at].1),
@@ -95,7 +95,8 @@ impl<'h> Visitor<'h> {
         };
         let other = beside.binary_search_by_key(&link.index, |other| other.index);
         let name = other.ok().map(|at| beside[at].name.clone());
-        Neighbour { inode: there.map(|id| id.ino), index: link.index, name }
+        let inode = there.map(|id| id.ino);
+        Some(Neighbour { is_peer: interface.peer.is_some(), inode, index: link.index, name })
     }
 
     /// Returns which namespaces are meant by the numbers that the one we are in, of entry `at`, has

@@ -120,6 +120,7 @@ complete -c netns-enter -n __netns_enter_options -l pin-all -d 'Pin every runnin
 complete -c netns-enter -n __netns_enter_options -l wait -d 'Wait until TARGET is there and runs'
 complete -c netns-enter -n __netns_enter_options -s l -l list -d 'List network namespaces'
 complete -c netns-enter -n __netns_enter_options -l json -d 'As JSON'
+complete -c netns-enter -n __netns_enter_options -l tree -d 'As a picture of what is linked'
 complete -c netns-enter -n __netns_enter_options -l all -d 'Run COMMAND in each'
 complete -c netns-enter -n __netns_enter_options -l sys -d 'COMMAND sees its /sys/class/net'
 complete -c netns-enter -n __netns_enter_options -l dns -d 'COMMAND resolves names as TARGET does'

@@ -62,7 +62,7 @@ fn interface(out: &mut Writer, link: &Link) {
     out.member("state", &json(&link.state));
     out.member("mtu", &link.mtu);
     out.member("master", or_null(&link.master));
-    neighbour(out, "parent", &link.parent);
+    neighbour(out, "parent", link.parent());
     out.member("remote", or_null(&link.remote.map(|ip| format!("\"{ip}\""))));
     out.member("mac", &json(&link.mac));
     out.begin("\"addresses\":[");
@@ -70,11 +70,11 @@ fn interface(out: &mut Writer, link: &Link) {
         out.value(&format_args!("\"{address}\""));
     }
     out.end("]");
-    neighbour(out, "peer", &link.peer);
+    neighbour(out, "peer", link.peer());
     out.end("}");
 }
 
-fn neighbour(out: &mut Writer, member: &str, neighbour: &Option<Neighbour>) {
+fn neighbour(out: &mut Writer, member: &str, neighbour: Option<&Neighbour>) {
     match neighbour {
         Some(neighbour) => {
             out.begin(&format!("\"{member}\":{{"));

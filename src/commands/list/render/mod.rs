@@ -4,6 +4,7 @@
 
 mod json;
 mod table;
+mod tree;
 
 use super::entry::{Detail, Listing};
 use crate::cli::Format;
@@ -13,6 +14,7 @@ pub(super) fn detail(format: Format) -> Detail {
     match format {
         Format::Table => Detail::Brief,
         Format::Json => Detail::Full,
+        Format::Tree => Detail::Surroundings,
     }
 }
 
@@ -21,6 +23,7 @@ pub(super) fn render(format: Format, listing: &Listing) -> String {
     match format {
         Format::Table => table::render(listing),
         Format::Json => json::render(listing),
+        Format::Tree => tree::render(listing),
     }
 }
 
@@ -67,9 +70,8 @@ mod tests {
             is_loopback: name == "lo",
             master: (name == "port").then_some(3),
             addresses: addresses.iter().map(address).collect(),
-            parent: None,
+            neighbour: peer,
             remote: None,
-            peer,
         }
     }
 
@@ -87,8 +89,10 @@ mod tests {
         pod.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/run/netns/a b".to_vec()];
         let peer = |inode, name: Option<&str>| {
             let name = name.map(|name| name.as_bytes().to_vec());
-            Some(Neighbour { inode, index: 9, name })
+            Some(Neighbour { is_peer: true, inode, index: 9, name })
         };
+        let mut parent = peer(Some(10), Some("veth1"));
+        parent.as_mut().unwrap().is_peer = false;
         pod.interfaces = Some(vec![
             link("lo", &[("127.0.0.1", 8), ("::1", 128)], None),
             link("eth0", &[("10.1.0.2", 16), ("fd00::2", 64)], peer(Some(10), Some("veth1"))),
@@ -97,7 +101,7 @@ mod tests {
             link("port", &[], None),
             Link {
                 kind: Some(b"vxlan".to_vec()),
-                parent: peer(Some(10), Some("veth1")),
+                neighbour: parent,
                 remote: Some("10.0.0.6".parse().unwrap()),
                 ..link("vx", &[("10.9.0.0", 32)], None)
             },
@@ -110,7 +114,7 @@ mod tests {
         left.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/elsewhere".to_vec()];
         left.interfaces = Some(Vec::new());
         let entries = vec![host, pod, unread, left, claimed];
-        Listing { entries, home: 10, pin_directory: b"/run/netns" }
+        Listing { entries, only: None, home: 10, pin_directory: b"/run/netns" }
     }
 
     #[test]
@@ -183,7 +187,7 @@ eth1 10.2.0.2/16 eth2 - vx 10.9.0.0/32
             "]\n".to_owned(),
         ];
         assert_eq!(render(Format::Json, &listing()), lines.join("\n"));
-        let none = Listing { entries: Vec::new(), home: 10, pin_directory: b"/run/netns" };
+        let none = Listing { entries: Vec::new(), ..listing() };
         assert_eq!(render(Format::Json, &none), "[\n]\n");
     }
 }

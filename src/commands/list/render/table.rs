@@ -54,7 +54,8 @@ fn row(listing: &Listing, entry: &Entry) -> [String; HEAD.len()] {
     cells
 }
 
-fn name(entry: &Entry) -> String {
+/// Returns what is in a namespace; nothing where that is not known.
+pub(super) fn name(entry: &Entry) -> String {
     let mut owners = entry.group.names();
     if entry.group.is_host {
         owners.insert(0, "(host)".to_owned());
@@ -90,7 +91,7 @@ fn addresses(links: &[Link], home: u64) -> String {
 }
 
 fn named(link: &Link, home: u64) -> String {
-    let peer = link.peer.as_ref().filter(|peer| peer.inode == Some(home));
+    let peer = link.peer().filter(|peer| peer.inode == Some(home));
     match peer.and_then(|peer| peer.name.as_ref()) {
         Some(peer) => format!("{}@{}", shown(&link.name), shown(peer)),
         None => shown(&link.name).to_string(),
