@@ -10,7 +10,7 @@ pub const VERSION: &str = concat!("netns-enter ", env!("CARGO_PKG_VERSION"), "\n
 const INTRO: &str = "\
 Usage: netns-enter [OPTION]... TARGET [OPTION]... [--] [COMMAND [ARG]...]
        netns-enter --all [OPTION]... [--] COMMAND [ARG]...
-       netns-enter --list [--json | --tree] [TARGET]
+       netns-enter --list [--json | --tree] [--deep] [TARGET]
        netns-enter --unpin NAME...
        netns-enter --pin-all
 

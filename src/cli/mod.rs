@@ -66,6 +66,9 @@ pub enum Command {
         target: Option<TargetSpec>,
         /// How to print them.
         format: Format,
+        /// `--deep`: look also for what only descriptors, sockets and other mounts hold, and tell
+        /// who holds what.
+        deep: bool,
     },
     /// `--all`: run COMMAND in every container and pin.
     All {

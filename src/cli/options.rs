@@ -40,6 +40,8 @@ pub enum Kind {
     Json,
     /// `--tree`
     Tree,
+    /// `--deep`
+    Deep,
     /// `--all`
     All,
     /// `--sys`
@@ -130,7 +132,7 @@ pub static OPTIONS: &[Opt] = &[
         short: Some('i'),
         long: "inode",
         value: Some("N"),
-        help: "its inode: 4026532253 or net:[4026532253]",
+        help: "its inode, net:[4026532253], or id:NUMBER",
     },
     Opt {
         kind: Kind::Target(TargetKind::Addr),
@@ -188,6 +190,13 @@ pub static OPTIONS: &[Opt] = &[
         long: "tree",
         value: None,
         help: "draw them with what links them",
+    },
+    Opt {
+        kind: Kind::Deep,
+        short: None,
+        long: "deep",
+        value: None,
+        help: "list also what only descriptors and such hold",
     },
     Opt {
         kind: Kind::All,

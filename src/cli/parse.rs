@@ -193,6 +193,7 @@ impl Reading {
         self.check(action)?;
         let (quiet, verbose, views) =
             (self.has(Kind::Quiet), self.has(Kind::Verbose), self.views());
+        let deep = self.has(Kind::Deep);
         let format = match self.one_of(FORMATS)?.map(|format| format.kind) {
             Some(Kind::Json) => Format::Json,
             Some(_) => Format::Tree,
@@ -202,7 +203,7 @@ impl Reading {
         let command = match (action.map(|action| action.kind), target, self.command) {
             (Some(Kind::PinAll), ..) => Command::PinAll,
             (Some(Kind::Unpin), ..) => Command::Unpin { names: self.names },
-            (Some(Kind::List), target, _) => Command::List { target, format },
+            (Some(Kind::List), target, _) => Command::List { target, format, deep },
             (Some(Kind::All), _, Some(command)) => Command::All { views, command },
             (Some(Kind::All), ..) => return Err(usage("--all needs a COMMAND")),
             (_, None, command) => return Err(no_target(command.is_some())),
@@ -243,6 +244,9 @@ impl Reading {
         let fault = match (action, &self.target) {
             _ if kind != Some(Kind::List) && self.one_of(FORMATS)?.is_some() => {
                 "--json and --tree are for --list".to_owned()
+            }
+            _ if self.has(Kind::Deep) && kind != Some(Kind::List) => {
+                "--deep is for --list".to_owned()
             }
             (Some(action), _) if self.has(Kind::Wait) && kind != Some(Kind::Pin) => {
                 format!("--wait does not go with {action}")
@@ -402,6 +406,7 @@ mod tests {
         good(&["web", "--"], name("web"), &[]);
         good(&["./ns"], TargetSpec::File(b"./ns".into()), &[]);
         good(&["-i", "net:[42]"], TargetSpec::Inode(42), &[]);
+        good(&["-i", "id:42"], TargetSpec::Number(42), &[]);
         for (text, ip) in [
             ("10.244.3.7/24", "10.244.3.7"),
             ("fd00:0::1", "fd00::1"),
@@ -503,8 +508,13 @@ mod tests {
             (&["web", "-l"], Format::Table, Some(name("web"))),
             (&["-lqp", "5"], Format::Table, Some(TargetSpec::Pid(5))),
         ] {
-            assert_eq!(command(words).unwrap(), Command::List { target, format }, "{words:?}");
+            for deep in [false, true] {
+                let words = [words, &["--deep"][..usize::from(deep)]].concat();
+                let list = Command::List { target: target.clone(), format, deep };
+                assert_eq!(command(&words).unwrap(), list, "{words:?}");
+            }
         }
+        assert!(command(&["web", "--deep"]).is_err());
         for (words, index, dns) in [
             (&["--all", "ip", "a"][..], 2, false),
             (&["--all", "--", "ip"], 3, false),

@@ -22,9 +22,7 @@ pub(super) fn target_spec(kind: TargetKind, value: Vec<u8>) -> Result<TargetSpec
         TargetKind::File => TargetSpec::File(value),
         TargetKind::State => TargetSpec::State(value),
         TargetKind::Cgroup => TargetSpec::Cgroup(value),
-        TargetKind::Inode => {
-            TargetSpec::Inode(parse_inode(&value).ok_or_else(|| bad_inode(&value))?)
-        }
+        TargetKind::Inode => parse_inode(&value).ok_or_else(|| bad_inode(&value))?,
         TargetKind::Addr => TargetSpec::Addr(Addr::parse(&value).ok_or_else(|| bad_addr(&value))?),
         TargetKind::Veth => TargetSpec::Veth(value),
     })
@@ -66,6 +64,7 @@ pub(super) fn names_one_process(spec: &TargetSpec) -> bool {
         TargetSpec::Pid(_)
         | TargetSpec::Process { .. }
         | TargetSpec::Inode(_)
+        | TargetSpec::Number(_)
         | TargetSpec::State(_) => true,
         TargetSpec::File(path) => {
             let first = path.split(|byte| *byte == b'/').find(is_plain);
@@ -75,9 +74,12 @@ pub(super) fn names_one_process(spec: &TargetSpec) -> bool {
     }
 }
 
-/// Reads an inode, bare or as in `net:[4026532253]`.
-fn parse_inode(text: &[u8]) -> Option<u64> {
-    number(unbracketed(text, b"net:["))
+/// Reads an inode, bare or as in `net:[4026532253]`, or the kernel's own number as in `id:8450`.
+fn parse_inode(text: &[u8]) -> Option<TargetSpec> {
+    match text.strip_prefix(b"id:") {
+        Some(digits) => number(digits).map(TargetSpec::Number),
+        None => number(unbracketed(text, b"net:[")).map(TargetSpec::Inode),
+    }
 }
 
 fn bad_pid(value: &[u8]) -> Error {
@@ -101,7 +103,8 @@ pub(super) fn habit(kind: TargetKind, value: &[u8]) -> Option<&'static str> {
 }
 
 fn bad_inode(value: &[u8]) -> Error {
-    let remedy = "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints it";
+    let remedy = "an inode is a number as in net:[4026532253]; readlink /proc/PID/ns/net prints \
+        it, and the kernel's own number is spelled id:N";
     invalid("inode", value, habit(TargetKind::Inode, value).unwrap_or(remedy))
 }
 

@@ -9,7 +9,7 @@ use crate::base::console::{print, report};
 use crate::base::error::{Error, FAILED, Result};
 use crate::cli::Exec;
 use crate::containers::running::running;
-use crate::host::Host;
+use crate::host::{Host, namespaces};
 use crate::pin::lookup;
 use crate::sys::libc::{Argv, exit, fork};
 use crate::sys::signal::{Disposition, SignalMask, die_of};
@@ -32,7 +32,8 @@ enum Ended {
 /// # Errors
 /// Where the namespaces cannot be listed, a heading cannot be printed, or no process can be made.
 pub(super) fn all(host: &Host, views: Views, argv: Argv, command: usize) -> Result<u8> {
-    let mut groups = group::all(host, running(host)?)?;
+    let running = running(host)?;
+    let mut groups = group::all(host, namespaces::all(host), running)?;
     host.note_unread();
     let mut failed = Failed::default();
     let exec = Exec::Argument(command);

@@ -51,12 +51,12 @@ fn run_parsed(invocation: &Invocation, argv: Argv) -> Result<u8> {
         }
         Command::PinAll => return pin_all::pin_all(host),
         Command::Unpin { names } => unpin::unpin(host, names)?,
-        Command::List { target, format } => {
+        Command::List { target, format, deep } => {
             let target = match target {
                 Some(spec) => Some(resolve(host, spec)?),
                 None => None,
             };
-            list::list(host, target.as_ref(), *format)?;
+            list::list(host, target.as_ref(), *format, *deep)?;
         }
         Command::All { views, command } => return all::all(host, *views, argv, *command),
     }

@@ -139,6 +139,7 @@ fn called(spec: &TargetSpec) -> String {
         TargetSpec::File(path) | TargetSpec::State(path) => quoted(path).to_string(),
         TargetSpec::Pid(pid) | TargetSpec::Process { pid, .. } => format!("process {pid}"),
         TargetSpec::Inode(number) => format!("network namespace {number}"),
+        TargetSpec::Number(number) => format!("network namespace id:{number}"),
     }
 }
 

@@ -9,7 +9,9 @@
 #![forbid(unsafe_code)]
 
 pub(crate) mod cgroup;
+mod deep;
 mod files;
+pub(crate) mod holders;
 pub mod mountinfo;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
@@ -54,7 +56,7 @@ pub(crate) struct Host {
     unread: RefCell<Vec<String>>,
     /// The first failure that could make a lookup wrong.
     fault: RefCell<Option<Error>>,
-    /// How many processes were denied beside those remembered one by one.
+    /// How many processes and sockets were denied beside those remembered one by one.
     pub(crate) unread_processes: Cell<usize>,
 }
 

@@ -87,6 +87,11 @@ impl Mounts {
         self.patience.set(self.patience.get().map(|patience| patience / HASTE));
     }
 
+    /// Returns how long the next one that is silent is waited for; None while none is asked.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.patience.get()
+    }
+
     /// Lets `look` do without what is on mounts that may not answer. Tells, too, whether it had to.
     pub(crate) fn without<T>(&self, look: impl FnOnce() -> T) -> (T, bool) {
         let patience = self.patience.take();

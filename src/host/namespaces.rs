@@ -1,18 +1,24 @@
-//! Every network namespace that can be reached: through a process, a thread, or a mount.
+//! Every network namespace that can be reached: through a process, a thread, or a mount; by the
+//! kernel's own list; and by a deep look through all else that keeps one.
 //!
 //! Processes come and go while /proc is walked. What is noted of a namespace is therefore a hint,
 //! too: it is opened again through whatever held it, and compared.
 
 #![forbid(unsafe_code)]
 
-use super::process::{Process, is_gone, parse_pid, pass_over, unless_gone};
+use super::deep;
+use super::holders::Holder;
+pub(crate) use super::holders::Opened;
+use super::process::{is_gone, parse_pid, pass_over};
 use super::root::Symlink;
 use super::{Host, mountinfo, visit_names};
-use crate::base::error::{Error, is_denied};
-use crate::kernel::netns::{NetNs, NsId, id_at};
+use crate::base::error::{Error, Result, is_denied};
+use crate::base::text::join;
+use crate::kernel::cookie;
+use crate::kernel::netns::{Home, NetNs, NsId, id_at, own_id};
 use crate::sys::fd::open_at;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, OFlags, fstat, statat};
+use rustix::fs::{AtFlags, CWD, OFlags, fstat, statat};
 use rustix::io::{self, Errno};
 use std::io::Write;
 
@@ -31,37 +37,113 @@ pub(crate) struct Namespace {
     pub(crate) processes: u32,
     /// Where it is mounted, as paths are called on the host.
     pub(crate) mounts: Vec<Vec<u8>>,
+    /// The kernel's own number of it, where that was met.
+    pub(crate) cookie: Option<u64>,
+    /// All that keeps it, after a deep look.
+    pub(crate) holders: Vec<Holder>,
 }
-
-/// What keeps a namespace.
-#[derive(Clone, Copy, Debug)]
-enum Holder<'a> {
-    Process(u32),
-    /// A thread whose process is in another namespace, or has exited but for its threads.
-    Thread(u32),
-    /// A mount at this path.
-    Mount(&'a [u8]),
-}
-
-/// An open namespace, and the process or thread by which it was opened.
-pub(crate) type Opened = (NetNs, Option<Process>);
 
 /// Returns all network namespaces, sorted, each once. What the caller may not look at is left to
 /// [`Host::unread`], where the machine fails to [`Host::check`].
 pub(crate) fn all(host: &Host) -> Vec<Namespace> {
+    shallow(host, false)
+}
+
+/// Returns all network namespaces as [`all`] does, after a deep look and with all that keeps them;
+/// and the open files of /proc/PID/net of which none of these is the namespace, together as far as
+/// they are of one process's.
+///
+/// # Errors
+/// As [`Home::within`].
+pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<Holder>>)> {
+    let mut found = shallow(host, true);
+    let device = own_id().map_or(0, |id| id.dev);
+    for (ino, path) in mountinfo::nsfs(host) {
+        let namespace = place(&mut found, NsId { ino, dev: device });
+        if !namespace.mounts.contains(&path) {
+            // Another mount hides it.
+            namespace.holders.push(Holder::Mount(path));
+        }
+    }
+    let mut files = Vec::new();
+    deep::look(host, &mut |ino, cookie, holder| match holder {
+        Holder::File { .. } => files.push((ino, holder)),
+        holder => {
+            let namespace = place(&mut found, NsId { ino, dev: device });
+            namespace.cookie = namespace.cookie.or(cookie);
+            namespace.holders.push(holder);
+        }
+    });
+    let unknown = place_files(host, &mut found, files)?;
+    Ok((found, unknown))
+}
+
+/// Finds of which namespace each file of /proc/PID/net is, by its inode, which is another one in
+/// each namespace. Returns those of none.
+fn place_files(
+    host: &Host,
+    found: &mut [Namespace],
+    files: Vec<(u64, Holder)>,
+) -> Result<Vec<Vec<Holder>>> {
+    let home = Home::own()?;
+    let mut unknown: Vec<Vec<Holder>> = Vec::new();
+    for (inode, holder) in files {
+        let Holder::File { path, .. } = &holder else { continue };
+        let Some((directory, name)) = deep::split_at_net(path) else { continue };
+        let mut at = None;
+        for (place, namespace) in found.iter().enumerate() {
+            if namespace.inode_of(host, &home, name)? == Some(inode) {
+                at = Some(place);
+                break;
+            }
+        }
+        let is_beside = |group: &&mut Vec<Holder>| {
+            group.iter().any(|other| {
+                matches!(other, Holder::File { path, .. }
+                if path.starts_with(directory))
+            })
+        };
+        match (at, unknown.iter_mut().find(is_beside)) {
+            (Some(at), _) => found[at].holders.push(holder),
+            (None, Some(group)) => group.push(holder),
+            (None, None) => unknown.push(vec![holder]),
+        }
+    }
+    Ok(unknown)
+}
+
+/// Walks over /proc and our mounts, and asks for the kernel's list.
+fn shallow(host: &Host, keeps_holders: bool) -> Vec<Namespace> {
     let mut found: Vec<Namespace> = Vec::new();
     visit(host, &mut |id, holder| {
-        let at = match found.binary_search_by_key(&id, |known| known.id) {
-            Ok(at) => at,
-            Err(at) => {
-                found.insert(at, Namespace::new(id));
-                at
-            }
-        };
-        found[at].add(holder);
+        place(&mut found, id).add(holder, keeps_holders);
         true
     });
+    add_listed(host, &mut found);
     found
+}
+
+/// Returns the namespace with this identity out of a sorted list, into which it is put.
+fn place(found: &mut Vec<Namespace>, id: NsId) -> &mut Namespace {
+    let at = found.binary_search_by_key(&id, |known| known.id).unwrap_or_else(|at| {
+        found.insert(at, Namespace::new(id));
+        at
+    });
+    &mut found[at]
+}
+
+/// Adds what the kernel lists, opened by its number alone: Linux 6.19.
+fn add_listed(host: &Host, found: &mut Vec<Namespace>) {
+    let listed = cookie::visit_all(&mut |number| {
+        // What we may not see, or what has gone, is not opened.
+        if let Some(netns) = cookie::open(number) {
+            place(found, netns.id).cookie = Some(number);
+        }
+        true
+    });
+    if let Err(e) = listed {
+        host.fail(Error::cannot("list the network namespaces", e));
+    }
 }
 
 /// Opens the namespace with this inode; None where nothing that can be looked at holds it.
@@ -79,21 +161,59 @@ pub(crate) fn by_inode(host: &Host, inode: u64) -> Option<Opened> {
 impl Namespace {
     /// Makes a namespace that nothing is known to hold.
     pub(crate) fn new(id: NsId) -> Namespace {
-        Namespace { id, pid: None, last: 0, thread: None, processes: 0, mounts: Vec::new() }
+        Namespace {
+            id,
+            pid: None,
+            last: 0,
+            thread: None,
+            processes: 0,
+            mounts: Vec::new(),
+            cookie: None,
+            holders: Vec::new(),
+        }
     }
 
-    fn add(&mut self, holder: Holder<'_>) {
+    fn add(&mut self, holder: Holder, keeps_holders: bool) {
         let lower = |known: Option<u32>, new| Some(known.map_or(new, |known| known.min(new)));
-        match holder {
+        match &holder {
             Holder::Process(pid) => {
-                self.pid = lower(self.pid, pid);
-                self.last = self.last.max(pid);
+                self.pid = lower(self.pid, *pid);
+                self.last = self.last.max(*pid);
                 self.processes += 1;
             }
-            Holder::Thread(tid) => self.thread = lower(self.thread, tid),
-            Holder::Mount(path) if self.mounts.iter().any(|known| known == path) => {}
-            Holder::Mount(path) => self.mounts.push(path.to_vec()),
+            Holder::Thread(tid) => self.thread = lower(self.thread, *tid),
+            Holder::Mount(path) if !self.mounts.contains(path) => self.mounts.push(path.clone()),
+            _ => return,
         }
+        if keeps_holders {
+            self.holders.push(holder);
+        }
+    }
+
+    /// Tells whether neither a process, a thread nor a mount that can be seen here holds it.
+    pub(crate) fn is_left(&self) -> bool {
+        self.pid.is_none() && self.thread.is_none() && self.mounts.is_empty()
+    }
+
+    /// Tells whether a mount holds it that cannot be seen here.
+    pub(crate) fn is_held_by_mount(&self) -> bool {
+        let is_mount = |holder: &Holder| {
+            matches!(holder, Holder::Mount(path) if !self.mounts.contains(path))
+                || matches!(holder, Holder::ForeignMount { .. })
+        };
+        self.holders.iter().any(is_mount)
+    }
+
+    /// Returns the inode that the file `name` of /proc/PID/net has in this namespace.
+    fn inode_of(&self, host: &Host, home: &Home, name: &[u8]) -> Result<Option<u64>> {
+        let inode = |file: io::Result<OwnedFd>| fstat(file.ok()?).ok().map(|stat| stat.st_ino);
+        if let Some(pid) = self.pid.or(self.thread) {
+            let path = join(format!("{pid}/net").as_bytes(), name);
+            return Ok(inode(host.open_proc(&path, OFlags::PATH)));
+        }
+        let Some(netns) = self.open(host) else { return Ok(None) };
+        let here = || Ok(inode(open_at(CWD, &join(b"/proc/self/net", name), OFlags::PATH)));
+        Ok(home.within(&netns, here)?.flatten())
     }
 
     /// Opens the namespace; None where it has vanished meanwhile.
@@ -106,49 +226,27 @@ impl Namespace {
     pub(crate) fn open_with_holder(&self, host: &Host) -> Option<Opened> {
         let last = Some(self.last).filter(|_| self.processes > 1);
         let tasks = [self.pid, last, self.thread].into_iter().flatten().map(Holder::Process);
-        let mounts = self.mounts.iter().map(|path| Holder::Mount(path));
+        let mounts = self.mounts.iter().map(|path| Holder::Mount(path.clone()));
         let opened = tasks.chain(mounts).find_map(|holder| holder.open(host, self.id));
         // One in the middle may be left.
-        if opened.is_none() && self.processes > 2 { by_inode(host, self.id.ino) } else { opened }
-    }
-}
-
-impl Holder<'_> {
-    /// Opens the namespace if this still holds it.
-    fn open(self, host: &Host, id: NsId) -> Option<Opened> {
-        let opened = match self {
-            Holder::Process(pid) | Holder::Thread(pid) => open_task(host, pid),
-            Holder::Mount(path) => open_mount(host, path),
+        let opened = match opened {
+            None if self.processes > 2 => by_inode(host, self.id.ino),
+            opened => opened,
         };
-        opened.filter(|(netns, _)| netns.id == id)
-    }
-}
-
-/// Opens the namespace of a process or thread; None where that has gone or may not be looked at.
-fn open_task(host: &Host, pid: u32) -> Option<Opened> {
-    let opened = Process::open(host, pid).and_then(|process| Ok((process.netns()?, Some(process))));
-    match opened {
-        Err(e) if is_denied(e) => None,
-        opened => unless_gone(host, pid, opened),
-    }
-}
-
-/// Opens the namespace that is mounted at a path; None where none is.
-fn open_mount(host: &Host, path: &[u8]) -> Option<Opened> {
-    let resolved = host.readable(path, host.resolve(path, Symlink::NoFollow))?;
-    match NetNs::of_file(&resolved, path) {
-        Ok(netns) => Some((netns, None)),
-        Err(error) => {
-            if error.errno().is_some() {
-                host.fail(error);
-            }
-            None
-        }
+        let by_number = || {
+            let netns = cookie::open(self.cookie?).filter(|netns| netns.id == self.id)?;
+            Some((netns, None))
+        };
+        let by_others = || {
+            let mut others = self.holders.iter().filter(|holder| !holder.is_plain());
+            others.find_map(|holder| holder.open(host, self.id))
+        };
+        opened.or_else(by_number).or_else(by_others)
     }
 }
 
 /// Is shown a namespace and one that holds it; false ends the walk.
-type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder<'_>) -> bool;
+type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder) -> bool;
 
 /// Shows every holder of a network namespace, processes by ascending pid first. A path is shown
 /// once for each time it is mounted on.
@@ -157,11 +255,11 @@ fn visit(host: &Host, visitor: Visitor<'_>) {
     if !walk.all(visitor) {
         return;
     }
-    for (inode, path) in &mountinfo::nsfs(host) {
-        let resolved = host.resolve(path, Symlink::NoFollow).and_then(fstat);
-        let Some(stat) = host.readable(path, resolved) else { continue };
+    for (inode, path) in mountinfo::nsfs(host) {
+        let resolved = host.resolve(&path, Symlink::NoFollow).and_then(fstat);
+        let Some(stat) = host.readable(&path, resolved) else { continue };
         // Another mount may hide it.
-        if stat.st_ino == *inode && !visitor(NsId::new(&stat), Holder::Mount(path)) {
+        if stat.st_ino == inode && !visitor(NsId::new(&stat), Holder::Mount(path)) {
             break;
         }
     }
@@ -316,7 +414,7 @@ mod tests {
         let host = Host::own(Console::default());
         let gone = NsId { ino: 1, ..own_id().unwrap() };
         assert!(Holder::Process(std::process::id()).open(&host, gone).is_none());
-        assert!(Holder::Mount(b"/proc/version").open(&host, gone).is_none());
+        assert!(Holder::Mount(b"/proc/version".to_vec()).open(&host, gone).is_none());
         let mounts = vec![b"/nowhere".to_vec()];
         let namespace =
             Namespace { pid: Some(1), last: 9, processes: 3, mounts, ..Namespace::new(gone) };

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod attribute;
+pub(crate) mod cookie;
 pub(crate) mod fork;
+pub(crate) mod handover;
 pub(crate) mod inotify;
 pub mod link;
 pub mod netns;

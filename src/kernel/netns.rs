@@ -125,6 +125,11 @@ impl NetNs {
         NetNs::of_link(fd).map_err(cannot)
     }
 
+    /// Tells whether the kernel says that it is a network namespace: Linux 4.11.
+    pub(crate) fn is_network(&self) -> bool {
+        namespace_type(&self.fd).is_ok_and(|flag| word_for(flag) == "net")
+    }
+
     /// Tells whether it is the namespace we are in.
     ///
     /// # Errors

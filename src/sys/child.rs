@@ -12,7 +12,7 @@ use rustix::process::{Pid, WaitOptions, waitpid};
 use std::ffi::{c_int, c_long};
 
 unsafe extern "C" {
-    fn syscall(number: c_long, ...) -> c_long;
+    pub(super) fn syscall(number: c_long, ...) -> c_long;
 }
 
 /// Goes on as two processes as [`fork`] does; but the child's end sends no SIGCHLD, which would

@@ -13,6 +13,8 @@ unsafe extern "C" {
     fn execvp(file: *const c_char, argv: *const *const c_char) -> c_int;
     fn getauxval(key: c_ulong) -> c_ulong;
     fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: u32) -> c_int;
+    fn getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut u32)
+    -> c_int;
     fn _Fork() -> c_int;
     fn strerror(errno: c_int) -> *const c_char;
     fn _exit(status: c_int) -> !;
@@ -143,6 +145,23 @@ pub fn set_netlink_option(socket: impl AsFd, option: c_int) -> io::Result<()> {
     // SAFETY: the value is a C int of the size that is given.
     match unsafe { setsockopt(fd, SOL_NETLINK, option, (&raw const on).cast(), len) } {
         0 => Ok(()),
+        _ => Err(last_errno()),
+    }
+}
+
+/// Returns the number of a socket's network namespace, which is not used again until the machine is
+/// restarted: SO_NETNS_COOKIE, Linux 5.14.
+///
+/// # Errors
+/// ENOTSOCK where it is no socket; ENOPROTOOPT before Linux 5.14.
+pub fn netns_cookie(socket: impl AsFd) -> io::Result<u64> {
+    const SOL_SOCKET: c_int = 1;
+    const SO_NETNS_COOKIE: c_int = 71;
+    let (mut cookie, mut len) = (0_u64, size_of::<u64>() as u32);
+    let (fd, value) = (socket.as_fd().as_raw_fd(), (&raw mut cookie).cast());
+    // SAFETY: the value has the size that is given.
+    match unsafe { getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut len) } {
+        0 => Ok(cookie),
         _ => Err(last_errno()),
     }
 }

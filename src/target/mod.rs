@@ -48,6 +48,8 @@ pub enum TargetSpec {
     Cgroup(Vec<u8>),
     /// `--inode`
     Inode(u64),
+    /// `--inode id:N`
+    Number(u64),
     /// `--addr`
     Addr(Addr),
     /// `--veth`
@@ -91,6 +93,7 @@ pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
         TargetSpec::State(path) => state::resolve(host, path),
         TargetSpec::Cgroup(text) => cgroup::resolve(host, text),
         TargetSpec::Inode(inode) => inode::resolve(host, *inode),
+        TargetSpec::Number(number) => inode::resolve_number(host, *number),
         TargetSpec::Addr(addr) => addr::resolve(host, addr),
         TargetSpec::Veth(word) => veth::resolve(host, word),
     };

@@ -12,6 +12,7 @@ mod util; // the binary under test, its runs, throwaway processes, directories a
 
 // What the program does.
 mod all; // --all and --pin-all
+mod deep; // --list --deep and --inode, by all that keeps a namespace
 mod elsewhere; // pins in other mount namespaces, hidden, stacked or locked
 mod field; // what went wrong on real machines, row by row
 mod list; // --list, beside ip and lsns

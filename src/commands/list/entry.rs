@@ -6,6 +6,7 @@ use super::group::Group;
 use crate::base::text::last;
 use crate::containers::world::World;
 use crate::host::cgroup::unit_in;
+use crate::host::holders::Holder;
 use crate::host::process::{Process, unless_gone};
 use crate::kernel::link::{Address, Interface, is_link_local};
 use std::net::IpAddr;
@@ -31,6 +32,16 @@ pub(super) struct Listing {
     pub(super) home: u64,
     /// The directory of the pins.
     pub(super) pin_directory: &'static [u8],
+    /// What only open files of /proc/PID/net keep, of which nobody can tell which it is; None where
+    /// no deep look was made.
+    pub(super) unknown: Option<Vec<Unknown>>,
+}
+
+/// A namespace that only open files of /proc/PID/net keep.
+pub(super) struct Unknown {
+    /// Who holds the first.
+    pub(super) held_by: String,
+    pub(super) holders: Vec<Holder>,
 }
 
 /// A network namespace, and all that is to be shown of it.
@@ -44,6 +55,8 @@ pub(super) struct Entry {
     pub(super) unit: Option<Vec<u8>>,
     /// The name that the process has in /proc/PID/comm.
     pub(super) command: Option<Vec<u8>>,
+    /// Who holds what neither a process nor a pin explains, in words; after a deep look.
+    pub(super) held_by: Option<String>,
     /// The interfaces, in the kernel's order; None where they may not be looked at.
     pub(super) interfaces: Option<Vec<Link>>,
 }
@@ -87,7 +100,15 @@ pub(super) struct Neighbour {
 impl Entry {
     /// Makes an entry of which nothing is known yet but the namespace and its containers.
     pub(super) fn new(group: Group, is_listed: bool) -> Entry {
-        Entry { group, is_listed, pid: None, unit: None, command: None, interfaces: None }
+        Entry {
+            group,
+            is_listed,
+            pid: None,
+            unit: None,
+            command: None,
+            held_by: None,
+            interfaces: None,
+        }
     }
 
     /// Returns the namespace's inode.

@@ -6,7 +6,7 @@ use crate::base::error::Result;
 use crate::containers::name::{listed, spelled_pod};
 use crate::containers::running::RunningContainer;
 use crate::host::Host;
-use crate::host::namespaces::{self, Namespace, Opened};
+use crate::host::namespaces::{Namespace, Opened};
 
 /// A network namespace with the containers that share it.
 pub(crate) struct Group {
@@ -19,15 +19,19 @@ pub(crate) struct Group {
 }
 
 /// Returns every network namespace, sorted by inode, with those of the containers that are in it.
-/// These were found before: one that runs all the time is then in one of the namespaces. What the
-/// caller may not read is left to [`Host::unread`].
+/// These were found before `namespaces`: one that runs all the time is then in one of them. What
+/// the caller may not read is left to [`Host::unread`].
 ///
 /// # Errors
 /// Where the machine refuses, so that one could be missing.
-pub(crate) fn all(host: &Host, containers: Vec<RunningContainer>) -> Result<Vec<Group>> {
+pub(crate) fn all(
+    host: &Host,
+    namespaces: Vec<Namespace>,
+    containers: Vec<RunningContainer>,
+) -> Result<Vec<Group>> {
     let hosts = host.netns_id();
     let mut groups: Vec<Group> = Vec::new();
-    for namespace in namespaces::all(host) {
+    for namespace in namespaces {
         let is_host = hosts == Some(namespace.id);
         groups.push(Group { namespace, is_host, containers: Vec::new() });
     }

@@ -19,12 +19,12 @@ use crate::cli::Format;
 use crate::host::Host;
 use crate::target::Target;
 
-/// Prints all namespaces, or only that of `target`.
+/// Prints all namespaces, or only that of `target`; after a `deep` look with all that keeps them.
 ///
 /// # Errors
 /// Where the interfaces cannot be asked for, or standard output cannot be written.
-pub(crate) fn list(host: &Host, target: Option<&Target>, format: Format) -> Result<()> {
-    let listing = collect::listing(host, target, render::detail(format))?;
+pub(crate) fn list(host: &Host, target: Option<&Target>, format: Format, deep: bool) -> Result<()> {
+    let listing = collect::listing(host, target, render::detail(format), deep)?;
     console::print(render::render(format, &listing).as_bytes())?;
     host.note_unread();
     Ok(())

@@ -68,7 +68,7 @@ _netns_enter_value() {
 
 _netns_enter() {
     local options='--pid --target --container --netns --file --state --cgroup --inode --addr --veth
-        --pin --pin-all --unpin --wait --list --json --tree --all --sys --dns --host-root --quiet --verbose --help --version'
+        --pin --pin-all --unpin --wait --list --json --tree --deep --all --sys --dns --host-root --quiet --verbose --help --version'
     local of_target='pid|target|container|netns|file|state|cgroup|inode|addr|veth'
     local words=() starts=() rest=$COMP_LINE i word
 

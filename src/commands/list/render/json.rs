@@ -6,18 +6,27 @@
 use crate::base::escape::json;
 use crate::commands::list::entry::{Entry, Link, Listing, Neighbour};
 use crate::containers::running::RunningContainer;
+use crate::host::holders::Holder;
 use std::fmt::Display;
 
 /// Renders the array.
 pub(super) fn render(listing: &Listing) -> String {
     let mut out = Writer("[".to_owned());
     for entry in &listing.entries {
-        object(&mut out, entry);
+        object(&mut out, entry, listing.unknown.is_some());
+    }
+    for unknown in listing.unknown.iter().flatten() {
+        out.begin(
+            "\n{\"inode\":null,\"pid\":null,\"processes\":0,\"host\":false,\"containers\":[]",
+        );
+        out.end(",\"unit\":null,\"command\":null,\"cookie\":null,\"pins\":[]");
+        holders(&mut out, &unknown.holders);
+        out.end(",\"interfaces\":[]}");
     }
     out.0 + "\n]\n"
 }
 
-fn object(out: &mut Writer, entry: &Entry) {
+fn object(out: &mut Writer, entry: &Entry, has_holders: bool) {
     let namespace = &entry.group.namespace;
     out.begin("\n{");
     out.member("inode", &entry.inode());
@@ -31,16 +40,34 @@ fn object(out: &mut Writer, entry: &Entry) {
     out.end("]");
     out.member("unit", or_null(&entry.unit.as_deref().map(json)));
     out.member("command", or_null(&entry.command.as_deref().map(json)));
+    out.member("cookie", or_null(&namespace.cookie));
     out.begin("\"pins\":[");
     for path in &namespace.mounts {
         out.value(&json(path));
     }
     out.end("]");
+    if has_holders {
+        holders(out, &namespace.holders);
+    }
     out.begin("\"interfaces\":[");
     for link in entry.interfaces.iter().flatten() {
         interface(out, link);
     }
     out.end("]}");
+}
+
+fn holders(out: &mut Writer, holders: &[Holder]) {
+    out.begin("\"holders\":[");
+    for holder in holders {
+        let (kind, pid, fd, path) = holder.parts();
+        out.begin("{");
+        out.member("kind", &json(kind.as_bytes()));
+        out.member("pid", or_null(&pid));
+        out.member("fd", or_null(&fd));
+        out.member("path", or_null(&path.map(json)));
+        out.end("}");
+    }
+    out.end("]");
 }
 
 fn container(out: &mut Writer, running: &RunningContainer) {

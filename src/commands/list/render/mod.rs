@@ -30,10 +30,11 @@ pub(super) fn render(format: Format, listing: &Listing) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::list::entry::{Entry, Link, Neighbour};
+    use crate::commands::list::entry::{Entry, Link, Neighbour, Unknown};
     use crate::commands::list::group::Group;
     use crate::containers::engine::{Container, Source};
     use crate::containers::running::RunningContainer;
+    use crate::host::holders::Holder;
     use crate::host::namespaces::Namespace;
     use crate::kernel::link::Address;
     use crate::kernel::netns::NsId;
@@ -86,6 +87,7 @@ mod tests {
         let mut pod =
             Entry::new(group(11, &[("k8s", "a/b/c", None), ("k8s", "a/b/d", None)]), true);
         pod.group.namespace.pid = Some(7);
+        pod.group.namespace.cookie = Some(8450);
         pod.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/run/netns/a b".to_vec()];
         let peer = |inode, name: Option<&str>| {
             let name = name.map(|name| name.as_bytes().to_vec());
@@ -114,7 +116,7 @@ mod tests {
         left.group.namespace.mounts = vec![b"/run/netns/cni-1".to_vec(), b"/elsewhere".to_vec()];
         left.interfaces = Some(Vec::new());
         let entries = vec![host, pod, unread, left, claimed];
-        Listing { entries, only: None, home: 10, pin_directory: b"/run/netns" }
+        Listing { entries, only: None, home: 10, pin_directory: b"/run/netns", unknown: None }
     }
 
     #[test]
@@ -169,25 +171,56 @@ eth1 10.2.0.2/16 eth2 - vx 10.9.0.0/32
         let lines = [
             "[".to_owned(),
             format!(r#"{{"inode":10,"pid":1,"processes":71,"host":true,"containers":[{proxy}],"#)
-                + &format!(
-                    r#""unit":"init.scope","command":null,"pins":[],"interfaces":[{host}]}},"#
-                ),
+                + r#""unit":"init.scope","command":null,"cookie":null,"pins":[],"#
+                + &format!(r#""interfaces":[{host}]}},"#),
             format!(
                 r#"{{"inode":11,"pid":null,"processes":0,"host":false,"containers":[{c},{d}],"#
-            ) + r#""unit":null,"command":null,"pins":["/run/netns/cni-1","/run/netns/a b"],"#
+            ) + r#""unit":null,"command":null,"cookie":8450,"#
+                + r#""pins":["/run/netns/cni-1","/run/netns/a b"],"#
                 + &format!(r#""interfaces":[{pod}]}},"#),
             r#"{"inode":12,"pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#
                 .to_owned()
-                + r#""command":"a\u001b\"] [b","pins":[],"interfaces":[]},"#,
+                + r#""command":"a\u001b\"] [b","cookie":null,"pins":[],"interfaces":[]},"#,
             r#"{"inode":13,"pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#
                 .to_owned()
-                + r#""command":null,"pins":["/run/netns/cni-1","/elsewhere"],"interfaces":[]},"#,
+                + r#""command":null,"cookie":null,"pins":["/run/netns/cni-1","/elsewhere"],"#
+                + r#""interfaces":[]},"#,
             format!(r#"{{"inode":14,"pid":null,"processes":0,"host":false,"containers":[{rl}],"#)
-                + r#""unit":null,"command":null,"pins":[],"interfaces":[]}"#,
+                + r#""unit":null,"command":null,"cookie":null,"pins":[],"interfaces":[]}"#,
             "]\n".to_owned(),
         ];
         assert_eq!(render(Format::Json, &listing()), lines.join("\n"));
         let none = Listing { entries: Vec::new(), ..listing() };
         assert_eq!(render(Format::Json, &none), "[\n]\n");
+    }
+
+    #[test]
+    fn a_deep_look_tells_who_holds_what() {
+        let mut left = Entry::new(group(15, &[]), true);
+        left.held_by = Some("held by a\\x1b 7 fd 34".to_owned());
+        left.group.namespace.holders = vec![
+            Holder::Descriptor { pid: 7, fd: 34 },
+            Holder::ForeignMount { pid: 7, fd: None, path: b"/a\"".to_vec() },
+        ];
+        let file = Holder::File { pid: 8, fd: 3, path: b"/proc/9/net/dev".to_vec() };
+        let unknown = Unknown { held_by: "held by b 8 fd 3".to_owned(), holders: vec![file] };
+        let unknown = Some(vec![unknown]);
+        let listing = Listing { entries: vec![left], unknown, ..listing() };
+        let want = "\
+INODE  PID  PROCS  NAME                   PINNED  ADDRESSES
+15     -    0      held by a\\x1b 7 fd 34  -       ?
+-      -    0      held by b 8 fd 3       -       ?
+";
+        assert_eq!(render(Format::Table, &listing), want);
+        let object = |inode: &str, holders: &str| {
+            let rest = r#""pid":null,"processes":0,"host":false,"containers":[],"unit":null,"#;
+            let last = r#""command":null,"cookie":null,"pins":[]"#;
+            format!("{{\"inode\":{inode},{rest}{last},\"holders\":[{holders}],\"interfaces\":[]}}")
+        };
+        let held = r#"{"kind":"fd","pid":7,"fd":34,"path":null}"#.to_owned()
+            + r#",{"kind":"mount","pid":7,"fd":null,"path":"/a\""}"#;
+        let file = r#"{"kind":"procfile","pid":8,"fd":3,"path":"/proc/9/net/dev"}"#;
+        let want = format!("[\n{},\n{}\n]\n", object("15", &held), object("null", file));
+        assert_eq!(render(Format::Json, &listing), want);
     }
 }

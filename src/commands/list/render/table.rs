@@ -15,6 +15,9 @@ pub(super) fn render(listing: &Listing) -> String {
     for entry in &listing.entries {
         rows.push(row(listing, entry));
     }
+    for unknown in listing.unknown.iter().flatten() {
+        rows.push(["-", "-", "0", &*unknown.held_by, "-", "?"].map(str::to_owned));
+    }
     // But for the last column, which has no blanks after it.
     for column in 0..HEAD.len() - 1 {
         let length = |row: &[String; HEAD.len()]| row[column].chars().count();
@@ -66,7 +69,7 @@ pub(super) fn name(entry: &Entry) -> String {
         (None, Some(command)) => {
             format!("[{}]", shown_without(command, |c| matches!(c, '[' | ']')))
         }
-        (None, None) => String::new(),
+        (None, None) => entry.held_by.clone().unwrap_or_default(),
     }
 }
 

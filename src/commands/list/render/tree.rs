@@ -415,7 +415,7 @@ mod tests {
     fn listing(mut entries: Vec<Entry>) -> Listing {
         entries[0].group.is_host = true;
         entries.sort_by_key(Entry::inode);
-        Listing { entries, only: None, home: 1, pin_directory: b"/run/netns" }
+        Listing { entries, only: None, home: 1, pin_directory: b"/run/netns", unknown: None }
     }
 
     #[track_caller]

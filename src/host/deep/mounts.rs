@@ -1,0 +1,119 @@
+//! The network namespaces that are mounted in other mount namespaces than ours.
+
+#![forbid(unsafe_code)]
+
+use super::report::{Kind, Record};
+use super::{Kept, Look};
+use crate::base::read::Buffer;
+use crate::base::text::{find, join, lines};
+use crate::host::holders::{join_mounts, open_descriptor};
+use crate::host::mountinfo;
+use crate::kernel::fork;
+use crate::kernel::netns::{NsId, id_at, id_of, id_unasked};
+use crate::sys::fd::{open_at, reopen};
+use crate::sys::nsfs::{owning_userns, userns_owner};
+use crate::sys::stdio::write_all;
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
+use rustix::io::{self, Errno};
+use rustix::process::geteuid;
+
+/// The most bytes of a mount namespace's mountinfo.
+const MOST: usize = 256 << 20;
+
+impl Look<'_> {
+    /// Tells of the mounts of the mount namespace of a task, if it is root's and was not met yet.
+    pub(super) fn mount_namespace(
+        &mut self,
+        dir: &OwnedFd,
+        task: &[u8],
+        pid: u32,
+    ) -> io::Result<()> {
+        let below = |name: &[u8]| if task.is_empty() { name.to_vec() } else { join(task, name) };
+        let path = below(b"ns/mnt");
+        if !self.is_new(id_at(dir, &path)?) || !self.is_roots(&open_at(dir, &path, OFlags::RDONLY)?)
+        {
+            return Ok(());
+        }
+        let opened = open_at(dir, &below(b"mountinfo"), OFlags::RDONLY);
+        // So it is told that the process has left its mount namespace.
+        let file = opened.map_err(|e| if e == Errno::INVAL { Errno::SRCH } else { e })?;
+        let text = self.host.buffer.read_all(file, 64 << 10, MOST)?;
+        self.mounts(&text, Kind::Mount, pid, 0);
+        Ok(())
+    }
+
+    /// Remembers a mount namespace; tells whether it was not met before.
+    fn is_new(&mut self, id: NsId) -> bool {
+        let at = self.spaces.binary_search(&id);
+        if let Err(at) = at {
+            self.spaces.insert(at, id);
+        }
+        at.is_err()
+    }
+
+    /// Tells whether a mount namespace belongs to root or to the caller. Users may have any number
+    /// of others, with any number of mounts.
+    fn is_roots(&self, namespace: &OwnedFd) -> bool {
+        let Ok(owner) = owning_userns(namespace) else { return false };
+        let euid = geteuid();
+        id_of(&owner).is_ok_and(|id| self.owners.contains(&id))
+            || (!euid.is_root() && userns_owner(&owner) == Ok(euid.as_raw()))
+    }
+
+    /// Tells of the network namespaces that are mounted by a mountinfo.
+    fn mounts(&mut self, text: &[u8], kind: Kind, pid: u32, fd: u32) {
+        for line in lines(text) {
+            // The others may be many, and are not parsed.
+            if find(line, b" - nsfs ").is_none() {
+                continue;
+            }
+            let Some(mount) = mountinfo::parse(line) else { continue };
+            let Some(inode) = mountinfo::netns_inode(&mount) else { continue };
+            self.tell(&Record { kind, pid, fd, inode, cookie: 0, text: &mount.point });
+            if let Err(at) = self.points.binary_search(&mount.point) {
+                self.points.insert(at, mount.point);
+            }
+        }
+    }
+
+    /// Tells of the mounts of mount namespaces that no process is in.
+    pub(super) fn kept_mounts(&mut self, proc: &OwnedFd) {
+        for Kept { id, pid, fd } in std::mem::take(&mut self.kept) {
+            if !self.is_new(id) {
+                continue;
+            }
+            if let Err(e) = self.look_into(proc, id, pid, fd) {
+                self.pass_over(pid, fd, e);
+            }
+        }
+    }
+
+    fn look_into(&mut self, proc: &OwnedFd, id: NsId, pid: u32, fd: u32) -> io::Result<()> {
+        let resolved = open_descriptor(self.host, pid, fd)?;
+        if id_unasked(&resolved)? != id {
+            return Ok(());
+        }
+        let namespace = reopen(&resolved, OFlags::RDONLY)?;
+        if !self.is_roots(&namespace) {
+            return Ok(());
+        }
+        let told = fork::query(&|pipe| {
+            let read = || {
+                join_mounts(&namespace)?;
+                let file = open_at(proc, b"self/mountinfo", OFlags::RDONLY)?;
+                let text = Buffer::default();
+                let text = text.read_all(file, 64 << 10, MOST)?;
+                write_all(pipe, &text)
+            };
+            // A mount namespace has a mount at least: where none is told, that failed.
+            let _ = read();
+        });
+        match told {
+            Ok(text) if text.is_empty() => return Err(Errno::PERM),
+            Ok(text) => self.mounts(&text, Kind::KeptMount, pid, fd),
+            Err(error) => self.host.fail(error),
+        }
+        Ok(())
+    }
+}

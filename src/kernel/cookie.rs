@@ -1,0 +1,89 @@
+//! The kernel's own number of a network namespace, which is not used again until the machine is
+//! restarted, as its inode is.
+
+#![forbid(unsafe_code)]
+
+use super::netns::{Home, NetNs};
+use crate::base::error::Result;
+use crate::sys::libc::netns_cookie;
+use crate::sys::nsfs::{list_netns, namespace_number, open_by_number};
+use rustix::io::{self, Errno};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
+/// Returns the number of a namespace: NS_GET_ID, and before Linux 6.18 the cookie of a socket that
+/// is made there. None where the kernel has neither, or we may not go there.
+///
+/// # Errors
+/// As [`Home::within`].
+pub(crate) fn of(home: &Home, netns: &NetNs) -> Result<Option<u64>> {
+    if let Ok(number) = namespace_number(netns) {
+        return Ok(Some(number));
+    }
+    Ok(home.within(netns, || Ok(here().ok()))?.flatten())
+}
+
+/// Returns the number of the namespace that we are in: SO_NETNS_COOKIE, Linux 5.14.
+///
+/// # Errors
+/// The errno of socket(2) or getsockopt(2).
+pub(crate) fn here() -> io::Result<u64> {
+    let flags = SocketFlags::CLOEXEC;
+    netns_cookie(socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?)
+}
+
+/// Opens the namespace that has this number; None where the kernel does not know it by that or is
+/// too old, see [`open_by_number`].
+pub(crate) fn open(number: u64) -> Option<NetNs> {
+    let netns = NetNs::of_link(open_by_number(number).ok()?).ok()?;
+    // Other kinds of namespaces have numbers, too, all of them different.
+    netns.is_network().then_some(netns)
+}
+
+/// Shows the numbers of the network namespaces that a process, a descriptor or a mount keeps, as
+/// far as we may see them, while `visitor` returns true: Linux 6.19. Returns false before that.
+///
+/// # Errors
+/// The errno of listns(2).
+pub(crate) fn visit_all(visitor: &mut dyn FnMut(u64) -> bool) -> io::Result<bool> {
+    let mut numbers = [0; 256];
+    let mut last = 0;
+    loop {
+        let count = match list_netns(last, &mut numbers) {
+            Err(Errno::NOSYS | Errno::PERM) if last == 0 => return Ok(false),
+            // There are none beyond the last.
+            Err(Errno::NOENT) => 0,
+            count => count?,
+        };
+        for number in &numbers[..count] {
+            if !visitor(*number) {
+                return Ok(true);
+            }
+            last = *number;
+        }
+        if count == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_number_is_the_same_by_every_way() {
+        let home = Home::own().unwrap();
+        let Ok(cookie) = here() else { return };
+        assert_eq!(of(&home, home.netns()).unwrap(), Some(cookie));
+        let mut numbers = Vec::new();
+        let is_known = visit_all(&mut |number| {
+            numbers.push(number);
+            true
+        });
+        if is_known == Ok(true) {
+            assert!(numbers.contains(&cookie) && numbers.is_sorted());
+            assert_eq!(open(cookie).unwrap().id, home.id());
+        }
+        assert!(open(u64::MAX).is_none());
+    }
+}
