@@ -119,6 +119,20 @@ impl Host {
         is_event == Ok(true)
     }
 
+    /// Waits so long in a look; where it may take its time, no longer than until an event.
+    pub(crate) fn pause(&self, time: Duration) {
+        let watch = self.watch.as_ref().filter(|watch| watch.wanted == Wanted::Patience);
+        let Some((watch, events)) = watch.and_then(|watch| Some((watch, watch.events.as_ref()?)))
+        else {
+            return pause(time);
+        };
+        let until = Some(Instant::now() + time);
+        if wait_until(&mut [PollFd::new(&**events, PollFlags::IN)], until) == Ok(true) {
+            events.forget();
+            watch.is_due.set(true);
+        }
+    }
+
     /// Says that a mount may change what is found, if anybody waits.
     pub(crate) fn mind_mounts(&self) {
         if let Some(watch) = &self.watch {

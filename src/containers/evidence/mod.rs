@@ -16,7 +16,6 @@ use super::verdict::{Doubt, Refusal, Verdict, Why};
 use super::world::World;
 use crate::base::escape::{quoted, shown};
 use crate::base::text::list;
-use crate::sys::clock::pause;
 use std::time::Duration;
 
 /// So often, and with so long a pause between, a doubt is looked at again that may pass: for a
@@ -156,7 +155,7 @@ pub(crate) fn verify_each(
             break;
         }
         open = doubtful;
-        pause(PAUSE);
+        world.host.pause(PAUSE);
     }
 }
 
