@@ -31,6 +31,10 @@ const DOUBT: Duration = Duration::from_secs(2);
 /// it found, and that it has waited itself for as long as there was to wait.
 const MINDS_MOUNTS: u8 = 0x10;
 const IS_DUE: u8 = 0x20;
+/// And that it is starting.
+const IS_STARTING: u8 = 0x40;
+/// So often the one who is to enter waits itself for what is starting, as that takes memory.
+const MOST_STARTS: u32 = 16;
 
 /// Waits until what `spec` means is there and runs, and finds it as [`enter::find`] does.
 ///
@@ -44,6 +48,7 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
     let events = Events::about(spec, host.console);
     let mut waited = events.waited();
     let mut is_first = true;
+    let mut starts = 0;
     let mut doubted: Option<Instant> = None;
     loop {
         events.forget();
@@ -60,8 +65,15 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
         let answer = answer.unwrap_or_default();
         let is_settled = doubted.is_some_and(|since| since + DOUBT <= now);
         let mut outlook = outlook_of(answer);
-        if outlook == Outlook::Lasting || is_settled || is_late {
-            let wanted = if is_late { Wanted::Last } else { Wanted::Now };
+        // By the time a child has told that it runs, its command may have begun.
+        let is_starting = answer & IS_STARTING != 0 && !is_first && starts < MOST_STARTS;
+        starts += u32::from(is_starting);
+        if outlook == Outlook::Lasting || is_settled || is_late || is_starting {
+            let wanted = match is_late {
+                true => Wanted::Last,
+                false if is_starting => Wanted::Entry,
+                false => Wanted::Now,
+            };
             host.watch = Some(Watch::new(&events.directories, end, wanted));
             let found = enter::find(host, spec);
             outlook = found.as_ref().map_or_else(Error::outlook, |_| Outlook::Lasting);
@@ -83,7 +95,8 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
             is_first = false;
             continue;
         }
-        if answer & IS_DUE != 0 {
+        // Who has waited for events has taken them, too.
+        if answer & IS_DUE != 0 || host.watch.as_ref().is_some_and(|watch| watch.is_due.get()) {
             continue;
         }
         let (soonest, mut next) = pace(now, cost);
@@ -109,7 +122,11 @@ fn look(host: &mut Host, spec: &TargetSpec) -> u8 {
         Err(error) => error.outlook() as u8,
     };
     if let Some(watch) = &host.watch {
-        for (is_so, flag) in [(&watch.minds_mounts, MINDS_MOUNTS), (&watch.is_due, IS_DUE)] {
+        for (is_so, flag) in [
+            (&watch.minds_mounts, MINDS_MOUNTS),
+            (&watch.is_due, IS_DUE),
+            (&watch.is_starting, IS_STARTING),
+        ] {
             if is_so.get() {
                 answer |= flag;
             }
@@ -122,7 +139,8 @@ fn look(host: &mut Host, spec: &TargetSpec) -> u8 {
 /// parent finds out.
 fn outlook_of(answer: u8) -> Outlook {
     let known = [Outlook::Absent, Outlook::Unclear];
-    let is_it = |outlook: &Outlook| answer & !(MINDS_MOUNTS | IS_DUE) == *outlook as u8;
+    let is_it =
+        |outlook: &Outlook| answer & !(MINDS_MOUNTS | IS_DUE | IS_STARTING) == *outlook as u8;
     known.into_iter().find(is_it).unwrap_or_default()
 }
 

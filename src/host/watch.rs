@@ -39,8 +39,10 @@ pub(crate) enum Wanted {
     /// The answer at once; others will follow.
     #[default]
     Now,
-    /// An answer that may take its time: see [`Host::linger`].
+    /// An answer that may take its time: see [`Host::linger`]. At once where a start is under way.
     Patience,
+    /// As before, by the one who is to enter, also where a start is under way.
+    Entry,
     /// All that may help who has waited in vain.
     Last,
 }
@@ -54,8 +56,12 @@ pub(crate) struct Watch {
     end: Option<Instant>,
     /// What is wanted of the look.
     wanted: Wanted,
+    /// The processor time that was taken before the look, by a process that has done more.
+    before: Duration,
     /// Whether a mount could change what was found.
     pub(crate) minds_mounts: Cell<bool>,
+    /// Whether what is meant is starting.
+    pub(crate) is_starting: Cell<bool>,
     /// Whether the next look is due.
     pub(crate) is_due: Cell<bool>,
     /// How often a look was repeated in part.
@@ -76,7 +82,11 @@ impl Watch {
 
     /// Makes what a look needs that asks for these events, and whose waiting comes to this end.
     pub(crate) fn new(events: &Option<Rc<Inotify>>, end: Option<Instant>, wanted: Wanted) -> Watch {
-        Watch { events: events.clone(), end, wanted, ..Watch::default() }
+        let before = match wanted {
+            Wanted::Entry => processor_time(),
+            _ => Duration::ZERO,
+        };
+        Watch { events: events.clone(), end, wanted, before, ..Watch::default() }
     }
 }
 
@@ -87,26 +97,32 @@ impl Host {
     pub(crate) fn linger(&self) -> bool {
         let Some(watch) = &self.watch else { return false };
         let Some(events) = &watch.events else { return false };
-        if watch.wanted != Wanted::Patience || watch.minds_mounts.get() {
+        let may_linger = match watch.wanted {
+            Wanted::Patience => !watch.is_starting.get(),
+            Wanted::Entry => true,
+            Wanted::Now | Wanted::Last => false,
+        };
+        if !may_linger || watch.minds_mounts.get() {
             return false;
         }
-        let (now, spent) = (Instant::now(), processor_time());
+        let spent = || processor_time().saturating_sub(watch.before);
+        let (now, spent_now) = (Instant::now(), spent());
         let rounds = watch.rounds.replace(watch.rounds.get() + 1);
         watch.is_due.set(true);
         if rounds == 0 {
-            watch.whole.set(spent);
-            watch.next.set(Some(pace(now, spent)));
+            watch.whole.set(spent_now);
+            watch.next.set(Some(pace(now, spent_now)));
         }
         let Some((mut soonest, latest)) = watch.next.get() else { return false };
         let mut until = watch.end.map_or(latest, |end| latest.min(end));
         if rounds > 0 {
             // What has happened is for a whole look to find, too.
-            let rest = BUSY * spent.saturating_sub(watch.spent.get());
+            let rest = BUSY * spent_now.saturating_sub(watch.spent.get());
             soonest += rest;
             watch.next.set(Some((soonest, latest)));
             until = until.min(soonest);
             // A record is written by several steps, each an event: of a few none is to wait.
-            if spent > 2 * watch.whole.get() {
+            if spent_now > 2 * watch.whole.get() {
                 pause(rest);
             }
         }
@@ -115,13 +131,14 @@ impl Host {
         }
         let is_event = wait_until(&mut [PollFd::new(&**events, PollFlags::IN)], Some(until));
         events.forget();
-        watch.spent.set(processor_time());
+        watch.spent.set(spent());
         is_event == Ok(true)
     }
 
     /// Waits so long in a look; where it may take its time, no longer than until an event.
     pub(crate) fn pause(&self, time: Duration) {
-        let watch = self.watch.as_ref().filter(|watch| watch.wanted == Wanted::Patience);
+        let is_patient = |wanted| matches!(wanted, Wanted::Patience | Wanted::Entry);
+        let watch = self.watch.as_ref().filter(|watch| is_patient(watch.wanted));
         let Some((watch, events)) = watch.and_then(|watch| Some((watch, watch.events.as_ref()?)))
         else {
             return pause(time);
