@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::Target;
 use super::suggest::no_container;
+use super::{Target, prepared};
 use crate::base::error::Result;
 use crate::containers::find::find;
 use crate::containers::lookup::{Lookup, Running};
@@ -17,8 +17,11 @@ use crate::host::Host;
 pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
     match find(host, name)? {
         Lookup::Running(running) => Ok(of_running(running)),
-        Lookup::NotRunning(error) => Err(error),
-        Lookup::Unknown => Err(no_container(host, "container", name, &[])?),
+        Lookup::NotRunning(error) => prepared::find(host, name)?.ok_or(error),
+        Lookup::Unknown => match prepared::find(host, name)? {
+            Some(target) => Ok(target),
+            None => Err(no_container(host, "container", name, &[])?),
+        },
     }
 }
 

@@ -31,7 +31,7 @@ const SHAPES: &[Shape] = &[
     },
     Shape { fits: ends_as_unit, remedy: "for a systemd unit or a cgroup say --cgroup " },
     Shape {
-        fits: |word| word == b"(host)",
+        fits: |word| [&b"(host)"[..], b"host"].contains(&word),
         remedy: "for the host's network namespace say --pid 1",
     },
     Shape {
@@ -43,7 +43,7 @@ const SHAPES: &[Shape] = &[
         remedy: "for a list say netns-enter --list",
     },
     Shape {
-        fits: |word| [&b"exec"[..], b"run", b"enter", b"attach"].contains(&word),
+        fits: |word| [&b"exec"[..], b"run", b"enter", b"attach", b"netns"].contains(&word),
         remedy: "no verb is needed: netns-enter NAME COMMAND",
     },
 ];
@@ -83,7 +83,11 @@ fn is_pid(word: &[u8]) -> bool {
     parts.next().and_then(parse_pid).is_some() && parts.next().is_none_or(|it| number(it).is_some())
 }
 
+/// Tells whether a word is an inode as other tools print it, or the kernel's own number as ours do.
 fn is_inode(word: &[u8]) -> bool {
+    if let Some(digits) = word.strip_prefix(b"id:") {
+        return number(digits).is_some();
+    }
     let label = word.strip_prefix(b"net:[").and_then(|rest| rest.strip_suffix(b"]"));
     number(label.unwrap_or(word)).is_some_and(|number| label.is_some() || number >= FIRST_INODE)
 }
@@ -118,6 +122,9 @@ mod tests {
             ("02:42:AC:11:00:02", "--addr 02:42:AC:11:00:02"),
             ("4026532253", "--inode 4026532253"),
             ("net:[42]", "--inode net:[42]"),
+            ("id:8450", "--inode id:8450"),
+            ("host", "--pid 1"),
+            ("netns", "netns-enter NAME COMMAND"),
             ("3456", "--pid 3456"),
             ("3456:78", "--pid 3456:78"),
             ("nginx.service", "--cgroup nginx.service"),

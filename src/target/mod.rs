@@ -11,6 +11,7 @@ mod inode;
 mod name;
 mod pid;
 mod pin;
+mod prepared;
 mod state;
 pub(crate) mod suggest;
 mod veth;

@@ -6,7 +6,7 @@
 use super::container::of_running;
 use super::pin::{explain, of_pin};
 use super::suggest::no_container;
-use super::{Target, cgroup};
+use super::{Target, cgroup, prepared};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::containers::find::find;
@@ -52,9 +52,9 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
             host.console.note(format_args!("{}: this is its pin", error.message()));
             Ok(of_pin(netns, name))
         }
-        (Lookup::NotRunning(error), None) => Err(error),
+        (Lookup::NotRunning(error), None) => prepared::find(host, name)?.ok_or(error),
         (Lookup::Unknown, Some(netns)) => Ok(of_pin(netns, name)),
-        (Lookup::Unknown, None) => match cgroup::of_unit(host, name)? {
+        (Lookup::Unknown, None) => match of_another_kind(host, name)? {
             Some(target) => Ok(target),
             None => {
                 if !host.is_one_look_of_many() {
@@ -70,5 +70,13 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
                 })
             }
         },
+    }
+}
+
+/// Finds what a word means that is no container that runs, and no pin.
+fn of_another_kind(host: &Host, name: &[u8]) -> Result<Option<Target>> {
+    match prepared::find(host, name)? {
+        None => cgroup::of_unit(host, name),
+        found => Ok(found),
     }
 }

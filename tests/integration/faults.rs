@@ -172,6 +172,25 @@ rows! {
         let (_, sleeper) = docker("web");
         Ok(Case::enters(&["web"], sleeper))
     };
+    pid_with_inode: || {
+        let sleeper = Sleeper::start();
+        Ok(Case::enters(&["--pid", &format!("{}:{}", sleeper.pid, sleeper.inode())], sleeper))
+    };
+    pid_with_another_inode: || {
+        let (one, two) = (Sleeper::start(), Sleeper::start());
+        let words = format!("{}:{}", one.pid, two.inode());
+        Ok(Case::new(&["--pid", &words], Does::Refuses).holding((one, two)))
+    };
+    pod_without_a_process: || {
+        ask(&["ip", "netns", "add", "cni-1"])?;
+        ask(&["ip", "-n", "cni-1", "addr", "add", "10.231.0.7/32", "dev", "lo"])?;
+        let text = r#"{"containerId":"b146","netns":"/var/run/netns/cni-1","cniArgs":[["K8S_POD_NAMESPACE","shop"],
+            ["K8S_POD_NAME","cart"]],"result":{"ips":[{"address":"10.231.0.7/24"}]}}"#;
+        fs::create_dir_all("/var/lib/cni/results").unwrap();
+        fs::write("/var/lib/cni/results/net-b146-eth0", text).unwrap();
+        let ns = ask(&["stat", "-Lc", "net:[%i]", "/run/netns/cni-1"])?;
+        Ok(Case::new(&["-c", "shop/cart"], Does::Enters(ns)))
+    };
     docker_id: || {
         let (id, sleeper) = docker("web");
         Ok(Case::enters(&["--container", &id], sleeper))
@@ -200,6 +219,10 @@ rows! {
     };
     netns: || {
         let sleeper = pinned("blue");
+        Ok(Case::enters(&["--netns", "blue"], sleeper))
+    };
+    netns_elsewhere: || {
+        let sleeper = pinned_elsewhere("blue");
         Ok(Case::enters(&["--netns", "blue"], sleeper))
     };
     netns_by_link: || {
@@ -348,6 +371,10 @@ rows! {
         let ((_, one), two) = (docker("blue"), pinned("blue"));
         Ok(Case::refuses_many(&["blue"], one, two))
     };
+    a_pin_of_two_elsewhere: || {
+        let (one, two) = (pinned_elsewhere("blue"), pinned_elsewhere("blue"));
+        Ok(Case::refuses_many(&["-n", "blue"], one, two))
+    };
     a_cgroup_of_two: || {
         let (cgroup, one) = in_cgroup(&unique("cgroup"))?;
         let two = Sleeper::start();
@@ -466,6 +493,14 @@ fn first_in_cgroup(name: &str) -> Result<(Cgroup, Sleeper), String> {
     let sleeper = Sleeper::first();
     cgroup.add(sleeper.pid);
     Ok((cgroup, sleeper))
+}
+
+/// A process that has pinned its namespace under this name in a mount namespace of its own alone.
+fn pinned_elsewhere(name: &str) -> Sleeper {
+    fs::create_dir_all("/run/netns").unwrap();
+    let script = "mount -t tmpfs none /run/netns && touch /run/netns/$0 &&
+        mount --bind /proc/self/ns/net /run/netns/$0 && exec sleep 3600";
+    Sleeper::spawn(Command::new("unshare").args(["-mn", "sh", "-c", script, name]))
 }
 
 fn pinned(name: &str) -> Sleeper {

@@ -21,6 +21,7 @@ mod mission; // copied to a host by a user with little rights; packets captured
 mod net; // --addr and --veth
 mod outlive; // pins that outlive containers of real engines
 mod pins; // --pin and --unpin beside ip netns, killed anywhere, many at once
+mod prepared; // pods and networks in which nothing runs
 mod status; // exit statuses, and the sense of messages
 mod tree; // --list --tree and the links of --list --json, beside ip
 mod trees; // engines that cannot run here, by their files below a --host-root

@@ -4,6 +4,7 @@
 
 use super::entry::{Detail, Entry, Listing, Unknown};
 use super::group::{self, Group};
+use super::prepared;
 use super::userns;
 use super::visitor::Visitor;
 use crate::base::error::Result;
@@ -38,6 +39,7 @@ pub(super) fn listing(
     let visitor = Visitor::new(host, detail)?;
     visit(&visitor, target, &mut entries, deep)?;
     userns::visit(&visitor, &mut entries)?;
+    prepared::name(host, &mut entries)?;
     host.check()?;
     entries.retain(|entry| entry.is_listed);
     let mut known_by_files = Vec::new();

@@ -4,6 +4,7 @@
 
 use super::group::Group;
 use crate::base::text::last;
+use crate::containers::engine::Container;
 use crate::containers::world::World;
 use crate::host::cgroup::unit_in;
 use crate::host::holders::Holder;
@@ -57,6 +58,8 @@ pub(super) struct Entry {
     pub(super) command: Option<Vec<u8>>,
     /// Who holds what neither a process nor a pin explains, in words; after a deep look.
     pub(super) held_by: Option<String>,
+    /// What it was prepared for, where nothing runs in it.
+    pub(super) prepared: Vec<Container>,
     /// The interfaces, in the kernel's order; None where they may not be looked at.
     pub(super) interfaces: Option<Vec<Link>>,
 }
@@ -107,6 +110,7 @@ impl Entry {
             unit: None,
             command: None,
             held_by: None,
+            prepared: Vec::new(),
             interfaces: None,
         }
     }

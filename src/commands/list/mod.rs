@@ -9,6 +9,7 @@ mod collect;
 mod encoding;
 mod entry;
 pub(crate) mod group;
+mod prepared;
 mod render;
 mod userns;
 mod visitor;

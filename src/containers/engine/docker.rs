@@ -6,6 +6,7 @@
 use super::learn::{Daemon, Places, Tells, add};
 use super::oci::{is_long, mentions, read, string, strings};
 use super::places::{expand, in_run};
+use super::prepared::Prepared;
 use super::recorded::add_recorded_ids;
 use super::records::{Kind, Root};
 use super::{Container, Containers, Engine, Found, Source, containerd, forms};
@@ -85,6 +86,22 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
     }
     paths.append(&mut forms::of(world, container));
     Some(paths)
+}
+
+/// Adds the namespaces that dockerd keeps for itself: swarm's ingress, the load balancer of a
+/// network, and an overlay's. Those of containers are called by 12 digits of a sandbox's ID, which
+/// nobody types, the host's `default`: libnetwork/osl, GenerateKey.
+pub(super) fn add_prepared(world: &World<'_>, out: &mut Vec<Prepared>) {
+    for state in &learn(world).states {
+        let directory = join(state, b"netns");
+        for name in &world.entries(&directory) {
+            let is_sandbox = name.len() == 12 && name.iter().all(u8::is_ascii_hexdigit);
+            if !is_sandbox && name != b"default" {
+                let file = join(&directory, name);
+                out.push(Prepared::new("docker", name, name, &file, Vec::new()));
+            }
+        }
+    }
 }
 
 /// Learns where this world's dockerds keep their files.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod ask;
+mod cni;
 pub mod containerd;
 pub mod docker;
 pub(crate) mod forms;
@@ -19,6 +20,7 @@ pub mod machine;
 pub mod oci;
 mod places;
 pub mod podman;
+mod prepared;
 mod recorded;
 pub mod records;
 pub(crate) mod runtimes;
@@ -30,6 +32,7 @@ use crate::containers::world::World;
 pub(crate) use ask::{by_id, is_anothers, of as records};
 use learn::Daemon;
 pub(crate) use look::netns_spec;
+use prepared::Prepared;
 pub use records::{NetnsSpec, Record, Sandbox};
 pub(crate) use records::{Records, Root};
 pub(crate) use scan::scan;
@@ -247,6 +250,14 @@ pub(crate) fn list(world: &World<'_>, only: Option<&str>, out: &mut Containers<'
             (engine.list)(world, engine, out);
         }
     }
+}
+
+/// Returns the namespaces that the files of a world tell of, in which no process need be.
+pub(crate) fn prepared(world: &World<'_>) -> Vec<Prepared> {
+    let mut found = Vec::new();
+    docker::add_prepared(world, &mut found);
+    cni::add_prepared(world, &mut found);
+    found
 }
 
 /// Returns the cgroup paths, from the top of a hierarchy, that a container's processes may be in.

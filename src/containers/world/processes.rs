@@ -7,8 +7,9 @@
 
 use super::World;
 use super::users::uids_in;
+use crate::base::error::is_denied;
 use crate::host::cgroup::is_containers;
-use crate::host::process::{Process, unless_gone};
+use crate::host::process::{Process, is_gone, unless_gone};
 use crate::kernel::netns::NsId;
 use rustix::fs::{OFlags, fstat};
 use rustix::io;
@@ -45,7 +46,8 @@ impl World<'_> {
             let own = NsId::new(&fstat(link)?);
             let is_hosts = match self.host.stat_proc(&format!("1/ns/{kind}")) {
                 Ok(hosts) => own == hosts,
-                Err(_) => own.ino == initial,
+                Err(e) if is_denied(e) || is_gone(e) => own.ino == initial,
+                Err(e) => return Err(e),
             };
             if !is_hosts {
                 return Ok(false);

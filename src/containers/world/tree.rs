@@ -175,7 +175,9 @@ impl<'h> Tree<'h> {
     /// Tells whether an executable, held open, is what stands at its path, which counts and gives
     /// nobody another's rights.
     pub(super) fn is_at_its_path(&self, file: &OwnedFd) -> bool {
-        let Ok(path) = name_of(file) else { return false };
+        let Some(path) = self.host().readable(b"/proc/self/fd", name_of(file)) else {
+            return false;
+        };
         let compared = self.walker.file(&path, Rule::Judged).and_then(|(there, found)| {
             let standing = Standing::with(&there, &found);
             let is_same = id_unasked(file)? == NsId::new(&found);

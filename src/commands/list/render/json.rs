@@ -5,7 +5,7 @@
 
 use crate::base::escape::json;
 use crate::commands::list::entry::{Entry, Link, Listing, Neighbour};
-use crate::containers::running::RunningContainer;
+use crate::containers::engine::Container;
 use crate::host::holders::Holder;
 use std::fmt::Display;
 
@@ -35,7 +35,10 @@ fn object(out: &mut Writer, entry: &Entry, has_holders: bool) {
     out.member("host", &entry.group.is_host);
     out.begin("\"containers\":[");
     for running in &entry.group.containers {
-        container(out, running);
+        container(out, &running.container, &running.pid);
+    }
+    for prepared in &entry.prepared {
+        container(out, prepared, &"null");
     }
     out.end("]");
     out.member("unit", or_null(&entry.unit.as_deref().map(json)));
@@ -70,13 +73,12 @@ fn holders(out: &mut Writer, holders: &[Holder]) {
     out.end("]");
 }
 
-fn container(out: &mut Writer, running: &RunningContainer) {
-    let container = &running.container;
+fn container(out: &mut Writer, container: &Container, pid: &dyn Display) {
     out.begin("{");
     out.member("engine", &json(container.engine.as_bytes()));
     out.member("name", &json(&container.name));
     out.member("id", &json(&container.id));
-    out.member("pid", &running.pid);
+    out.member("pid", pid);
     out.member("claimed_by", or_null(&container.claimed_by));
     out.end("}");
 }

@@ -4,6 +4,7 @@
 
 use crate::base::escape::{shown, shown_without};
 use crate::commands::list::entry::{Entry, Link, Listing};
+use crate::containers::name::{listed, spelled_pod};
 use crate::kernel::link::Address;
 
 const HEAD: [&str; 6] = ["INODE", "PID", "PROCS", "NAME", "PINNED", "ADDRESSES"];
@@ -60,6 +61,7 @@ fn row(listing: &Listing, entry: &Entry) -> [String; HEAD.len()] {
 /// Returns what is in a namespace; nothing where that is not known.
 pub(super) fn name(entry: &Entry) -> String {
     let mut owners = entry.group.names();
+    owners.extend(entry.prepared.iter().map(|container| listed(&spelled_pod(container))));
     if entry.group.is_host {
         owners.insert(0, "(host)".to_owned());
     }
