@@ -178,40 +178,37 @@ impl<'h> Look<'h> {
     /// Looks at a process. One that is denied is remembered for a second look, unless that was told
     /// when its namespace was asked for.
     fn process(&mut self, proc: &OwnedFd, pid: u32) {
-        let path = pid.to_string();
-        let looked =
-            open_at(proc, path.as_bytes(), OFlags::PATH | OFlags::DIRECTORY).and_then(|dir| {
-                self.look_at(&dir, pid).map_err(|e| (dir, e)).or_else(|(dir, e)| {
-                    match id_at(&dir, b"ns/net") {
-                        Err(denied) if is_denied(denied) => Ok(()),
-                        _ => Err(e),
-                    }
-                })
-            });
-        match looked {
-            Err(e) if is_denied(e) => self.denied.push((pid, e)),
+        match self.look_at(proc, pid) {
+            Err(e) if is_denied(e) => {
+                let is_told = id_at(proc, format!("{pid}/ns/net").as_bytes());
+                if !is_told.is_err_and(is_denied) {
+                    self.denied.push((pid, e));
+                }
+            }
             Err(e) => pass_over(self.host, pid, e),
             Ok(()) => {}
         }
     }
 
-    fn look_at(&mut self, dir: &OwnedFd, pid: u32) -> io::Result<()> {
+    fn look_at(&mut self, proc: &OwnedFd, pid: u32) -> io::Result<()> {
+        let directory = pid.to_string();
         // A process that has exited but for its threads is in no mount namespace itself, and has no
         // descriptors.
-        let looked = self.mount_namespace(dir, b"", pid);
+        let looked = self.mount_namespace(proc, directory.as_bytes(), pid);
         looked.or_else(|e| if is_gone(e) { Ok(()) } else { Err(e) })?;
-        let mut has_any = self.descriptors(dir, b"fd", pid)?;
+        let mut has_any = self.descriptors(proc, directory.as_bytes(), pid)?;
+        let tasks = format!("{directory}/task");
         // The directory is linked twice, and once for each thread: usually there is one.
-        if statat(dir, "task", AtFlags::empty())?.st_nlink <= 3 {
+        if statat(proc, &*tasks, AtFlags::empty())?.st_nlink <= 3 {
             return Ok(());
         }
-        let tasks = open_at(dir, b"task", OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let tasks = open_at(proc, tasks.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)?;
         visit_names(&tasks, &mut |name, _| {
             let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) else { return true };
             let mut look = || {
                 self.mount_namespace(&tasks, name, tid)?;
                 if !has_any {
-                    has_any = self.descriptors(&tasks, &join(name, b"fd"), tid)?;
+                    has_any = self.descriptors(&tasks, name, tid)?;
                 }
                 Ok(())
             };
@@ -223,10 +220,10 @@ impl<'h> Look<'h> {
         })
     }
 
-    /// Tells what descriptors of a process keep, which are listed at `path`; returns whether it has
+    /// Tells what the descriptors of a task keep, whose directory is `name`; returns whether it has
     /// any.
-    fn descriptors(&mut self, dir: &OwnedFd, path: &[u8], pid: u32) -> io::Result<bool> {
-        let listed = open_at(dir, path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    fn descriptors(&mut self, dir: &OwnedFd, name: &[u8], pid: u32) -> io::Result<bool> {
+        let listed = open_at(dir, &join(name, b"fd"), OFlags::RDONLY | OFlags::DIRECTORY)?;
         let (mut has_any, mut pidfd) = (false, None);
         visit_names(&listed, &mut |name, _| {
             has_any = true;

@@ -29,13 +29,12 @@ impl Look<'_> {
         task: &[u8],
         pid: u32,
     ) -> io::Result<()> {
-        let below = |name: &[u8]| if task.is_empty() { name.to_vec() } else { join(task, name) };
-        let path = below(b"ns/mnt");
+        let path = join(task, b"ns/mnt");
         if !self.is_new(id_at(dir, &path)?) || !self.is_roots(&open_at(dir, &path, OFlags::RDONLY)?)
         {
             return Ok(());
         }
-        let opened = open_at(dir, &below(b"mountinfo"), OFlags::RDONLY);
+        let opened = open_at(dir, &join(task, b"mountinfo"), OFlags::RDONLY);
         // So it is told that the process has left its mount namespace.
         let file = opened.map_err(|e| if e == Errno::INVAL { Errno::SRCH } else { e })?;
         let text = self.host.buffer.read_all(file, 64 << 10, MOST)?;

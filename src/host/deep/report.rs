@@ -58,9 +58,16 @@ impl<'a> Record<'a> {
 
     /// Adds it to a report.
     pub(super) fn encode(&self, report: &mut Vec<u8>) {
-        let numbers = [self.pid.to_ne_bytes(), self.fd.to_ne_bytes()].concat();
-        let long = [self.inode.to_ne_bytes(), self.cookie.to_ne_bytes()].concat();
-        put(report, &[&[self.kind as u8][..], &numbers, &long, self.text].concat());
+        let Record { kind, pid, fd, inode, cookie, text } = self;
+        let field = [
+            &[*kind as u8][..],
+            &pid.to_ne_bytes(),
+            &fd.to_ne_bytes(),
+            &inode.to_ne_bytes(),
+            &cookie.to_ne_bytes(),
+            text,
+        ];
+        put(report, &field.concat());
     }
 
     fn decode(field: &'a [u8]) -> Option<Record<'a>> {
