@@ -47,6 +47,7 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
     };
     let events = Events::about(spec, host.console);
     let mut waited = events.waited();
+    let mut spent = processor_time();
     let mut is_first = true;
     let mut starts = 0;
     let mut doubted: Option<Instant> = None;
@@ -54,9 +55,10 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
         events.forget();
         let wanted = if is_first { Wanted::Now } else { Wanted::Patience };
         host.watch = Some(Watch::new(&events.directories, end, wanted));
-        let before = processor_time();
         let answer = glance(end.map(|end| end + PATIENCE), &mut || look(host, spec))?;
-        let cost = processor_time().saturating_sub(before);
+        // All that was done since the last look, for it, too.
+        let before = std::mem::replace(&mut spent, processor_time());
+        let cost = spent.saturating_sub(before);
         let now = Instant::now();
         let is_late = end.is_some_and(|end| end <= now);
         if is_late && answer.is_none() {
