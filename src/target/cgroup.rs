@@ -9,6 +9,7 @@ use super::Target;
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::base::text::join;
+use crate::containers::engine;
 use crate::containers::evidence::thread::hold;
 use crate::containers::verdict::Held;
 use crate::containers::world::World;
@@ -65,10 +66,13 @@ pub(super) fn ends_as_unit(word: &[u8]) -> bool {
 
 fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
     let world = World::root(host);
-    let paths = nearest(&world, name);
+    let paths = nearest(&Unit { world: &world, name });
     match &paths[..] {
         [] => Ok(None),
-        [path] => of_directories(host, &in_hierarchies(host, path), name, Some(&world)).map(Some),
+        [path] => {
+            let unit = Unit { world: &world, name };
+            of_directories(host, &in_hierarchies(host, path), name, Some(&unit)).map(Some)
+        }
         _ => {
             let mut named = Vec::new();
             for path in &paths {
@@ -81,9 +85,33 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
     }
 }
 
+/// A unit of root's, by its name.
+struct Unit<'a> {
+    world: &'a World<'a>,
+    name: &'a [u8],
+}
+
+impl Unit<'_> {
+    /// Tells whether a process in its cgroup is its own, and not of a container whose root has
+    /// moved it there: it is of no container, or of the one that the unit is called by.
+    fn owns(&self, process: &Process) -> io::Result<bool> {
+        if self.world.is_of_machine(process)? {
+            return Ok(true);
+        }
+        match engine::recorded_as(self.world, process) {
+            Some(id) => {
+                let called = self.name.strip_suffix(b".scope").unwrap_or_default();
+                Ok(called.strip_suffix(id).is_some_and(|engine| engine.ends_with(b"-")))
+            }
+            None => self.world.is_managers_child(process),
+        }
+    }
+}
+
 /// Returns the paths of root's cgroups of this name that are nearest to the top. Looks in slices
 /// alone: below a unit or a container names are not root's.
-fn nearest(world: &World<'_>, name: &[u8]) -> Vec<Vec<u8>> {
+fn nearest(unit: &Unit<'_>) -> Vec<Vec<u8>> {
+    let (world, name) = (unit.world, unit.name);
     let host = world.host;
     let root_uid = world.caller.root_uid;
     let counts = |stat: &Stat| stat.st_uid == root_uid && stat.st_mode & 0o022 == 0;
@@ -107,7 +135,7 @@ fn nearest(world: &World<'_>, name: &[u8]) -> Vec<Vec<u8>> {
         }
         let mut roots = Vec::new();
         for path in found {
-            if is_roots(world, &path) {
+            if is_roots(unit, &path) {
                 roots.push(path);
             }
         }
@@ -121,7 +149,8 @@ fn nearest(world: &World<'_>, name: &[u8]) -> Vec<Vec<u8>> {
 
 /// Tells whether a cgroup itself belongs to root: the directories above do. One whose processes are
 /// all a container's, whose root has made it there, or in a user namespace of a user's does not.
-fn is_roots(world: &World<'_>, path: &[u8]) -> bool {
+fn is_roots(unit: &Unit<'_>, path: &[u8]) -> bool {
+    let world = unit.world;
     let host = world.host;
     let found = in_hierarchies(host, path);
     let owner = |directory: &Vec<u8>| host.owner_of(directory, Symlink::NoFollow);
@@ -129,28 +158,27 @@ fn is_roots(world: &World<'_>, path: &[u8]) -> bool {
         return false;
     }
     let pids = pids(host, &found).0;
-    let may_be_machines = |pid: &u32| {
-        let process = Process::open(host, *pid);
-        match process.and_then(|process| world.is_of_machine(&process)) {
-            Ok(is_machines) => is_machines,
+    let may_be_own = |pid: &u32| {
+        match Process::open(host, *pid).and_then(|process| unit.owns(&process)) {
+            Ok(is_own) => is_own,
             // Who may not be looked at is told of later.
             Err(e) => !is_gone(e),
         }
     };
-    pids.is_empty() || pids.iter().any(may_be_machines)
+    pids.is_empty() || pids.iter().any(may_be_own)
 }
 
 /// Finds the namespace that all processes at and below `dirs` share, but for the monitors of
-/// containers. For a unit one of them must be of the machine's own, which is in `root`.
+/// containers. Of a unit one of them must be its own.
 fn of_directories(
     host: &Host,
     dirs: &[Vec<u8>],
     text: &[u8],
-    root: Option<&World<'_>>,
+    unit: Option<&Unit<'_>>,
 ) -> Result<Target> {
     let label = format!("cgroup {}", quoted(text));
     for _ in 0..ATTEMPTS {
-        if let Some(held) = shared(host, dirs, &label, root)? {
+        if let Some(held) = shared(host, dirs, &label, unit)? {
             return Ok(Target::new(held.netns, label, Some(held.process)));
         }
     }
@@ -165,9 +193,9 @@ fn shared(
     host: &Host,
     dirs: &[Vec<u8>],
     label: &str,
-    root: Option<&World<'_>>,
+    unit: Option<&Unit<'_>>,
 ) -> Result<Option<Held>> {
-    let seen = Seen::of(host, &list_pids(host, dirs, label)?, label, root)?;
+    let seen = Seen::of(host, &list_pids(host, dirs, label)?, label, unit)?;
     // A pid that is listed twice and alive both times is the same process.
     let still = list_pids(host, dirs, label)?;
     if seen.namespaces.len() > 1 {
@@ -186,7 +214,7 @@ fn shared(
             Err(Error::new(format!("{label} has no processes{}", host.but_unread())).absent())
         }
         // A unit's own processes may have ended, and left those that others have put beside them.
-        held => Ok(held.filter(|held| seen.has_machines && is_still(held))),
+        held => Ok(held.filter(|held| seen.has_own && is_still(held))),
     }
 }
 
@@ -215,15 +243,15 @@ struct Seen {
     /// The first of all.
     held: Option<Held>,
     has_monitors: bool,
-    /// One is of the machine's own, if that is asked for.
-    has_machines: bool,
+    /// One is the unit's own, if a unit is meant.
+    has_own: bool,
 }
 
 impl Seen {
-    fn of(host: &Host, pids: &[u32], label: &str, root: Option<&World<'_>>) -> Result<Seen> {
-        let mut seen = Seen { has_machines: root.is_none(), ..Seen::default() };
+    fn of(host: &Host, pids: &[u32], label: &str, unit: Option<&Unit<'_>>) -> Result<Seen> {
+        let mut seen = Seen { has_own: unit.is_none(), ..Seen::default() };
         for pid in pids {
-            match seen.add(host, *pid, root) {
+            match seen.add(host, *pid, unit) {
                 Err(e) if !is_gone(e) => {
                     let why = diagnose(host, *pid, e);
                     let error = cannot_look(label, why.message());
@@ -239,10 +267,10 @@ impl Seen {
     }
 
     /// Adds a process, if it is still there.
-    fn add(&mut self, host: &Host, pid: u32, root: Option<&World<'_>>) -> io::Result<()> {
+    fn add(&mut self, host: &Host, pid: u32, unit: Option<&Unit<'_>>) -> io::Result<()> {
         let process = Process::open(host, pid)?;
-        if let Some(root) = root.filter(|_| !self.has_machines) {
-            self.has_machines = root.is_of_machine(&process)?;
+        if let Some(unit) = unit.filter(|_| !self.has_own) {
+            self.has_own = unit.owns(&process)?;
         }
         if is_monitor(host, &process) {
             self.has_monitors = true;

@@ -531,6 +531,51 @@ fn a7_a_unit_that_a_container_or_a_user_has_made() {
     });
 }
 
+/// PrivateUsers= and PrivatePIDs=: no process of such a service is in the machine's own namespaces.
+#[test]
+fn a7_a_service_in_namespaces_of_its_own() {
+    room(&[], || {
+        let unit = format!("{}.service", unique("unit"));
+        let id = unique("runc");
+        let (Some(service), Some(scope)) =
+            (Cgroup::new(&unit), Cgroup::new(&format!("runc-{id}.scope")))
+        else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        for kinds in [&["--user", "--map-root-user"][..], &[]] {
+            let mut command = Command::new("unshare");
+            command.args(["--pid", "--fork", "--net"]).args(kinds).args(["sleep", "3600"]);
+            let mut parent = Held::start(command);
+            let mut pid = 0;
+            until("a process asleep", || {
+                let is_it = |pid: &u32| {
+                    let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+                    comm.is_ok_and(|comm| comm == "sleep\n")
+                };
+                pid = children(parent.pid()).into_iter().find(is_it).unwrap_or_default();
+                pid != 0
+            });
+            service.add(pid);
+            refuses(&["-g", &unit], &["no cgroup"]);
+            // Whoever started it has ended, and process 1 is its parent.
+            parent.0.kill().and_then(|()| parent.0.wait()).expect("an end");
+            let orphan = || children(1).contains(&pid);
+            until("an orphan", orphan);
+            enters(&["-g", &unit], &ns_of(pid));
+            enters(&[&unit], &ns_of(pid));
+            // Of a container that says whose it is there is but one unit.
+            let state = runc_state(&id, pid, start_time(pid));
+            write(&format!("/run/runc/{id}/state.json"), state);
+            refuses(&["-g", &unit], &["no cgroup"]);
+            scope.add(pid);
+            enters(&["-g", &format!("runc-{id}.scope")], &ns_of(pid));
+            fs::remove_dir_all("/run/runc").expect("no record");
+            sh(&format!("kill -9 {pid}"), &[""; 0]).succeeds();
+            until("its end", || !orphan());
+        }
+    });
+}
+
 #[test]
 fn a7_a_container_that_is_called_like_a_slice() {
     room(&[], || {

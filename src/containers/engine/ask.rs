@@ -26,9 +26,19 @@ pub(crate) fn of(world: &World<'_>, container: &Container) -> Records {
 /// ID, or LXC's monitor is its parent. A container's root may have moved it to any cgroup.
 pub(crate) fn is_anothers(world: &World<'_>, container: &Container, process: &Process) -> bool {
     let is_lxcs = matches!(container.runs_on, "lxc" | "incus" | "lxd");
-    let recorded = world.recorded.get_or_init(|| all_recorded(world));
-    recorded.iter().any(|(pid, id)| *pid == process.pid && *id != container.id)
+    recorded_pids(world).iter().any(|(pid, id)| *pid == process.pid && *id != container.id)
         || (!is_lxcs && lxc::has_monitor(world, process))
+}
+
+/// Returns the ID under which a runtime has recorded a process, if one has.
+pub(crate) fn recorded_as<'w>(world: &'w World<'_>, process: &Process) -> Option<&'w [u8]> {
+    let mut recorded = recorded_pids(world).iter();
+    recorded.find(|(pid, _)| *pid == process.pid).map(|(_, id)| &**id)
+}
+
+/// Returns the pid and the ID of every record of a world, which are read once.
+fn recorded_pids<'w>(world: &'w World<'_>) -> &'w [(u32, Vec<u8>)] {
+    world.recorded.get_or_init(|| all_recorded(world))
 }
 
 /// Returns the pid and the ID of every record of a world.

@@ -11,6 +11,7 @@ use crate::base::error::is_denied;
 use crate::host::cgroup::is_containers;
 use crate::host::process::{Process, is_gone, unless_gone};
 use crate::kernel::netns::NsId;
+use crate::sys::nsfs::userns_owner;
 use rustix::fs::{OFlags, fstat};
 use rustix::io;
 
@@ -54,6 +55,20 @@ impl World<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Tells whether a process is one that the machine's manager has started in namespaces of its
+    /// own: a child of process 1 in a user namespace that root has made (PrivateUsers=,
+    /// PrivatePIDs=: systemd.exec(5)). Before Linux 4.11 nobody tells who has made it.
+    ///
+    /// # Errors
+    /// The errno of reading it.
+    pub(crate) fn is_managers_child(&self, process: &Process) -> io::Result<bool> {
+        if process.stat()?.parent != 1 {
+            return Ok(false);
+        }
+        let userns = process.open_file("ns/user", OFlags::RDONLY)?;
+        Ok(userns_owner(userns) == Ok(self.caller.root_uid))
     }
 
     fn is_in_roots_cgroup(&self, process: &Process) -> bool {
