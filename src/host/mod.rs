@@ -92,7 +92,8 @@ impl Host {
             Error::of(&join(dir, b"proc"), fault)
                 .with_remedy("mount the host's / recursively: its /proc is needed")
         };
-        let opened = open_at(&root, b"proc", flags)
+        // A link would lead out of DIR, into our own /proc.
+        let opened = open_at(&root, b"proc", flags | OFlags::NOFOLLOW)
             .and_then(|proc| fstatfs(&proc).map(|file_system| (proc, file_system.f_type)));
         let (proc, kind) = opened.map_err(|e| no_proc(&describe(e)))?;
         if kind as u64 != PROC_SUPER_MAGIC as u64 {
