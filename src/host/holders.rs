@@ -8,7 +8,7 @@ use super::root::{Root, Symlink};
 use crate::base::error::is_denied;
 use crate::base::escape::shown;
 use crate::kernel::handover::open_apart;
-use crate::kernel::netns::{NetNs, NsId, id_unasked};
+use crate::kernel::netns::{NetNs, NsId, id_unasked, own_id};
 use crate::sys::fd::{ITSELF, open_at, reopen};
 use crate::sys::libc::netns_cookie;
 use crate::sys::nsfs::netns_of_socket;
@@ -198,7 +198,12 @@ fn open_foreign(host: &Host, pid: u32, fd: Option<u32>, path: &[u8]) -> io::Resu
             Root::Directory(root).resolve(path, Symlink::NoFollow)
         }
         Some(fd) => {
-            join_mounts(&reopen(open_descriptor(host, pid, fd)?, OFlags::RDONLY)?)?;
+            let resolved = open_descriptor(host, pid, fd)?;
+            // What is another file by now, perhaps a device, is not opened.
+            if id_unasked(&resolved)?.dev != own_id()?.dev {
+                return Err(Errno::NOENT);
+            }
+            join_mounts(&reopen(resolved, OFlags::RDONLY)?)?;
             open_at(CWD, path, ITSELF)
         }
     }
@@ -245,6 +250,9 @@ mod tests {
         for holder in files.iter().flat_map(holders) {
             assert!(holder.open(&host, own).is_none(), "{holder:?}");
         }
+        // To open one that is a device by now may do anything.
+        let (null, pid) = (files[1].as_raw_fd() as u32, std::process::id());
+        assert_eq!(open_foreign(&host, pid, Some(null), b"/").unwrap_err(), Errno::NOENT);
         for pid in [std::process::id(), 4_194_304] {
             assert!(Holder::Descriptor { pid, fd: 1 << 20 }.open(&host, own).is_none());
         }
