@@ -16,7 +16,7 @@ use crate::host::mounts::{may_not_answer, with_id};
 use crate::host::process::{Process, all_pids, is_gone, unless_gone};
 use crate::host::root::{Root, Symlink};
 use crate::kernel::fork;
-use crate::kernel::netns::{NetNs, NsId};
+use crate::kernel::netns::{NetNs, NsId, id_of};
 use crate::sys::stdio::write_all;
 use rustix::fs::OFlags;
 use rustix::io::{self, Errno};
@@ -111,23 +111,25 @@ impl<'h> Search<'h> {
         Search { host, paths, seen }
     }
 
-    /// Shows the entries in the mount namespaces, no more than `most` that were not looked at
-    /// before, of the processes that count.
+    /// Shows the entries in the mount namespaces, as far as these were not looked at before, of the
+    /// processes that count. Ends after so many mounts: users may have any number.
     pub(crate) fn visit(
         &mut self,
-        most: usize,
+        most_mounts: usize,
         counts: &dyn Fn(&Process) -> bool,
         visitor: &mut dyn FnMut(Foreign),
     ) {
-        let most = self.seen.len().saturating_add(most);
+        let mut left = most_mounts;
         for pid in all_pids(self.host) {
-            if self.seen.len() >= most {
+            if left == 0 {
                 break;
             }
-            match self.look_at(pid, counts) {
+            match self.look_at(pid, counts, &mut left) {
                 Ok(found) => found.into_iter().for_each(&mut *visitor),
-                // Who may not be looked at has none for the caller; nor has who mounts without end.
-                Err(e) if is_gone(e) || is_denied(e) || e == Errno::FBIG => {}
+                // Who may not be looked at has none for the caller.
+                Err(e) if is_gone(e) || is_denied(e) => {}
+                // Whoever else mounts without end is not read to it.
+                Err(Errno::FBIG) if most_mounts != usize::MAX => break,
                 Err(e) => self.host.fail(Error::cannot(format!("look at process {pid}"), e)),
             }
         }
@@ -137,8 +139,13 @@ impl<'h> Search<'h> {
         &mut self,
         pid: u32,
         counts: &dyn Fn(&Process) -> bool,
+        left: &mut usize,
     ) -> io::Result<Option<Foreign>> {
-        const MOST: usize = 1 << 20;
+        // The bytes of a file of so many lines, of which each is a mount.
+        const MOST: usize = 256 << 20;
+        const LINE: usize = 64;
+        // To look at a mount namespace is work, however few there are.
+        const LEAST: usize = 1 << 8;
         let host = self.host;
         let namespace = host.stat_proc(&format!("{pid}/ns/mnt"))?;
         if self.seen.contains(&namespace) {
@@ -148,8 +155,20 @@ impl<'h> Search<'h> {
         if !counts(&process) {
             return Ok(None);
         }
-        self.seen.push(namespace);
-        let mounts = mountinfo::of(host, process.open_file("mountinfo", OFlags::RDONLY)?, MOST)?;
+        *left = left.saturating_sub(LEAST);
+        // So it is told that the process has left its mount namespace.
+        let opened = process.open_file("mountinfo", OFlags::RDONLY);
+        let file = opened.map_err(|e| if e == Errno::INVAL { Errno::SRCH } else { e })?;
+        let mounts = mountinfo::of(host, file, left.saturating_mul(LINE).min(MOST))?;
+        *left = left.saturating_sub(mounts.len());
+        // It may be another process than was looked at first, or have gone elsewhere.
+        if id_of(process.open_file("ns/mnt", OFlags::PATH)?)? != namespace {
+            return Err(Errno::SRCH);
+        }
+        // Who has another directory for `/` may not see all of them.
+        if mounts.iter().any(|mount| mount.point == b"/") {
+            self.seen.push(namespace);
+        }
         // The last one is on top.
         let entry = mounts.iter().rev().find_map(|mount| {
             let inode = netns_inode(mount).filter(|_| self.paths.contains(&mount.point))?;

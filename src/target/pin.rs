@@ -14,8 +14,8 @@ use crate::kernel::netns::NetNs;
 use crate::pin::elsewhere::{Foreign, Search, hidden, note_stack};
 use crate::pin::lookup;
 
-/// As many mount namespaces of others than root are looked at, for a message.
-const MOST_OF_OTHERS: usize = 256;
+/// As many mounts of others than root are looked at, for a message.
+const MOST_OF_OTHERS: usize = 1 << 16;
 /// As many namespaces of one name are told of.
 const MOST_LISTED: usize = 10;
 
@@ -121,7 +121,12 @@ impl Elsewhere {
         });
         let mut of_others: Option<Foreign> = None;
         if roots.is_empty() && !host.is_one_look_of_many() {
+            let hosts = host.netns_id().map(|id| id.ino);
             search.visit(MOST_OF_OTHERS, &|_| true, &mut |foreign| {
+                // Whoever calls the host's by that name is not to lead anybody there.
+                if hosts == Some(foreign.inode) {
+                    return;
+                }
                 // Whoever has uid 0 is more likely meant.
                 if of_others.as_ref().is_none_or(|known| known.uid != 0 && foreign.uid == 0) {
                     of_others = Some(foreign);

@@ -125,6 +125,49 @@ fn an_entry_of_a_container_or_a_user_is_told_and_not_entered() {
     );
 }
 
+/// Whoever may mount anything can call the host's namespace by any name.
+#[test]
+fn nobody_is_led_to_the_hosts_by_a_users_entry() {
+    holds(
+        r#"
+        own=$(stat -Lc %i /proc/self/ns/net)
+        "$ne" --list | grep -q "^$own .*(host)" || exit 0
+        away /proc/self/ns/net setpriv --reuid 65533 --regid 65533 --clear-groups unshare -Urm
+        for word in "-n $blue" $blue; do
+            refused $word
+            if grep -q $away /run/said; then cat /run/said; fail "led to the host"; fi
+        done
+        "#,
+    );
+}
+
+#[test]
+fn a_process_that_sees_a_part_of_its_mounts_hides_none() {
+    holds(
+        r#"
+        holder; mkdir -p /run/jail; cp "$ne" /run/jail/ne
+        unshare -m chroot /run/jail /ne --wait -f /none >/dev/null 2>&1 & jailed=$!
+        holders="$holders $jailed"
+        until [ "$(cat /proc/$jailed/comm)" = ne ]; do sleep 0.02; done
+        away /proc/$pid/ns/net nsenter -t $jailed -m
+        [ "$away" -gt "$jailed" ] || exit 0
+        [ "$(entered -n $blue)" = "$ns" ] || fail "not entered: $(cat /run/said)"
+        "#,
+    );
+}
+
+#[test]
+fn the_proc_of_a_host_root_is_its_own() {
+    holds(
+        r#"
+        mkdir /run/there; ln -s /proc /run/there/proc
+        refused --host-root /run/there -p $$; says '"/run/there/proc" is not a mounted procfs'
+        rm /run/there/proc; mkdir /run/there/proc; mount --rbind /proc /run/there/proc
+        entered --host-root /run/there -p $$ >/dev/null || fail "$(cat /run/said)"
+        "#,
+    );
+}
+
 #[test]
 fn what_is_mounted_over_an_entry_is_told() {
     holds(
