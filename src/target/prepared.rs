@@ -11,7 +11,7 @@ use crate::containers::name::{label, spelled};
 use crate::containers::word::Word;
 use crate::containers::world::World;
 use crate::host::root::Symlink;
-use crate::host::{Host, mountinfo};
+use crate::host::{Host, mountinfo, namespaces};
 use crate::kernel::netns::{Home, NetNs};
 use crate::kernel::sock::Netlink;
 use std::net::IpAddr;
@@ -42,6 +42,10 @@ pub(super) fn find(host: &Host, name: &[u8]) -> Result<Option<Target>> {
         let Some(there) = home.within(&netns, || addresses(&netlink))? else { continue };
         let mut its = meant.iter().filter(|one| one.may_be_at(&path));
         let Some(one) = its.find(|one| one.is_proven(&|ip| there.contains(ip))) else { continue };
+        // Whoever runs there can take any address.
+        if one.is_known_by_address() && has_processes(host, &netns) {
+            continue;
+        }
         match &found {
             Some((known, _)) if known.id == netns.id => {}
             Some((known, _)) => {
@@ -60,6 +64,12 @@ pub(super) fn find(host: &Host, name: &[u8]) -> Result<Option<Target>> {
     let Some((netns, label)) = found else { return Ok(None) };
     host.console.note(format_args!("no process of {label} is known, only its network namespace"));
     Ok(Some(Target::new(netns, label, None)))
+}
+
+/// Tells whether a process or thread is in a namespace.
+fn has_processes(host: &Host, netns: &NetNs) -> bool {
+    let all = namespaces::all(host);
+    all.iter().any(|one| one.id == netns.id && (one.pid.is_some() || one.thread.is_some()))
 }
 
 /// Opens what is mounted at a path, unless that is the host's own namespace or hidden.

@@ -5,7 +5,9 @@
 
 use crate::util::{apart, enters, lacks, program, refuses, run, sh};
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 /// An empty machine, as far as engines and pins go.
 const ROOM: &str = "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mkdir /run/netns
@@ -122,6 +124,30 @@ fn what_libcnis_cache_says_is_not_taken_without_proof() {
         is_nobody();
         fs::set_permissions(CACHE, fs::Permissions::from_mode(0o644)).unwrap();
         is_called(&cart, "k8s:shop/cart");
+        // One that is called alike, elsewhere.
+        let beside = prepare("/run/cni-1", "10.231.0.7/24");
+        is_called(&beside, "-");
+        enters(&["shop/cart"], &cart);
+        sh("umount /run/cni-1", &[""; 0]).succeeds();
+        // An address alone may have been given to another pod since.
+        cache(CACHE, "", "10.231.0.7/24");
+        is_called(&cart, "k8s:shop/cart");
+        let text = fs::read_to_string(CACHE).unwrap();
+        let since = format!("{CACHE}-since");
+        fs::write(&since, text.replace("b146", "b147").replace("cart", "since")).unwrap();
+        is_nobody();
+        refuses(&["shop/since"], &["shop/since"]);
+        fs::remove_file(since).unwrap();
+        // Who runs in a namespace can take any.
+        let mut command = Command::new("nsenter");
+        let command = command.args(["--net=/run/netns/cni-1", "sh", "-c", "echo; read end"]);
+        let mut taker = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        taker.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        refuses(&["shop/cart"], &["shop/cart"]);
+        cache(CACHE, path, "10.231.0.7/24");
+        enters(&["shop/cart"], &cart);
+        drop(taker.stdin.take());
+        taker.wait().unwrap();
         // A file that cannot be read hides no other.
         fs::write(format!("{CACHE}-torn"), "{").unwrap();
         assert!(enters(&["cart"], &cart).contains("-torn"));

@@ -257,7 +257,7 @@ pub(crate) fn prepared(world: &World<'_>) -> Vec<Prepared> {
     let mut found = Vec::new();
     docker::add_prepared(world, &mut found);
     cni::add_prepared(world, &mut found);
-    found
+    prepared::without_doubtful(found)
 }
 
 /// Returns the cgroup paths, from the top of a hierarchy, that a container's processes may be in.

@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 
 use super::{Container, Source};
-use crate::base::text::last;
 use std::net::IpAddr;
 
 /// A namespace, as its engine's files tell of it.
@@ -36,13 +35,39 @@ impl Prepared {
     pub(crate) fn may_be_at(&self, path: &[u8]) -> bool {
         match self.addresses.is_empty() {
             true => path == self.file,
-            // /var/run may be /run.
-            false => self.file.is_empty() || last(path) == last(&self.file),
+            false => self.file.is_empty() || in_run(path) == in_run(&self.file),
         }
+    }
+
+    /// Tells whether nothing but an address says which namespace it is.
+    pub(crate) fn is_known_by_address(&self) -> bool {
+        self.file.is_empty()
+    }
+
+    /// Tells whether another one has an address of this one.
+    fn has_rival(&self, other: &Prepared) -> bool {
+        let is_others = |ip: &IpAddr| other.addresses.contains(ip);
+        self.container.id != other.container.id && self.addresses.iter().any(is_others)
     }
 
     /// Tells whether a namespace that it may be is it, by the addresses there.
     pub(crate) fn is_proven(&self, has: &dyn Fn(&IpAddr) -> bool) -> bool {
         self.addresses.is_empty() || self.addresses.iter().any(has)
     }
+}
+
+/// Returns those that are not known by an address alone that another one has, too: what was written
+/// of one that is gone stays, and its address is given to another.
+pub(super) fn without_doubtful(mut all: Vec<Prepared>) -> Vec<Prepared> {
+    let has_rival = |one: &Prepared| all.iter().any(|other| one.has_rival(other));
+    let is_doubtful = |one: &Prepared| one.is_known_by_address() && has_rival(one);
+    let doubtful: Vec<bool> = all.iter().map(is_doubtful).collect();
+    let mut doubtful = doubtful.into_iter();
+    all.retain(|_| doubtful.next() != Some(true));
+    all
+}
+
+/// Returns a path without the /var before a /run, which may be one with that.
+fn in_run(path: &[u8]) -> &[u8] {
+    path.strip_prefix(b"/var").filter(|rest| rest.starts_with(b"/run/")).unwrap_or(path)
 }
