@@ -196,7 +196,7 @@ pub static OPTIONS: &[Opt] = &[
         short: None,
         long: "deep",
         value: None,
-        help: "list also what only descriptors and such hold",
+        help: "list also what only descriptors or sockets hold",
     },
     Opt {
         kind: Kind::All,

@@ -252,7 +252,8 @@ impl Reading {
                 format!("--wait does not go with {action}")
             }
             (_, Some(target)) if self.has(Kind::Wait) && names_one_process(&target.spec) => {
-                let fault = "that names one process, and its number may be another's later";
+                let fault =
+                    "that names one process or namespace, whose number may be another's later";
                 let message = format!("--wait does not go with {}: {fault}", target.spelling);
                 return Err(Error::new(message).with_remedy("wait for a name"));
             }

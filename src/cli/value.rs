@@ -89,7 +89,7 @@ fn bad_pid(value: &[u8]) -> Error {
             "docker inspect prints 0 for a container that does not run; --list shows what runs"
         }
         None if value.contains(&b':') => {
-            "write PID:INODE, two numbers as getino -p PID prints the second"
+            "write PID:INODE, two numbers; getino -p PID prints the second"
         }
         None => "a pid is a number from 1 to 4194304; for a container say -c NAME",
     };

@@ -62,7 +62,7 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
         let now = Instant::now();
         let is_late = end.is_some_and(|end| end <= now);
         if is_late && answer.is_none() {
-            return Err(Error::new("the last look for it did not come to its end in time"));
+            return Err(Error::new("the last look did not come to an end in time"));
         }
         let answer = answer.unwrap_or_default();
         let is_settled = doubted.is_some_and(|since| since + DOUBT <= now);
@@ -184,7 +184,7 @@ impl Events {
         match Inotify::new() {
             Ok(directories) => events.directories = Some(Rc::new(directories)),
             Err(e) => {
-                let text = "no inotify instance is to be had, so it is looked from time to time";
+                let text = "looking again from time to time only, as inotify fails";
                 console.note(format_args!("{text}: {}", describe(e)));
             }
         }

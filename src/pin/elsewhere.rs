@@ -205,7 +205,7 @@ pub(crate) fn hidden(host: &Host, name: &[u8]) -> Result<Option<Error>> {
     let (Some(below), Some(over)) = (mounts.iter().rfind(is_it), over) else { return Ok(None) };
     let inode = netns_inode(below).unwrap_or_default();
     let (point, kind) = (quoted(&over.point), shown(&over.kind));
-    let fault = format!("is hidden: network namespace {inode} is mounted there, but below {point}");
+    let fault = format!("is network namespace {inode}, but hidden by the mount on {point}");
     Ok(Some(
         Error::of(&path, format!("{fault} ({kind})"))
             .with_remedy(format!("to uncover it: umount {}", shown(&over.point))),

@@ -288,7 +288,7 @@ impl<'d> Entry<'d> {
     /// mount_namespaces(7), "Restrictions".
     fn locked(&self) -> Error {
         self.failure("unmount", Errno::INVAL).with_remedy(
-            "it is locked: it comes from a mount namespace of more rights; remove it there",
+            "it comes from a mount namespace with more rights, which locks it: remove it there",
         )
     }
 

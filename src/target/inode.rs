@@ -85,7 +85,8 @@ fn not_opened(host: &Host, label: &str, namespace: &Namespace) -> Error {
         return Error::new(format!("{label} has just ended{unread}"));
     };
     let told = holder.told(host);
-    let error = Error::new(format!("{label} cannot be opened by what holds it: {told}{unread}"));
+    let error =
+        Error::new(format!("{label} cannot be opened through what holds it: {told}{unread}"));
     match holder {
         Holder::Mount(_) => error.with_remedy("another mount hides it: umount that one"),
         Holder::ForeignMount { pid, fd: None, path } => {

@@ -200,7 +200,7 @@ look
 row "$inode" | grep -q "^$inode  *-  *0  *held by mount /run/hidden  *-  *[-?]\$"
 [ "$(of "$inode" .holders)" = '[{"kind":"mount","pid":null,"fd":null,"path":"/run/hidden"}]' ]
 lists || ! "$1" -i "$inode" echo ran 2>/run/said
-lists || grep -q "cannot be opened by what holds it: mount /run/hidden" /run/said
+lists || grep -q "cannot be opened through what holds it: mount /run/hidden" /run/said
 umount /run/hidden
 enters
 keep thread

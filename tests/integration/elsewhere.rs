@@ -176,13 +176,13 @@ fn what_is_mounted_over_an_entry_is_told() {
         mount -t tmpfs none /run/netns
         for word in "-n $blue" $blue; do
             refused $word
-            says "\"/run/netns/$blue\" is hidden: network namespace $inode is mounted there, but below \"/run/netns\" (tmpfs)" \
+            says "\"/run/netns/$blue\" is network namespace $inode, but hidden by the mount on \"/run/netns\" (tmpfs)" \
                 "umount /run/netns"
         done
         umount /run/netns
         [ "$(entered -n $blue)" = "net:[$inode]" ] || fail remedy
         mount --bind /dev/null /run/netns/$blue
-        refused $blue; says "is hidden" "$inode" "umount /run/netns/$blue"
+        refused $blue; says "but hidden by" "$inode" "umount /run/netns/$blue"
         umount /run/netns/$blue
         # Another namespace on top is what ip netns enters, and so do we.
         mount --bind /proc/$pid/ns/net /run/netns/$blue

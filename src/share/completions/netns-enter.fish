@@ -121,7 +121,7 @@ complete -c netns-enter -n __netns_enter_options -l wait -d 'Wait until TARGET i
 complete -c netns-enter -n __netns_enter_options -s l -l list -d 'List network namespaces'
 complete -c netns-enter -n __netns_enter_options -l json -d 'As JSON'
 complete -c netns-enter -n __netns_enter_options -l tree -d 'As a picture of what is linked'
-complete -c netns-enter -n __netns_enter_options -l deep -d 'With what only descriptors and such hold'
+complete -c netns-enter -n __netns_enter_options -l deep -d 'With what only descriptors or sockets hold'
 complete -c netns-enter -n __netns_enter_options -l all -d 'Run COMMAND in each'
 complete -c netns-enter -n __netns_enter_options -l sys -d 'COMMAND sees its /sys/class/net'
 complete -c netns-enter -n __netns_enter_options -l dns -d 'COMMAND resolves names as TARGET does'
