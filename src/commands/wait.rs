@@ -1,8 +1,8 @@
-//! Waiting for TARGET: look, and look again when something has happened where it was looked, or
-//! after a while.
+//! Waiting for TARGET: look for it, and look again when something has changed in what was looked
+//! at, or after a while.
 //!
-//! Each look is a child's, since the program's allocator takes nothing back. What a child says is a
-//! hint: TARGET is resolved anew before it is entered.
+//! Each look is a child's, since the program's allocator takes nothing back. What a child answers
+//! is a hint: TARGET is resolved anew before it is entered.
 
 #![forbid(unsafe_code)]
 
@@ -27,14 +27,16 @@ use std::time::{Duration, Instant};
 
 /// What is in doubt for so long stays in doubt.
 const DOUBT: Duration = Duration::from_secs(2);
-/// What a child says of the next look beside how the target stands: that a mount could change what
-/// it found, and that it has waited itself for as long as there was to wait.
-const MINDS_MOUNTS: u8 = 0x10;
-const IS_DUE: u8 = 0x20;
-/// And that it is starting.
-const IS_STARTING: u8 = 0x40;
-/// So often the one who is to enter waits itself for what is starting, as that takes memory.
+/// So often this process itself waits for what is starting, as that takes memory that it does not
+/// give back.
 const MOST_STARTS: u32 = 16;
+
+/// Flags of a child's answer, beside the [`Outlook`]: a mount could change what was found.
+const MINDS_MOUNTS: u8 = 0x10;
+/// The child has waited itself, and the next look is due.
+const IS_DUE: u8 = 0x20;
+/// What is meant is starting.
+const IS_STARTING: u8 = 0x40;
 
 /// Waits until what `spec` means is there and runs, and finds it as [`enter::find`] does.
 ///
@@ -47,30 +49,30 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
     };
     let events = Events::about(spec, host.console);
     let mut waited = events.waited();
-    let mut spent = processor_time();
+    let mut used = processor_time();
     let mut is_first = true;
     let mut starts = 0;
-    let mut doubted: Option<Instant> = None;
+    let mut doubted_since: Option<Instant> = None;
     loop {
         events.forget();
         let wanted = if is_first { Wanted::Now } else { Wanted::Patience };
         host.watch = Some(Watch::new(&events.directories, end, wanted));
         let answer = glance(end.map(|end| end + PATIENCE), &mut || look(host, spec))?;
-        // All that was done since the last look, for it, too.
-        let before = std::mem::replace(&mut spent, processor_time());
-        let cost = spent.saturating_sub(before);
+        // What this process did itself since the last look is part of the cost.
+        let used_before = std::mem::replace(&mut used, processor_time());
+        let cost = used.saturating_sub(used_before);
         let now = Instant::now();
         let is_late = end.is_some_and(|end| end <= now);
         if is_late && answer.is_none() {
             return Err(Error::new("the last look did not come to an end in time"));
         }
         let answer = answer.unwrap_or_default();
-        let is_settled = doubted.is_some_and(|since| since + DOUBT <= now);
+        let stays_in_doubt = doubted_since.is_some_and(|since| since + DOUBT <= now);
         let mut outlook = outlook_of(answer);
         // By the time a child has told that it runs, its command may have begun.
         let is_starting = answer & IS_STARTING != 0 && !is_first && starts < MOST_STARTS;
         starts += u32::from(is_starting);
-        if outlook == Outlook::Lasting || is_settled || is_late || is_starting {
+        if outlook == Outlook::Lasting || stays_in_doubt || is_late || is_starting {
             let wanted = match is_late {
                 true => Wanted::Last,
                 false if is_starting => Wanted::Entry,
@@ -82,41 +84,41 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
             let may_pass = match outlook {
                 Outlook::Lasting => false,
                 Outlook::Absent => !is_late,
-                Outlook::Unclear => !is_late && !is_settled,
+                Outlook::Unclear => !is_late && !stays_in_doubt,
             };
             if !may_pass {
                 return found;
             }
         }
         match outlook {
-            Outlook::Unclear => _ = doubted.get_or_insert(now),
-            _ => doubted = None,
+            Outlook::Unclear => _ = doubted_since.get_or_insert(now),
+            _ => doubted_since = None,
         }
         if is_first {
             host.console.announce(format_args!("waiting for {}", called(spec)));
             is_first = false;
             continue;
         }
-        // Who has waited for events has taken them, too.
+        // A look that has waited for events has taken them, too.
         if answer & IS_DUE != 0 || host.watch.as_ref().is_some_and(|watch| watch.is_due.get()) {
             continue;
         }
-        let (soonest, mut next) = pace(now, cost);
-        for time in [end, doubted.map(|since| since + DOUBT)].into_iter().flatten() {
-            next = next.min(time);
+        let (soonest, mut latest) = pace(now, cost);
+        for time in [end, doubted_since.map(|since| since + DOUBT)].into_iter().flatten() {
+            latest = latest.min(time);
         }
         // The last of them tells of mounts.
         let count =
             waited.len() - usize::from(events.mounts.is_some() && answer & MINDS_MOUNTS == 0);
         let cannot = |e| Error::cannot("wait for events", e);
-        if wait_until(&mut waited[..count], Some(next)).map_err(cannot)? {
+        if wait_until(&mut waited[..count], Some(latest)).map_err(cannot)? {
             pause(soonest.saturating_duration_since(Instant::now()));
         }
     }
 }
 
-/// Looks once, without a word: a child's whole life. What is found, and what no look will change,
-/// is for the parent to tell.
+/// Looks once, silently, in a child that ends with it; returns the child's answer. What was found,
+/// and any failure that no later look will change, is for the parent to tell.
 fn look(host: &mut Host, spec: &TargetSpec) -> u8 {
     host.console = Console { quiet: true, verbose: false };
     let mut answer = match resolve(host, spec) {
@@ -137,8 +139,8 @@ fn look(host: &mut Host, spec: &TargetSpec) -> u8 {
     answer
 }
 
-/// Returns what a child has answered of the target. Why one that was killed had no answer the
-/// parent finds out.
+/// Returns the outlook in a child's answer. Without one, as when the child was killed, it is
+/// [`Outlook::Lasting`], so that the parent looks itself and finds out why.
 fn outlook_of(answer: u8) -> Outlook {
     let known = [Outlook::Absent, Outlook::Unclear];
     let is_it =
@@ -163,11 +165,12 @@ fn called(spec: &TargetSpec) -> String {
     }
 }
 
-/// What tells that a look may find more than the last one. Without any of it looks alone do, later.
+/// What tells that the next look may find more than the last one. Without any of it, time alone
+/// decides when that comes.
 struct Events {
-    /// Of the directories that a look came to.
+    /// Of the directories that were looked at.
     directories: Option<Rc<Inotify>>,
-    /// Of mounts, which directories have none of: proc_pid_mountinfo(5).
+    /// Of mounts, which are no events of directories: proc_pid_mountinfo(5).
     mounts: Option<OwnedFd>,
     /// Of interfaces and their addresses.
     links: Option<OwnedFd>,

@@ -1,6 +1,6 @@
-//! Events for who waits: where a look comes, it asks for events before it looks, so that nothing
-//! that comes later is missed. What is watched is so what was looked at, whoever knows where that
-//! is.
+//! Events for `--wait`: a look that comes to a directory asks for its events first and reads it
+//! then, so that no later change is missed. So exactly what was looked at is watched, and no room
+//! needs a list of its own of what to watch.
 
 #![forbid(unsafe_code)]
 
@@ -18,17 +18,18 @@ use std::time::{Duration, Instant};
 
 /// Without an event the next look comes no sooner than this.
 const SHORTEST: Duration = Duration::from_millis(200);
-/// Nor later than this, however much a look takes.
+/// Nor later than this, however much processor time a look takes.
 const LONGEST: Duration = Duration::from_secs(60);
-/// One part of so many of a processor is what looks without events take at most.
+/// Without an event the next look comes after so many times the processor time of the last one:
+/// looks take a thousandth of a processor.
 const IDLE: u32 = 1000;
-/// After an event the next look comes no sooner than so many times what the last one took.
+/// After an event it comes no sooner than after so many times that.
 const BUSY: u32 = 4;
 /// So often at most a look is repeated in part, as it takes memory that it does not give back.
-const ROUNDS: u32 = 100;
+const MOST_ROUNDS: u32 = 100;
 
-/// Returns when the next look comes after one that took so much of a processor: where there is an
-/// event, and without.
+/// Returns when the next look comes after one of this processor time: the soonest after an event,
+/// and the latest without.
 pub(crate) fn pace(now: Instant, cost: Duration) -> (Instant, Instant) {
     (now + cost * BUSY, now + (cost * IDLE).clamp(SHORTEST, LONGEST))
 }
@@ -36,14 +37,14 @@ pub(crate) fn pace(now: Instant, cost: Duration) -> (Instant, Instant) {
 /// What is wanted of a look while somebody waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Wanted {
-    /// The answer at once; others will follow.
+    /// The answer at once: other looks will follow, or what was found is entered.
     #[default]
     Now,
     /// An answer that may take its time: see [`Host::linger`]. At once where a start is under way.
     Patience,
-    /// As before, by the one who is to enter, also where a start is under way.
+    /// The same of the process that is to enter, and also where a start is under way.
     Entry,
-    /// All that may help who has waited in vain.
+    /// The last look, when the time is over: all that may help whoever has waited in vain.
     Last,
 }
 
@@ -56,37 +57,38 @@ pub(crate) struct Watch {
     end: Option<Instant>,
     /// What is wanted of the look.
     wanted: Wanted,
-    /// The processor time that was taken before the look, by a process that has done more.
-    before: Duration,
+    /// The processor time that this process had used when the look began.
+    used_before: Duration,
     /// Whether a mount could change what was found.
     pub(crate) minds_mounts: Cell<bool>,
     /// Whether what is meant is starting.
     pub(crate) is_starting: Cell<bool>,
     /// Whether the next look is due.
     pub(crate) is_due: Cell<bool>,
-    /// How often a look was repeated in part.
+    /// How often the look was repeated in part.
     rounds: Cell<u32>,
-    /// When the next whole look comes: after an event, and without.
+    /// When the next whole look comes: the soonest after an event, and the latest without.
     next: Cell<Option<(Instant, Instant)>>,
-    /// The processor time that the whole look took.
-    whole: Cell<Duration>,
-    /// That which was taken when the last look in part began.
-    spent: Cell<Duration>,
+    /// The processor time of the whole look.
+    cost: Cell<Duration>,
+    /// The processor time of the look and its repetitions, when the last of these began.
+    cost_before_round: Cell<Duration>,
 }
 
 impl Watch {
-    /// Returns what events are asked of.
+    /// Returns the descriptor that the events come from.
     pub(crate) fn events(&self) -> Option<BorrowedFd<'_>> {
         self.events.as_ref().map(|events| events.as_fd())
     }
 
     /// Makes what a look needs that asks for these events, and whose waiting comes to this end.
     pub(crate) fn new(events: &Option<Rc<Inotify>>, end: Option<Instant>, wanted: Wanted) -> Watch {
-        let before = match wanted {
+        // A child has used none yet.
+        let used_before = match wanted {
             Wanted::Entry => processor_time(),
             _ => Duration::ZERO,
         };
-        Watch { events: events.clone(), end, wanted, before, ..Watch::default() }
+        Watch { events: events.clone(), end, wanted, used_before, ..Watch::default() }
     }
 }
 
@@ -105,33 +107,33 @@ impl Host {
         if !may_linger || watch.minds_mounts.get() {
             return false;
         }
-        let spent = || processor_time().saturating_sub(watch.before);
-        let (now, spent_now) = (Instant::now(), spent());
+        let cost_now = || processor_time().saturating_sub(watch.used_before);
+        let (now, cost) = (Instant::now(), cost_now());
         let rounds = watch.rounds.replace(watch.rounds.get() + 1);
         watch.is_due.set(true);
         if rounds == 0 {
-            watch.whole.set(spent_now);
-            watch.next.set(Some(pace(now, spent_now)));
+            watch.cost.set(cost);
+            watch.next.set(Some(pace(now, cost)));
         }
         let Some((mut soonest, latest)) = watch.next.get() else { return false };
         let mut until = watch.end.map_or(latest, |end| latest.min(end));
         if rounds > 0 {
             // What has happened is for a whole look to find, too.
-            let rest = BUSY * spent_now.saturating_sub(watch.spent.get());
+            let rest = BUSY * cost.saturating_sub(watch.cost_before_round.get());
             soonest += rest;
             watch.next.set(Some((soonest, latest)));
             until = until.min(soonest);
-            // A record is written by several steps, each an event: of a few none is to wait.
-            if spent_now > 2 * watch.whole.get() {
+            // A record is written in several steps, each an event: a few are looked at at once.
+            if cost > 2 * watch.cost.get() {
                 pause(rest);
             }
         }
-        if rounds == ROUNDS {
+        if rounds == MOST_ROUNDS {
             return false;
         }
         let is_event = wait_until(&mut [PollFd::new(&**events, PollFlags::IN)], Some(until));
         events.forget();
-        watch.spent.set(spent());
+        watch.cost_before_round.set(cost_now());
         is_event == Ok(true)
     }
 
