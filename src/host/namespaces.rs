@@ -85,25 +85,29 @@ fn place_files(
     found: &mut [Namespace],
     files: Vec<(u64, Holder)>,
 ) -> Result<Vec<Vec<Holder>>> {
+    // More names than root's programs have open are not looked for in each namespace.
+    const MOST_NAMES: usize = 64;
     let home = Home::own()?;
     let mut unknown: Vec<Vec<Holder>> = Vec::new();
+    let mut names: Vec<(Vec<u8>, Vec<Option<u64>>)> = Vec::new();
     for (inode, holder) in files {
         let Holder::File { path, .. } = &holder else { continue };
         let Some((directory, name)) = deep::split_at_net(path) else { continue };
-        let mut at = None;
-        for (place, namespace) in found.iter().enumerate() {
-            if namespace.inode_of(host, &home, name)? == Some(inode) {
-                at = Some(place);
-                break;
+        if names.len() < MOST_NAMES && names.iter().all(|(known, _)| known != name) {
+            let mut inodes = Vec::with_capacity(found.len());
+            for namespace in found.iter() {
+                inodes.push(namespace.inode_of(host, &home, name)?);
             }
+            names.push((name.to_vec(), inodes));
         }
+        let inodes = names.iter().find(|(known, _)| known == name).map(|(_, inodes)| inodes);
+        let at = inodes.and_then(|all| all.iter().position(|known| *known == Some(inode)));
+        // All of a group are of one directory.
         let is_beside = |group: &&mut Vec<Holder>| {
-            group.iter().any(|other| {
-                matches!(other, Holder::File { path, .. }
-                if path.starts_with(directory))
-            })
+            let first = group.first();
+            matches!(first, Some(Holder::File { path, .. }) if path.starts_with(directory))
         };
-        match (at, unknown.iter_mut().find(is_beside)) {
+        match (at, unknown.iter_mut().rev().find(is_beside)) {
             (Some(at), _) => found[at].holders.push(holder),
             (None, Some(group)) => group.push(holder),
             (None, None) => unknown.push(vec![holder]),

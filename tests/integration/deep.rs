@@ -168,6 +168,30 @@ done
     assert_eq!(output.succeeds().stdout.matches("kind").count(), 6, "{}", output.dump());
 }
 
+/// Those of others come last, where they are many: some before, some then.
+#[test]
+fn many_descriptors_of_a_users_are_told_once() {
+    if lacks(&["setpriv", "jq", "bash"]) {
+        return;
+    }
+    machine!(
+        r#"
+setpriv --reuid 65533 --regid 65533 --clear-groups bash -c '
+for n in $(seq 10 209); do eval "exec $n</proc/self/ns/net"; done
+echo $$ 200; exec sleep 3600' >/run/many &
+set +x
+until [ -s /run/many ]; do kill -0 $! || exit 1; sleep 0.01; done
+set -x
+read -r pid many </run/many
+look
+jq "[.[].holders[] | select(.pid == $pid and .kind == \"fd\") | .fd]" /run/json >/run/told
+holds /run/told "(length, (unique | length)) == $many"
+kill -9 $!
+"#
+    )
+    .succeeds();
+}
+
 /// What is found without a deep look is told with all that holds it, too.
 #[test]
 fn processes_threads_and_pins_are_holders() {

@@ -10,33 +10,34 @@
 mod mounts;
 mod report;
 
-use super::holders::{Holder, fetch, open_descriptor, open_pidfd};
+use super::holders::{Holder, fetch, open_pidfd};
 use super::process::{is_gone, parse_pid, pass_over};
 use super::{Host, mountinfo, visit_names};
 use crate::base::error::{Error, describe, is_denied};
 use crate::base::text::{join, last, line_after, number};
 use crate::kernel::cookie;
 use crate::kernel::fork;
-use crate::kernel::netns::{NsId, id_at, id_of, id_unasked, own_id};
-use crate::sys::fd::{ITSELF, open_at, read_link, reopen};
+use crate::kernel::netns::{NsId, id_at, id_of, own_id};
+use crate::sys::fd::{ITSELF, open_at, read_link};
 use crate::sys::libc::netns_cookie;
-use crate::sys::nsfs::{namespace_type, netns_of_socket};
+use crate::sys::nsfs::netns_of_socket;
 use crate::sys::stdio::write_all;
 use report::{Kind, Record, decode};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, OFlags, statat};
 use rustix::io::{self, Errno};
+use rustix::process::geteuid;
+use std::time::{Duration, Instant};
 
-/// The most bytes of a report: millions of holders.
-const MOST: usize = 128 << 20;
+/// After so many bytes, hundreds of thousands of holders, or so long a time nothing more is looked
+/// at: users may hold any number.
+const MOST: usize = 16 << 20;
+const LONGEST: Duration = Duration::from_secs(5);
 /// As many bytes are told at once.
 const PIECE: usize = 16 << 10;
 /// The numbers of namespaces and of files below /proc/PID/net are not below this one:
 /// PROC_DYNAMIC_FIRST, fs/proc/generic.c.
 const FIRST_INODE: u64 = 0xf000_0000;
-/// CLONE_NEWNS and CLONE_NEWNET, linux/sched.h.
-const NEWNS: u32 = 0x2_0000;
-const NEWNET: u32 = 0x4000_0000;
 
 /// What a [`look`] shows: the inode of a namespace, for [`Holder::File`] that of the file; its
 /// number, where that is known; and what keeps it.
@@ -48,7 +49,7 @@ pub(super) type Hear<'a> = &'a mut dyn FnMut(u64, Option<u64>, Holder);
 pub(super) fn look(host: &Host, hear: Hear<'_>) {
     let Some(patience) = host.mounts.patience() else { return };
     let parent = own_pid(host);
-    let told = fork::ask(MOST, &host.descriptors(), patience, &|pipe| {
+    let told = fork::ask(2 * MOST, &host.descriptors(), patience, &|pipe| {
         host.take_unread();
         let mut look = Look::new(host, pipe, parent);
         look.all();
@@ -91,6 +92,14 @@ struct Look<'h> {
     denied: Vec<(u32, Errno)>,
     /// How many sockets and mount namespaces were denied.
     denied_sockets: usize,
+    /// Processes of others than the caller, and the descriptor from which on they have their turn
+    /// last: they may have any number.
+    others: Vec<(u32, u32)>,
+    /// When the look is broken off, and whether it was.
+    end: Instant,
+    is_over: bool,
+    /// How many bytes were told.
+    told: usize,
 }
 
 impl<'h> Look<'h> {
@@ -120,6 +129,10 @@ impl<'h> Look<'h> {
             cookies: Vec::from_iter(here),
             denied: Vec::new(),
             denied_sockets: 0,
+            others: Vec::new(),
+            end: Instant::now() + LONGEST,
+            is_over: false,
+            told: 0,
         }
     }
 
@@ -131,11 +144,16 @@ impl<'h> Look<'h> {
                 if let Some(pid) = parse_pid(name).filter(|pid| !self.own.contains(&Some(*pid))) {
                     self.process(&proc, pid);
                 }
-                true
+                !self.is_over
             })?;
             // Even root is denied a process that is about to exit: at the second look it has gone.
             for (pid, _) in std::mem::take(&mut self.denied) {
                 self.process(&proc, pid);
+            }
+            for (pid, from) in std::mem::take(&mut self.others) {
+                if let Err(e) = self.descriptors(&proc, pid.to_string().as_bytes(), pid, from) {
+                    pass_over(self.host, pid, e);
+                }
             }
             self.kept_mounts(&proc);
             Ok(())
@@ -149,6 +167,9 @@ impl<'h> Look<'h> {
     fn end(mut self) {
         if let Some((pid, errno)) = self.denied.first() {
             self.host.remember_unread(format!("/proc/{pid}/fd").as_bytes(), *errno);
+        }
+        if self.is_over {
+            self.host.remember(b"/proc/PID/fd", "there are more than can be looked at");
         }
         for unread in self.host.take_unread() {
             self.tell(&Record::new(Kind::Unread, unread.as_bytes()));
@@ -172,6 +193,8 @@ impl<'h> Look<'h> {
     fn flush(&mut self) {
         // Whom it is for misses what cannot be written, and says so.
         let _ = write_all(self.pipe, &self.report);
+        self.told += self.report.len();
+        self.is_over |= self.told > MOST;
         self.report.clear();
     }
 
@@ -196,7 +219,7 @@ impl<'h> Look<'h> {
         // descriptors.
         let looked = self.mount_namespace(proc, directory.as_bytes(), pid);
         looked.or_else(|e| if is_gone(e) { Ok(()) } else { Err(e) })?;
-        let mut has_any = self.descriptors(proc, directory.as_bytes(), pid)?;
+        let mut has_any = self.descriptors(proc, directory.as_bytes(), pid, 0)?;
         let tasks = format!("{directory}/task");
         // The directory is linked twice, and once for each thread: usually there is one.
         if statat(proc, &*tasks, AtFlags::empty())?.st_nlink <= 3 {
@@ -208,7 +231,7 @@ impl<'h> Look<'h> {
             let mut look = || {
                 self.mount_namespace(&tasks, name, tid)?;
                 if !has_any {
-                    has_any = self.descriptors(&tasks, name, tid)?;
+                    has_any = self.descriptors(&tasks, name, tid, 0)?;
                 }
                 Ok(())
             };
@@ -220,19 +243,30 @@ impl<'h> Look<'h> {
         })
     }
 
-    /// Tells what the descriptors of a task keep, whose directory is `name`; returns whether it has
-    /// any.
-    fn descriptors(&mut self, dir: &OwnedFd, name: &[u8], pid: u32) -> io::Result<bool> {
+    /// Tells what the descriptors of a task keep, whose directory is `name`, from this one on;
+    /// returns whether it has any. Of another's than the caller's more than a few come last.
+    fn descriptors(&mut self, dir: &OwnedFd, name: &[u8], pid: u32, from: u32) -> io::Result<bool> {
+        const FEW: u32 = 64;
+        let mut count = 0;
         let listed = open_at(dir, &join(name, b"fd"), OFlags::RDONLY | OFlags::DIRECTORY)?;
         let (mut has_any, mut pidfd) = (false, None);
-        visit_names(&listed, &mut |name, _| {
+        visit_names(&listed, &mut |number_of, _| {
             has_any = true;
-            if let Some(fd) = number(name).and_then(|fd| u32::try_from(fd).ok()) {
-                if let Err(e) = self.descriptor(&listed, name, pid, fd, &mut pidfd) {
-                    self.pass_over(pid, fd, e);
+            let fd = number(number_of).and_then(|fd| u32::try_from(fd).ok());
+            let Some(fd) = fd.filter(|fd| *fd >= from) else { return true };
+            count += 1;
+            if count % FEW == 0 {
+                self.is_over |= Instant::now() > self.end;
+                let owner = || statat(dir, name, AtFlags::empty()).map(|stat| stat.st_uid);
+                if count == FEW && from == 0 && owner() != Ok(geteuid().as_raw()) {
+                    self.others.push((pid, fd));
+                    return false;
                 }
             }
-            true
+            if let Err(e) = self.descriptor(&listed, number_of, pid, fd, &mut pidfd) {
+                self.pass_over(pid, fd, e);
+            }
+            !self.is_over
         })?;
         Ok(has_any)
     }
@@ -314,28 +348,6 @@ impl<'h> Look<'h> {
             }
         };
         Ok((known.ok_or(Errno::PERM)?, cookie))
-    }
-
-    /// Looks at a descriptor that has the path of a mounted namespace, or that of a mount which is
-    /// no longer there.
-    fn mounted(&mut self, pid: u32, fd: u32) -> io::Result<()> {
-        if self.inode_of(pid, fd)?.is_some_and(|inode| inode < FIRST_INODE) {
-            return Ok(());
-        }
-        let resolved = open_descriptor(self.host, pid, fd)?;
-        let id = id_unasked(&resolved)?;
-        if id.dev != self.device {
-            return Ok(());
-        }
-        match namespace_type(reopen(&resolved, OFlags::RDONLY)?) {
-            Ok(NEWNET) => {
-                let record = Record::new(Kind::Descriptor, b"");
-                self.tell(&Record { pid, fd, inode: id.ino, ..record });
-            }
-            Ok(NEWNS) => self.kept.push(Kept { id, pid, fd }),
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Returns the inode of a process's open file, which no file system is asked for:

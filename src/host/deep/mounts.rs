@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::report::{Kind, Record};
-use super::{Kept, Look};
+use super::{FIRST_INODE, Kept, Look};
 use crate::base::read::Buffer;
 use crate::base::text::{find, join, lines};
 use crate::host::holders::{join_mounts, open_descriptor};
@@ -11,12 +11,16 @@ use crate::host::mountinfo;
 use crate::kernel::fork;
 use crate::kernel::netns::{NsId, id_at, id_of, id_unasked};
 use crate::sys::fd::{open_at, reopen};
-use crate::sys::nsfs::{owning_userns, userns_owner};
+use crate::sys::nsfs::{namespace_type, owning_userns, userns_owner};
 use crate::sys::stdio::write_all;
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::{self, Errno};
 use rustix::process::geteuid;
+
+/// CLONE_NEWNS and CLONE_NEWNET, linux/sched.h.
+const NEWNS: u32 = 0x2_0000;
+const NEWNET: u32 = 0x4000_0000;
 
 /// The most bytes of a mount namespace's mountinfo.
 const MOST: usize = 256 << 20;
@@ -74,6 +78,28 @@ impl Look<'_> {
                 self.points.insert(at, mount.point);
             }
         }
+    }
+
+    /// Looks at a descriptor that has the path of a mounted namespace, or that of a mount which is
+    /// no longer there.
+    pub(super) fn mounted(&mut self, pid: u32, fd: u32) -> io::Result<()> {
+        if self.inode_of(pid, fd)?.is_some_and(|inode| inode < FIRST_INODE) {
+            return Ok(());
+        }
+        let resolved = open_descriptor(self.host, pid, fd)?;
+        let id = id_unasked(&resolved)?;
+        if id.dev != self.device {
+            return Ok(());
+        }
+        match namespace_type(reopen(&resolved, OFlags::RDONLY)?) {
+            Ok(NEWNET) => {
+                let record = Record::new(Kind::Descriptor, b"");
+                self.tell(&Record { pid, fd, inode: id.ino, ..record });
+            }
+            Ok(NEWNS) => self.kept.push(Kept { id, pid, fd }),
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Tells of the mounts of mount namespaces that no process is in.
