@@ -47,7 +47,7 @@ pub(super) fn become_command(
 ) -> Result<Infallible> {
     let view = View::prepare(host, target, views)?;
     let pin = match pin {
-        Some(name) => Some(Kept::make(host, target, name, &view)?),
+        Some(name) => Some(KeptPin::make(host, target, name, &view)?),
         None => None,
     };
     let entered = leave_vrf(host, target)
@@ -83,7 +83,7 @@ fn leave_vrf(host: &Host, target: &Target) -> Result<()> {
 
 /// A pin that comes before COMMAND, and what is needed to take it back where nothing can be run.
 /// The directory stays locked until then: who finds the pin meanwhile may rely on it.
-struct Kept<'h> {
+struct KeptPin<'h> {
     console: Console,
     pins: Pins<'h>,
     /// None where the name was the namespace's before.
@@ -92,8 +92,8 @@ struct Kept<'h> {
     origin: Option<Origin>,
 }
 
-impl<'h> Kept<'h> {
-    fn make(host: &'h Host, target: &Target, name: &[u8], view: &View) -> Result<Kept<'h>> {
+impl<'h> KeptPin<'h> {
+    fn make(host: &'h Host, target: &Target, name: &[u8], view: &View) -> Result<KeptPin<'h>> {
         let cannot = |e| Error::cannot("open our own mount namespace", e);
         let origin = match view.is_empty() {
             true => None,
@@ -101,7 +101,7 @@ impl<'h> Kept<'h> {
         };
         let mut pins = Pins::open(host)?;
         let made = pins.add(&target.netns, name, &mut || Ok(()))?;
-        Ok(Kept { console: host.console, pins, made, origin })
+        Ok(KeptPin { console: host.console, pins, made, origin })
     }
 
     fn take_back(&self) {

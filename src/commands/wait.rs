@@ -81,12 +81,12 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
             host.watch = Some(Watch::new(&events.directories, end, wanted));
             let found = enter::find(host, spec);
             outlook = found.as_ref().map_or_else(Error::outlook, |_| Outlook::Lasting);
-            let may_pass = match outlook {
+            let goes_on = match outlook {
                 Outlook::Lasting => false,
                 Outlook::Absent => !is_late,
                 Outlook::Unclear => !is_late && !stays_in_doubt,
             };
-            if !may_pass {
+            if !goes_on {
                 return found;
             }
         }
@@ -110,11 +110,17 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
         // The last of them tells of mounts.
         let count =
             waited.len() - usize::from(events.mounts.is_some() && answer & MINDS_MOUNTS == 0);
-        let cannot = |e| Error::cannot("wait for events", e);
-        if wait_until(&mut waited[..count], Some(latest)).map_err(cannot)? {
-            pause(soonest.saturating_duration_since(Instant::now()));
-        }
+        wait_for_event(&mut waited[..count], soonest, latest)?;
     }
+}
+
+/// Waits for one of these events until `latest`, and after it until `soonest`.
+fn wait_for_event(waited: &mut [PollFd<'_>], soonest: Instant, latest: Instant) -> Result<()> {
+    let cannot = |e| Error::cannot("wait for events", e);
+    if wait_until(waited, Some(latest)).map_err(cannot)? {
+        pause(soonest.saturating_duration_since(Instant::now()));
+    }
+    Ok(())
 }
 
 /// Looks once, silently, in a child that ends with it; returns the child's answer. What was found,

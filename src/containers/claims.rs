@@ -33,7 +33,7 @@ const LONGEST: usize = 1 << 20;
 const MOST_NAMES: usize = 5;
 
 /// What a reader does in a user's world.
-type Look<'a> = &'a dyn Fn(&World<'_>, &mut Report) -> Result<()>;
+type Inspect<'a> = &'a dyn Fn(&World<'_>, &mut Report) -> Result<()>;
 
 /// Looks up what a word means in a user's world. Returns None where the user knows no such
 /// container.
@@ -137,7 +137,7 @@ pub(crate) fn suggest(
 
 /// Returns what each user claims, in the order of users; with a note of those who could not be read
 /// to their end.
-fn ask_users(host: &Host, look: Look<'_>) -> Result<Vec<Vec<Claim>>> {
+fn ask_users(host: &Host, look: Inspect<'_>) -> Result<Vec<Vec<Claim>>> {
     if !is_root(host) {
         return Ok(Vec::new());
     }
@@ -175,7 +175,7 @@ fn ask_users(host: &Host, look: Look<'_>) -> Result<Vec<Vec<Claim>>> {
 fn listen(
     host: &Host,
     users: &[User],
-    look: Look<'_>,
+    look: Inspect<'_>,
     hear: &mut dyn FnMut(usize, Option<Report>),
 ) -> Result<()> {
     let answer = |at: usize, pipe: &OwnedFd| {
@@ -193,7 +193,7 @@ fn listen(
 }
 
 /// Becomes a user and looks in that user's world: a reader's whole life.
-fn read_as(host: &Host, user: &User, look: Look<'_>) -> Report {
+fn read_as(host: &Host, user: &User, look: Inspect<'_>) -> Report {
     let mut report = Report::default();
     host.take_unread();
     if let Err(e) = user.become_this(host) {
@@ -528,7 +528,7 @@ mod tests {
             assert_eq!(suggest(&host, Some("crun"), &|_| true).unwrap().len(), MOST_NAMES);
         }
 
-        fn all_of(host: &Host, look: Look<'_>) -> Option<Report> {
+        fn all_of(host: &Host, look: Inspect<'_>) -> Option<Report> {
             let user = users::named(&World::root(host), b"tester").unwrap();
             let mut heard = None;
             listen(host, &[user], look, &mut |_, report| heard = report).unwrap();

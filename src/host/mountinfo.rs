@@ -43,7 +43,7 @@ pub(crate) fn all(host: &Host) -> Result<Vec<Mount>> {
 /// The errno of open(2) and read(2).
 pub(crate) fn read(host: &Host) -> io::Result<Vec<Mount>> {
     let open = |path: &[u8]| host.open_proc(path, OFlags::RDONLY);
-    let of = |file| of(host, file, 256 << 20);
+    let of = |file| read_file(host, file, 256 << 20);
     let Some(root) = host.directory() else { return of(open(b"self/mountinfo")?) };
     // DIR may lead into another mount namespace, as /proc/PID/root does. Of a pid namespace that is
     // not above ours the procfs does not know us.
@@ -59,7 +59,7 @@ pub(crate) fn read(host: &Host) -> io::Result<Vec<Mount>> {
 ///
 /// # Errors
 /// The errno of read(2); EFBIG if that is more than `most` bytes.
-pub(crate) fn of(host: &Host, file: OwnedFd, most: usize) -> io::Result<Vec<Mount>> {
+pub(crate) fn read_file(host: &Host, file: OwnedFd, most: usize) -> io::Result<Vec<Mount>> {
     let text = host.buffer.read_all(file, 64 << 10, most)?;
     // A Vec that grows among other allocations leaves its old memory behind.
     let mut mounts = Vec::with_capacity(lines(&text).count());
@@ -69,6 +69,12 @@ pub(crate) fn of(host: &Host, file: OwnedFd, most: usize) -> io::Result<Vec<Moun
         }
     }
     Ok(mounts)
+}
+
+/// Returns why the mountinfo of a process could not be opened: EINVAL is that of one which has left
+/// its mount namespace, since it ends (mounts_open_common, fs/proc_namespace.c).
+pub(crate) fn gone_if_left(errno: Errno) -> Errno {
+    if errno == Errno::INVAL { Errno::SRCH } else { errno }
 }
 
 /// Returns the inode of each network namespace that is mounted somewhere, and where, as paths are

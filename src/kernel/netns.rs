@@ -313,6 +313,10 @@ impl Home {
     }
 }
 
+/// The inode of the machine's initial user namespace, by which that is told where pid 1 may not be
+/// read: PROC_USER_INIT_INO, linux/proc_ns.h.
+pub(crate) const INITIAL_USERNS: u64 = 0xefff_fffd;
+
 /// Returns the identity of the namespace we are in.
 ///
 /// # Errors

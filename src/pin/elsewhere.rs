@@ -156,10 +156,9 @@ impl<'h> Search<'h> {
             return Ok(None);
         }
         *left = left.saturating_sub(LEAST);
-        // So it is told that the process has left its mount namespace.
         let opened = process.open_file("mountinfo", OFlags::RDONLY);
-        let file = opened.map_err(|e| if e == Errno::INVAL { Errno::SRCH } else { e })?;
-        let mounts = mountinfo::of(host, file, left.saturating_mul(LINE).min(MOST))?;
+        let file = opened.map_err(mountinfo::gone_if_left)?;
+        let mounts = mountinfo::read_file(host, file, left.saturating_mul(LINE).min(MOST))?;
         *left = left.saturating_sub(mounts.len());
         // It may be another process than was looked at first, or have gone elsewhere.
         if id_of(process.open_file("ns/mnt", OFlags::PATH)?)? != namespace {

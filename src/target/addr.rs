@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::host::namespaces::{self, Namespace};
 use crate::kernel::fork;
 use crate::kernel::link::Interface;
-use crate::kernel::netns::{Home, NetNs};
+use crate::kernel::netns::{Home, INITIAL_USERNS, NetNs};
 use crate::kernel::sock::Netlink;
 use crate::sys::stdio::write_all;
 use rustix::io::Errno;
@@ -80,9 +80,6 @@ fn mac(text: &[u8], separator: u8) -> Option<String> {
 
 /// As many holders of an address are listed.
 const MOST_LISTED: usize = 10;
-/// The inode of the initial user namespace, by which that is told where pid 1 may not be read:
-/// PROC_USER_INIT_INO, linux/proc_ns.h.
-const INITIAL: u64 = 0xefff_fffd;
 
 /// Finds the one namespace that has this address on an interface. Those that the machine's own user
 /// namespace owns come first, and users' count only where none of these has it.
@@ -142,7 +139,7 @@ pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
 /// # Errors
 /// Where the machine refuses.
 pub(super) fn is_machines(host: &Host, netns: &NetNs) -> Result<bool> {
-    let machines = host.stat_proc("1/ns/user").map_or(INITIAL, |id| id.ino);
+    let machines = host.stat_proc("1/ns/user").map_or(INITIAL_USERNS, |id| id.ino);
     match netns.owner() {
         Ok(owner) => Ok(owner.ino == machines),
         // Where it is owned from above our own user namespace, or the kernel does not tell, it is

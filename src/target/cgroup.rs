@@ -195,7 +195,7 @@ fn shared(
     label: &str,
     unit: Option<&Unit<'_>>,
 ) -> Result<Option<Held>> {
-    let seen = Seen::of(host, &list_pids(host, dirs, label)?, label, unit)?;
+    let seen = Members::look_at(host, &list_pids(host, dirs, label)?, label, unit)?;
     // A pid that is listed twice and alive both times is the same process.
     let still = list_pids(host, dirs, label)?;
     if seen.namespaces.len() > 1 {
@@ -235,9 +235,9 @@ fn cannot_look(label: &str, fault: &str) -> Error {
     Error::new(format!("the processes of {label} cannot all be looked at: {fault}"))
 }
 
-/// What is seen of a cgroup's processes.
+/// The processes of a cgroup, as far as they were looked at.
 #[derive(Default)]
-struct Seen {
+struct Members {
     /// Each of their namespaces, with one of them.
     namespaces: Vec<(NsId, u32)>,
     /// The first of all.
@@ -247,9 +247,9 @@ struct Seen {
     has_own: bool,
 }
 
-impl Seen {
-    fn of(host: &Host, pids: &[u32], label: &str, unit: Option<&Unit<'_>>) -> Result<Seen> {
-        let mut seen = Seen { has_own: unit.is_none(), ..Seen::default() };
+impl Members {
+    fn look_at(host: &Host, pids: &[u32], label: &str, unit: Option<&Unit<'_>>) -> Result<Members> {
+        let mut seen = Members { has_own: unit.is_none(), ..Members::default() };
         for pid in pids {
             match seen.add(host, *pid, unit) {
                 Err(e) if !is_gone(e) => {
@@ -326,7 +326,7 @@ mod tests {
     fn our_own_process_is_seen() {
         let host = Host::own(Console::default());
         let own = std::process::id();
-        let seen = Seen::of(&host, &[own, 4_194_304], "x", None).unwrap();
+        let seen = Members::look_at(&host, &[own, 4_194_304], "x", None).unwrap();
         assert_eq!((seen.namespaces.len(), seen.has_monitors), (1, false));
         assert_eq!(seen.held.unwrap().process.pid, own);
     }

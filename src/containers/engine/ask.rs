@@ -10,7 +10,7 @@ use crate::containers::world::World;
 use crate::host::process::Process;
 
 /// Returns what was recorded of a container's first process, and where it was looked for.
-pub(crate) fn of(world: &World<'_>, container: &Container) -> Records {
+pub(crate) fn records(world: &World<'_>, container: &Container) -> Records {
     match &container.source {
         Source::Records(known) => Records {
             places: known.iter().map(|record| record.file.clone()).collect(),

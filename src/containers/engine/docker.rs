@@ -67,7 +67,7 @@ pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
 /// Returns the cgroup that the specification or the host configuration tells, else Docker's forms.
 pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Vec<u8>>> {
     let Source::Files { directory, roots } = &container.source else {
-        return Some(forms::of(world, container));
+        return Some(forms::paths(world, container));
     };
     if let Some(path) = forms::told(world, container) {
         return Some(vec![path]);
@@ -84,7 +84,7 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
     for parent in roots.iter().filter(|root| root.kind == Kind::CgroupParent) {
         add(&parent.path);
     }
-    paths.append(&mut forms::of(world, container));
+    paths.append(&mut forms::paths(world, container));
     Some(paths)
 }
 

@@ -67,7 +67,7 @@ static FORMS: &[Form] = &[
 
 /// Returns the cgroup that a container's specification tells, else those of the table.
 pub(super) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Vec<u8>>> {
-    Some(told(world, container).map_or_else(|| of(world, container), |path| vec![path]))
+    Some(told(world, container).map_or_else(|| paths(world, container), |path| vec![path]))
 }
 
 /// Returns the cgroup that a container's specification tells, in its bundle or store.
@@ -88,7 +88,7 @@ pub(super) fn told_in(world: &World<'_>, root: &Root, id: &[u8]) -> Option<Vec<u
 }
 
 /// Returns the paths in which the table says that a container may be.
-pub(crate) fn of(world: &World<'_>, container: &Container) -> Vec<Vec<u8>> {
+pub(crate) fn paths(world: &World<'_>, container: &Container) -> Vec<Vec<u8>> {
     let namespace = container.roots().unwrap_or_default().iter().find_map(Root::namespace);
     let mut paths = Vec::new();
     for form in FORMS.iter().filter(|form| form.engine == container.runs_on) {

@@ -29,11 +29,11 @@ pub(super) fn look(
         return Records::default();
     }
     let (found, places, states) = (Vec::new(), Vec::new(), Vec::new());
-    let mut look = Look { world, roots, id, found, places, is_partial: false, states };
+    let mut search = RecordSearch { world, roots, id, found, places, is_partial: false, states };
     let unread = world.host.unread();
     let mut denied = Vec::new();
     for root in roots.iter().filter(|root| root.kind != Kind::CgroupParent && is_meant(root)) {
-        look.look_at(root);
+        search.look_at(root);
         // Only a user is denied anything of root's; where root is, a place may be one that does not
         // answer.
         if !world.caller.is_root {
@@ -43,8 +43,8 @@ pub(super) fn look(
             }
         }
     }
-    let Look { found, mut places, .. } = look;
-    let is_partial = look.is_partial || !denied.is_empty() || world.host.unread() != unread;
+    let RecordSearch { found, mut places, .. } = search;
+    let is_partial = search.is_partial || !denied.is_empty() || world.host.unread() != unread;
     // For who reads where it was looked: what is there, or may be.
     let may_be = |path: &Vec<u8>| denied.contains(&path) || world.is_directory(path);
     if is_partial && found.is_empty() && places.iter().any(may_be) {
@@ -53,8 +53,8 @@ pub(super) fn look(
     Records { found: found.into(), places, is_partial }
 }
 
-/// A look for what is recorded of one ID.
-struct Look<'l, 'h> {
+/// A search for what is recorded of one ID.
+struct RecordSearch<'l, 'h> {
     world: &'l World<'h>,
     roots: &'l [Root],
     id: &'l [u8],
@@ -67,7 +67,7 @@ struct Look<'l, 'h> {
     states: Vec<Option<Vec<u8>>>,
 }
 
-impl Look<'_, '_> {
+impl RecordSearch<'_, '_> {
     fn look_at(&mut self, root: &Root) {
         let (world, id) = (self.world, self.id);
         if !self.places.contains(&root.path) {
@@ -173,7 +173,7 @@ impl Look<'_, '_> {
         is_there
     }
 
-    /// As [`Look::read`], of a process that is a sandbox, with its pid and cgroups at `keys`.
+    /// As [`RecordSearch::read`], of a sandbox's process, with its pid and cgroups at `keys`.
     fn read_sandbox(
         &mut self,
         root: &Root,

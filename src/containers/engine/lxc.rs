@@ -140,7 +140,7 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
         first = config.map(|file| configured(&file.bytes, name)).unwrap_or_default();
     }
     if first.is_empty() {
-        first = forms::of(world, container);
+        first = forms::paths(world, container);
         let pattern = system_setting(world, b"lxc.cgroup.pattern");
         if !pattern.is_empty() {
             let below = patterned(&pattern, name);

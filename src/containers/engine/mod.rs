@@ -29,7 +29,7 @@ mod scan;
 
 use crate::base::text::contains;
 use crate::containers::world::World;
-pub(crate) use ask::{by_id, is_anothers, of as records, recorded_as};
+pub(crate) use ask::{by_id, is_anothers, recorded_as, records};
 use learn::Daemon;
 pub(crate) use look::netns_spec;
 use prepared::Prepared;

@@ -124,21 +124,21 @@ pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Verdict {
         }
     }
     match found {
-        Some((path, hierarchies, pids)) => Look { world, path, hierarchies }.at(&pids),
+        Some((path, hierarchies, pids)) => Group { world, path, hierarchies }.verdict(&pids),
         None => Err(Refusal::NotRunning(Why::NotRecorded)),
     }
 }
 
-/// A look at a cgroup.
-struct Look<'w> {
+/// A cgroup whose processes are looked at.
+struct Group<'w> {
     world: &'w World<'w>,
     path: &'w [u8],
     /// In so many hierarchies the cgroup exists.
     hierarchies: usize,
 }
 
-impl Look<'_> {
-    fn at(&self, pids: &[u32]) -> Verdict {
+impl Group<'_> {
+    fn verdict(&self, pids: &[u32]) -> Verdict {
         let members = self.members(pids)?;
         let is_member = |pid| members.binary_search_by_key(&pid, |member| member.pid).is_ok();
         let mut outermost = Vec::new();

@@ -20,7 +20,7 @@ use rustix::io::{self, Errno};
 
 /// What is seen of a process that a record names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct Observed {
     /// The record's file was written before the machine was started last.
     is_old: bool,
     life: Life,
@@ -51,7 +51,7 @@ pub(super) enum Life {
 }
 
 /// Decides what a record and what is seen of its process prove.
-pub(super) fn judge(record: &Record, seen: &Seen) -> Result<(), Refusal> {
+pub(super) fn judge(record: &Record, seen: &Observed) -> Result<(), Refusal> {
     let pid = record.pid;
     let is_dated = record.start.is_some() || record.pidfd_inode.is_some();
     if seen.is_old && is_dated {
@@ -125,9 +125,9 @@ pub(super) fn verify(world: &World<'_>, record: &Record) -> Verdict {
 }
 
 /// Holds the process that a record names and looks at what the record can be compared with.
-fn see(world: &World<'_>, record: &Record) -> (Seen, Option<Held>) {
+fn see(world: &World<'_>, record: &Record) -> (Observed, Option<Held>) {
     let host = world.host;
-    let mut seen = Seen {
+    let mut seen = Observed {
         is_old: false,
         life: Life::Gone,
         start: 0,
@@ -165,7 +165,7 @@ fn see(world: &World<'_>, record: &Record) -> (Seen, Option<Held>) {
     (seen, Some(held))
 }
 
-fn hold_recorded(host: &Host, record: &Record, seen: &mut Seen) -> io::Result<Option<Held>> {
+fn hold_recorded(host: &Host, record: &Record, seen: &mut Observed) -> io::Result<Option<Held>> {
     let process = Process::open(host, record.pid)?;
     let stat = process.stat()?;
     seen.start = stat.start;
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(unit_path(b"/system.slice/x", b""), None);
     }
 
-    const ALIVE: Seen = Seen {
+    const ALIVE: Observed = Observed {
         is_old: false,
         life: Life::Alive,
         start: 9,
@@ -304,14 +304,14 @@ mod tests {
     fn a_start_time_proves() {
         assert_eq!(judge(&started(), &ALIVE), Ok(()));
         // What else is recorded is not asked then.
-        let seen = Seen { is_inside: Some(false), pidfd: Some(1), ..ALIVE };
+        let seen = Observed { is_inside: Some(false), pidfd: Some(1), ..ALIVE };
         assert_eq!(judge(&started(), &seen), Ok(()));
     }
 
     #[test]
     fn another_start_time_is_another_process() {
         for life in [Life::Alive, Life::Zombie, Life::Apart] {
-            let seen = Seen { start: 10, shifted: true, life, ..ALIVE };
+            let seen = Observed { start: 10, shifted: true, life, ..ALIVE };
             let by = Difference::Start { recorded: 9, found: 10, shifted: true };
             assert_eq!(difference(judge(&started(), &seen)), by);
         }
@@ -319,19 +319,19 @@ mod tests {
 
     #[test]
     fn a_record_of_another_boot_proves_nothing() {
-        let seen = Seen { is_old: true, ..ALIVE };
+        let seen = Observed { is_old: true, ..ALIVE };
         let old = || Err(Refusal::NotRunning(Why::BeforeBoot { file: b"/run/x".to_vec() }));
         assert_eq!(judge(&started(), &seen), old());
         let by_inode = Record { pidfd_inode: Some(3), ..pid_only() };
-        assert_eq!(judge(&by_inode, &Seen { pidfd: Some(3), ..seen }), old());
+        assert_eq!(judge(&by_inode, &Observed { pidfd: Some(3), ..seen }), old());
         // A cgroup is of this boot, whenever the pid was written down.
-        assert_eq!(judge(&pid_only(), &Seen { is_inside: Some(true), ..seen }), Ok(()));
+        assert_eq!(judge(&pid_only(), &Observed { is_inside: Some(true), ..seen }), Ok(()));
     }
 
     #[test]
     fn who_is_dead_does_not_run() {
         for record in [started(), pid_only()] {
-            let ruling = |life| judge(&record, &Seen { life, is_inside: Some(true), ..ALIVE });
+            let ruling = |life| judge(&record, &Observed { life, is_inside: Some(true), ..ALIVE });
             assert_eq!(ruling(Life::Gone), Err(Refusal::NotRunning(Why::Ended)));
             assert_eq!(ruling(Life::Zombie), Err(Refusal::NotRunning(Why::Zombie { pid: 7 })));
             let denied = Doubt::Unreadable { pid: 7, errno: Errno::ACCESS };
@@ -342,19 +342,19 @@ mod tests {
 
     #[test]
     fn who_wants_a_new_namespace_and_is_in_the_hosts_is_starting() {
-        let seen = Seen { is_hosts: true, ..ALIVE };
+        let seen = Observed { is_hosts: true, ..ALIVE };
         assert_eq!(judge(&started(), &seen), Err(Refusal::Starting));
         // The host's network was asked for, by a path or by no namespace at all.
-        assert_eq!(judge(&started(), &Seen { wants_new: false, ..seen }), Ok(()));
+        assert_eq!(judge(&started(), &Observed { wants_new: false, ..seen }), Ok(()));
     }
 
     #[test]
     fn a_pid_alone_needs_its_cgroup() {
-        let hosts = Seen { is_hosts: true, ..ALIVE };
+        let hosts = Observed { is_hosts: true, ..ALIVE };
         let unproven = |is_hosts| Doubt::Unproven { pid: 7, file: b"/run/x".to_vec(), is_hosts };
         assert_eq!(judge(&pid_only(), &ALIVE), Err(Refusal::NotProven(unproven(false))));
         assert_eq!(judge(&pid_only(), &hosts), Err(Refusal::NotProven(unproven(true))));
-        let inside = |is| judge(&pid_only(), &Seen { is_inside: Some(is), ..ALIVE });
+        let inside = |is| judge(&pid_only(), &Observed { is_inside: Some(is), ..ALIVE });
         assert_eq!(inside(true), Ok(()));
         assert_eq!(difference(inside(false)), Difference::Cgroup);
     }
@@ -362,7 +362,7 @@ mod tests {
     #[test]
     fn the_inode_of_a_pidfd_decides_where_the_kernel_has_one() {
         let record = Record { pidfd_inode: Some(3), ..pid_only() };
-        let ruling = |pidfd, is_inside| judge(&record, &Seen { pidfd, is_inside, ..ALIVE });
+        let ruling = |pidfd, is_inside| judge(&record, &Observed { pidfd, is_inside, ..ALIVE });
         assert_eq!(ruling(Some(3), Some(false)), Ok(()));
         let by = Difference::Pidfd { recorded: 3, found: 4 };
         assert_eq!(difference(ruling(Some(4), Some(true))), by);

@@ -20,9 +20,9 @@ pub(super) struct Directory {
 
 /// Directories that count, by the paths that were asked for, the latest last.
 #[derive(Default)]
-pub(super) struct Held(RefCell<Vec<(Vec<u8>, Directory)>>);
+pub(super) struct HeldDirectories(RefCell<Vec<(Vec<u8>, Directory)>>);
 
-impl Held {
+impl HeldDirectories {
     pub(super) fn at(&self, path: &[u8]) -> Option<Directory> {
         let mut held = self.0.borrow_mut();
         let at = held.iter().position(|(known, _)| known == path)?;

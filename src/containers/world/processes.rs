@@ -10,14 +10,14 @@ use super::users::uids_in;
 use crate::base::error::is_denied;
 use crate::host::cgroup::is_containers;
 use crate::host::process::{Process, is_gone, unless_gone};
-use crate::kernel::netns::NsId;
+use crate::kernel::netns::{INITIAL_USERNS, NsId};
 use crate::sys::nsfs::userns_owner;
 use rustix::fs::{OFlags, fstat};
 use rustix::io;
 
 /// The inodes of the initial user and pid namespaces, by which they are told where pid 1 may not be
-/// read: PROC_USER_INIT_INO and PROC_PID_INIT_INO, linux/proc_ns.h.
-const INITIAL: [(&str, u64); 2] = [("user", 0xefff_fffd), ("pid", 0xefff_fffc)];
+/// read: of the latter PROC_PID_INIT_INO, linux/proc_ns.h.
+const INITIAL: [(&str, u64); 2] = [("user", INITIAL_USERNS), ("pid", 0xefff_fffc)];
 
 impl World<'_> {
     /// Tells whether a process is this world's: for root's that its four uids are root's, its user

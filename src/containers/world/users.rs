@@ -9,7 +9,7 @@ use crate::base::text::{join, line_after, lines, number};
 use crate::host::Host;
 use crate::host::process::Process;
 use crate::host::root::Symlink;
-use crate::kernel::netns::{NetNs, id_at};
+use crate::kernel::netns::{INITIAL_USERNS, NetNs, id_at};
 use crate::sys::fd::open_at;
 use crate::sys::libc::variable;
 use rustix::fs::{CWD, OFlags, fstat, fstatfs};
@@ -290,13 +290,11 @@ pub(crate) struct Caller {
 impl Caller {
     /// Looks at our user namespace, that of the machine's pid 1 and our capabilities.
     pub(crate) fn of(host: &Host) -> Caller {
-        // PROC_USER_INIT_INO, linux/proc_ns.h: where pid 1 may not be read.
-        const INITIAL: u64 = 0xefff_fffd;
         let own = id_at(CWD, b"/proc/self/ns/user").ok();
         let first = host.stat_proc("1/ns/user").ok();
         let is_machines = match (own, first) {
             (Some(own), Some(first)) => own == first,
-            (Some(own), None) => own.ino == INITIAL,
+            (Some(own), None) => own.ino == INITIAL_USERNS,
             (None, _) => true,
         };
         let has_rights =

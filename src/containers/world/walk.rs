@@ -8,7 +8,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::held::{Directory, Held};
+use super::held::{Directory, HeldDirectories};
 use super::judge::{Judge, Standing};
 use crate::base::error::is_absent;
 use crate::base::text::join;
@@ -59,12 +59,12 @@ pub(super) struct Walker<'h> {
     /// Whether this process may wait for a mount, as nobody waits for it.
     is_reader: Cell<bool>,
     /// The directories that were judged last.
-    held: Held,
+    held: HeldDirectories,
 }
 
 impl<'h> Walker<'h> {
     pub(super) fn new(host: &'h Host, judge: Judge) -> Walker<'h> {
-        Walker { host, judge, is_reader: Cell::new(false), held: Held::default() }
+        Walker { host, judge, is_reader: Cell::new(false), held: HeldDirectories::default() }
     }
 
     /// Makes this the walker of a reader, whose descriptors were closed.

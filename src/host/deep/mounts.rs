@@ -39,8 +39,7 @@ impl Look<'_> {
             return Ok(());
         }
         let opened = open_at(dir, &join(task, b"mountinfo"), OFlags::RDONLY);
-        // So it is told that the process has left its mount namespace.
-        let file = opened.map_err(|e| if e == Errno::INVAL { Errno::SRCH } else { e })?;
+        let file = opened.map_err(mountinfo::gone_if_left)?;
         let text = self.host.buffer.read_all(file, 64 << 10, MOST)?;
         self.mounts(&text, Kind::Mount, pid, 0);
         Ok(())
