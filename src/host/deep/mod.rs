@@ -17,7 +17,7 @@ use crate::base::error::{Error, describe, is_denied};
 use crate::base::text::{join, last, line_after, number};
 use crate::kernel::cookie;
 use crate::kernel::fork;
-use crate::kernel::netns::{NsId, id_at, id_of, own_id};
+use crate::kernel::netns::{INITIAL_USERNS, NsId, id_at, id_of, own_id};
 use crate::sys::fd::{ITSELF, open_at, read_link};
 use crate::sys::libc::netns_cookie;
 use crate::sys::nsfs::netns_of_socket;
@@ -57,7 +57,7 @@ pub(super) fn look(host: &Host, hear: Hear<'_>) {
     });
     match told {
         Ok(Some(told)) if decode(host, &told, hear).is_some() => {}
-        Ok(_) => host.remember(b"/proc/PID/fd", "they could not be read to their end"),
+        Ok(_) => host.remember(b"/proc/PID/fd", "not all of them could be read"),
         Err(error) => host.fail(error),
     }
 }
@@ -104,11 +104,10 @@ struct Look<'h> {
 
 impl<'h> Look<'h> {
     fn new(host: &'h Host, pipe: &'h OwnedFd, parent: Option<u32>) -> Look<'h> {
-        // PROC_USER_INIT_INO, linux/proc_ns.h: where pid 1 may not be read.
-        const INITIAL: u64 = 0xefff_fffd;
         let own = own_id();
         let device = own.map_or(0, |id| id.dev);
-        let machines = host.stat_proc("1/ns/user").unwrap_or(NsId { ino: INITIAL, dev: device });
+        let machines =
+            host.stat_proc("1/ns/user").unwrap_or(NsId { ino: INITIAL_USERNS, dev: device });
         let mut owners = vec![machines];
         owners.extend(id_at(CWD, b"/proc/self/ns/user"));
         let mut points: Vec<_> = mountinfo::nsfs(host).into_iter().map(|(_, path)| path).collect();
