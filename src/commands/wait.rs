@@ -114,11 +114,11 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
     }
 }
 
-/// Waits for one of these events until `latest`, and after it until `soonest`.
+/// Waits for one of these events until `latest`, and after it until `soonest`, if that is sooner.
 fn wait_for_event(waited: &mut [PollFd<'_>], soonest: Instant, latest: Instant) -> Result<()> {
     let cannot = |e| Error::cannot("wait for events", e);
     if wait_until(waited, Some(latest)).map_err(cannot)? {
-        pause(soonest.saturating_duration_since(Instant::now()));
+        pause(soonest.min(latest).saturating_duration_since(Instant::now()));
     }
     Ok(())
 }
