@@ -22,7 +22,7 @@ fn make(sources: &Path, words: &[&str], archives: &Path) -> Output {
     let mut command = Command::new("make");
     command.arg("-C").arg(sources).args(words).arg(format!("DIST={}", archives.display()));
     command.env("SOURCE_DATE_EPOCH", "1700000000");
-    for key in ["MAKEFLAGS", "MAKELEVEL", "RUSTUP_TOOLCHAIN"] {
+    for key in ["INSTALL", "MAKEFLAGS", "MAKELEVEL", "RUSTUP_TOOLCHAIN"] {
         command.env_remove(key);
     }
     finish_within(PATIENCE, command)
