@@ -3,10 +3,11 @@
 
 #![forbid(unsafe_code)]
 
-use super::netns::{Home, NetNs};
+use super::netns::{Home, NetNs, id_at};
 use crate::base::error::Result;
 use crate::sys::libc::netns_cookie;
 use crate::sys::nsfs::{list_netns, namespace_number, open_by_number};
+use rustix::fs::CWD;
 use rustix::io::{self, Errno};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
@@ -31,12 +32,28 @@ pub(crate) fn here() -> io::Result<u64> {
     netns_cookie(socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?)
 }
 
-/// Opens the namespace that has this number; None where the kernel does not know it by that or is
-/// too old, see [`open_by_number`].
-pub(crate) fn open(number: u64) -> Option<NetNs> {
-    let netns = NetNs::of_link(open_by_number(number).ok()?).ok()?;
+/// Opens the namespace that has this number; None where the kernel does not know it by that, we may
+/// not see it, or the kernel is too old, see [`open_by_number`].
+///
+/// # Errors
+/// The errno where the machine fails.
+pub(crate) fn open(number: u64) -> io::Result<Option<NetNs>> {
+    let netns = match open_by_number(number) {
+        Err(e @ (Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::IO)) => return Err(e),
+        Err(_) => return Ok(None),
+        Ok(fd) => NetNs::of_link(fd)?,
+    };
     // Other kinds of namespaces have numbers, too, all of them different.
-    netns.is_network().then_some(netns)
+    Ok(Some(netns).filter(NetNs::is_network))
+}
+
+/// Tells whether the kernel has a list, and leaves out of it what is there: outside the initial pid
+/// namespace, where it does not say so.
+pub(crate) fn is_list_short() -> bool {
+    // PROC_PID_INIT_INO, linux/proc_ns.h
+    const INITIAL: u64 = 0xefff_fffc;
+    let is_initial = id_at(CWD, b"/proc/self/ns/pid").is_ok_and(|pid| pid.ino == INITIAL);
+    !is_initial && visit_all(&mut |_| false) == Ok(true)
 }
 
 /// Shows the numbers of the network namespaces that a process, a descriptor or a mount keeps, as
@@ -82,8 +99,9 @@ mod tests {
         });
         if is_known == Ok(true) {
             assert!(numbers.contains(&cookie) && numbers.is_sorted());
-            assert_eq!(open(cookie).unwrap().id, home.id());
+            assert_eq!(open(cookie).unwrap().unwrap().id, home.id());
         }
-        assert!(open(u64::MAX).is_none());
+        assert!(open(u64::MAX).unwrap().is_none());
+        assert!(!is_list_short() || is_known == Ok(true));
     }
 }

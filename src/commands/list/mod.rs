@@ -18,6 +18,7 @@ use crate::base::console;
 use crate::base::error::Result;
 use crate::cli::Format;
 use crate::host::Host;
+use crate::kernel::cookie;
 use crate::target::Target;
 
 /// Prints all namespaces, or only that of `target`; after a `deep` look with all that keeps them.
@@ -28,5 +29,10 @@ pub(crate) fn list(host: &Host, target: Option<&Target>, format: Format, deep: b
     let listing = collect::listing(host, target, render::detail(format), deep)?;
     console::print(render::render(format, &listing).as_bytes())?;
     host.note_unread();
+    if target.is_none() && cookie::is_list_short() {
+        let note =
+            "outside the initial pid namespace the kernel does not list all network namespaces";
+        host.console.note(note);
+    }
     Ok(())
 }

@@ -46,14 +46,25 @@ pub(super) type Hear<'a> = &'a mut dyn FnMut(u64, Option<u64>, Holder);
 /// Shows what keeps network namespaces beside the processes and threads that are in them and the
 /// mounts of our mount namespace. What may not be looked at is left to [`Host::unread`], where the
 /// machine fails to [`Host::check`].
-pub(super) fn look(host: &Host, hear: Hear<'_>) {
-    let Some(patience) = host.mounts.patience() else { return };
+///
+/// `beside` is called while the reader looks, with its pid where /proc has it: it is not to count.
+pub(super) fn look(host: &Host, beside: &dyn Fn(Option<u32>), hear: Hear<'_>) {
     let parent = own_pid(host);
-    let told = fork::ask(2 * MOST, &host.descriptors(), patience, &|pipe| {
+    let has_our_pids = host.has_our_pids();
+    if !has_our_pids {
+        beside(None);
+    }
+    let patience = host.mounts.patience().unwrap_or(fork::PATIENCE);
+    let look = |pipe: &OwnedFd| {
         host.take_unread();
         let mut look = Look::new(host, pipe, parent);
         look.all();
         look.end();
+    };
+    let told = fork::ask_beside(2 * MOST, &host.descriptors(), patience, &look, &|reader| {
+        if has_our_pids {
+            beside(Some(reader.as_raw_pid() as u32));
+        }
     });
     match told {
         Ok(Some(told)) if decode(host, &told, hear).is_some() => {}
@@ -104,16 +115,19 @@ struct Look<'h> {
 
 impl<'h> Look<'h> {
     fn new(host: &'h Host, pipe: &'h OwnedFd, parent: Option<u32>) -> Look<'h> {
-        let own = own_id();
+        let own = host.readable(b"/proc/self/ns/net", own_id());
         let device = own.map_or(0, |id| id.dev);
-        let machines =
-            host.stat_proc("1/ns/user").unwrap_or(NsId { ino: INITIAL_USERNS, dev: device });
-        let mut owners = vec![machines];
-        owners.extend(id_at(CWD, b"/proc/self/ns/user"));
+        let machines = match host.stat_proc("1/ns/user") {
+            Err(e) if is_denied(e) => None,
+            machines => host.readable(b"/proc/1/ns/user", machines),
+        };
+        let mut owners = vec![machines.unwrap_or(NsId { ino: INITIAL_USERNS, dev: device })];
+        let here = |path: &[u8]| host.readable(path, id_at(CWD, path));
+        owners.extend(here(b"/proc/self/ns/user"));
         let mut points: Vec<_> = mountinfo::nsfs(host).into_iter().map(|(_, path)| path).collect();
         points.sort_unstable();
         // A user may not ask for the namespace of a socket, but knows this one.
-        let here = own.and_then(|own| Ok((cookie::here()?, Some(own.ino))));
+        let known = own.and_then(|own| Some((cookie::here().ok()?, Some(own.ino))));
         Look {
             host,
             pipe,
@@ -122,10 +136,10 @@ impl<'h> Look<'h> {
             has_our_pids: host.has_our_pids(),
             device,
             owners,
-            spaces: Vec::from_iter(id_at(CWD, b"/proc/self/ns/mnt")),
+            spaces: Vec::from_iter(here(b"/proc/self/ns/mnt")),
             kept: Vec::new(),
             points,
-            cookies: Vec::from_iter(here),
+            cookies: Vec::from_iter(known),
             denied: Vec::new(),
             denied_sockets: 0,
             others: Vec::new(),
@@ -362,7 +376,7 @@ impl<'h> Look<'h> {
 /// Returns the pid that /proc has for us, if it has one.
 fn own_pid(host: &Host) -> Option<u32> {
     let own = host.open_proc(b"self", ITSELF).and_then(|own| read_link(own, b""));
-    parse_pid(&own.ok()?)
+    parse_pid(&host.readable(b"/proc/self", own)?)
 }
 
 /// Returns the inode in a namespace's label.

@@ -34,33 +34,47 @@ impl Look<'_> {
         pid: u32,
     ) -> io::Result<()> {
         let path = join(task, b"ns/mnt");
-        if !self.is_new(id_at(dir, &path)?) || !self.is_roots(&open_at(dir, &path, OFlags::RDONLY)?)
-        {
+        let id = id_at(dir, &path)?;
+        if self.is_known(id) {
+            return Ok(());
+        }
+        let namespace = open_at(dir, &path, OFlags::RDONLY)?;
+        if id_of(&namespace)? != id || !self.is_roots(&namespace)? {
             return Ok(());
         }
         let opened = open_at(dir, &join(task, b"mountinfo"), OFlags::RDONLY);
         let file = opened.map_err(mountinfo::gone_if_left)?;
         let text = self.host.buffer.read_all(file, 64 << 10, MOST)?;
         self.mounts(&text, Kind::Mount, pid, 0);
+        self.add(id);
         Ok(())
     }
 
-    /// Remembers a mount namespace; tells whether it was not met before.
-    fn is_new(&mut self, id: NsId) -> bool {
-        let at = self.spaces.binary_search(&id);
-        if let Err(at) = at {
+    /// Tells whether a mount namespace was looked at.
+    fn is_known(&self, id: NsId) -> bool {
+        self.spaces.binary_search(&id).is_ok()
+    }
+
+    /// Remembers that one was looked at. Where that has failed, another task may still let it.
+    fn add(&mut self, id: NsId) {
+        if let Err(at) = self.spaces.binary_search(&id) {
             self.spaces.insert(at, id);
         }
-        at.is_err()
     }
 
     /// Tells whether a mount namespace belongs to root or to the caller. Users may have any number
     /// of others, with any number of mounts.
-    fn is_roots(&self, namespace: &OwnedFd) -> bool {
-        let Ok(owner) = owning_userns(namespace) else { return false };
+    ///
+    /// # Errors
+    /// Where the machine does not let it be told.
+    fn is_roots(&self, namespace: &OwnedFd) -> io::Result<bool> {
+        let owner = match owning_userns(namespace) {
+            Err(Errno::PERM | Errno::NOTTY) => return Ok(false),
+            owner => owner?,
+        };
         let euid = geteuid();
-        id_of(&owner).is_ok_and(|id| self.owners.contains(&id))
-            || (!euid.is_root() && userns_owner(&owner) == Ok(euid.as_raw()))
+        Ok(self.owners.contains(&id_of(&owner)?)
+            || (!euid.is_root() && userns_owner(&owner) == Ok(euid.as_raw())))
     }
 
     /// Tells of the network namespaces that are mounted by a mountinfo.
@@ -96,7 +110,8 @@ impl Look<'_> {
                 self.tell(&Record { pid, fd, inode: id.ino, ..record });
             }
             Ok(NEWNS) => self.kept.push(Kept { id, pid, fd }),
-            _ => {}
+            Err(Errno::NOTTY) | Ok(_) => {}
+            Err(e) => return Err(e),
         }
         Ok(())
     }
@@ -104,7 +119,7 @@ impl Look<'_> {
     /// Tells of the mounts of mount namespaces that no process is in.
     pub(super) fn kept_mounts(&mut self, proc: &OwnedFd) {
         for Kept { id, pid, fd } in std::mem::take(&mut self.kept) {
-            if !self.is_new(id) {
+            if self.is_known(id) {
                 continue;
             }
             if let Err(e) = self.look_into(proc, id, pid, fd) {
@@ -119,7 +134,7 @@ impl Look<'_> {
             return Ok(());
         }
         let namespace = reopen(&resolved, OFlags::RDONLY)?;
-        if !self.is_roots(&namespace) {
+        if !self.is_roots(&namespace)? {
             return Ok(());
         }
         let told = fork::query(&|pipe| {
@@ -135,7 +150,10 @@ impl Look<'_> {
         });
         match told {
             Ok(text) if text.is_empty() => return Err(Errno::PERM),
-            Ok(text) => self.mounts(&text, Kind::KeptMount, pid, fd),
+            Ok(text) => {
+                self.mounts(&text, Kind::KeptMount, pid, fd);
+                self.add(id);
+            }
             Err(error) => self.host.fail(error),
         }
         Ok(())
