@@ -185,8 +185,7 @@ fn listen(
     };
     let kept = host.descriptors();
     let (count, most, patience) = (users.len(), LONGEST, PATIENCE);
-    let questions =
-        Questions { count, most, patience, kept: &kept, answer: &answer, beside: &|_| {} };
+    let questions = Questions { count, most, patience, kept: &kept, answer: &answer };
     ask_all(&questions, &mut |at, told| {
         hear(at, told.and_then(|told| Report::decode(told, users[at].uid)));
         Ok(())

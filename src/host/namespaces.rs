@@ -15,12 +15,11 @@ use super::{Host, mountinfo, visit_names};
 use crate::base::error::{Error, Result, is_denied};
 use crate::base::text::join;
 use crate::kernel::cookie;
-use crate::kernel::netns::{Home, NetNs, NsId, id_at};
+use crate::kernel::netns::{Home, NetNs, NsId, id_at, own_id};
 use crate::sys::fd::open_at;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, OFlags, fstat, statat};
 use rustix::io::{self, Errno};
-use std::cell::RefCell;
 use std::io::Write;
 
 /// A network namespace, and what held it when /proc was walked.
@@ -47,7 +46,7 @@ pub(crate) struct Namespace {
 /// Returns all network namespaces, sorted, each once. What the caller may not look at is left to
 /// [`Host::unread`], where the machine fails to [`Host::check`].
 pub(crate) fn all(host: &Host) -> Vec<Namespace> {
-    shallow(host, None, false)
+    shallow(host, false)
 }
 
 /// Returns all network namespaces as [`all`] does, after a deep look and with all that keeps them;
@@ -57,20 +56,8 @@ pub(crate) fn all(host: &Host) -> Vec<Namespace> {
 /// # Errors
 /// As [`Home::within`].
 pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<Holder>>)> {
-    let home = Home::own()?;
-    let device = home.id().dev;
-    let (walked, mut files) = (RefCell::default(), Vec::new());
-    let walk = |reader| *walked.borrow_mut() = shallow(host, reader, true);
-    deep::look(host, &walk, &mut |ino, cookie, holder| match holder {
-        Holder::File { .. } => files.push((ino, holder)),
-        holder => {
-            let mut found = walked.borrow_mut();
-            let namespace = place(&mut found, NsId { ino, dev: device });
-            namespace.cookie = namespace.cookie.or(cookie);
-            namespace.holders.push(holder);
-        }
-    });
-    let mut found = walked.take();
+    let mut found = shallow(host, true);
+    let device = own_id().map_or(0, |id| id.dev);
     for (ino, path) in mountinfo::nsfs(host) {
         let namespace = place(&mut found, NsId { ino, dev: device });
         if !namespace.mounts.contains(&path) {
@@ -78,7 +65,16 @@ pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<H
             namespace.holders.push(Holder::Mount(path));
         }
     }
-    let unknown = place_files(host, &home, &mut found, files)?;
+    let mut files = Vec::new();
+    deep::look(host, &mut |ino, cookie, holder| match holder {
+        Holder::File { .. } => files.push((ino, holder)),
+        holder => {
+            let namespace = place(&mut found, NsId { ino, dev: device });
+            namespace.cookie = namespace.cookie.or(cookie);
+            namespace.holders.push(holder);
+        }
+    });
+    let unknown = place_files(host, &mut found, files)?;
     Ok((found, unknown))
 }
 
@@ -86,12 +82,12 @@ pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<H
 /// each namespace. Returns those of none.
 fn place_files(
     host: &Host,
-    home: &Home,
     found: &mut [Namespace],
     files: Vec<(u64, Holder)>,
 ) -> Result<Vec<Vec<Holder>>> {
     // More names than root's programs have open are not looked for in each namespace.
     const MOST_NAMES: usize = 64;
+    let home = Home::own()?;
     let mut unknown: Vec<Vec<Holder>> = Vec::new();
     let mut names: Vec<(Vec<u8>, Vec<Option<u64>>)> = Vec::new();
     for (inode, holder) in files {
@@ -100,7 +96,7 @@ fn place_files(
         if names.len() < MOST_NAMES && names.iter().all(|(known, _)| known != name) {
             let mut inodes = Vec::with_capacity(found.len());
             for namespace in found.iter() {
-                inodes.push(namespace.inode_of(host, home, name)?);
+                inodes.push(namespace.inode_of(host, &home, name)?);
             }
             names.push((name.to_vec(), inodes));
         }
@@ -120,10 +116,10 @@ fn place_files(
     Ok(unknown)
 }
 
-/// Walks over /proc, without a `reader` of ours, and our mounts, and asks for the kernel's list.
-fn shallow(host: &Host, reader: Option<u32>, keeps_holders: bool) -> Vec<Namespace> {
+/// Walks over /proc and our mounts, and asks for the kernel's list.
+fn shallow(host: &Host, keeps_holders: bool) -> Vec<Namespace> {
     let mut found: Vec<Namespace> = Vec::new();
-    visit(host, reader, &mut |id, holder| {
+    visit(host, &mut |id, holder| {
         place(&mut found, id).add(holder, keeps_holders);
         true
     });
@@ -157,7 +153,7 @@ fn add_listed(host: &Host, found: &mut Vec<Namespace>) {
 /// Opens the namespace with this inode; None where nothing that can be looked at holds it.
 pub(crate) fn by_inode(host: &Host, inode: u64) -> Option<Opened> {
     let mut found = None;
-    visit(host, None, &mut |id, holder| {
+    visit(host, &mut |id, holder| {
         if id.ino == inode {
             found = holder.open(host, id);
         }
@@ -257,10 +253,10 @@ impl Namespace {
 /// Is shown a namespace and one that holds it; false ends the walk.
 type Visitor<'v> = &'v mut dyn FnMut(NsId, Holder) -> bool;
 
-/// Shows every holder of a network namespace but `reader`, processes by ascending pid first. A path
-/// is shown once for each time it is mounted on.
-fn visit(host: &Host, reader: Option<u32>, visitor: Visitor<'_>) {
-    let mut walk = Walk { host, reader, denied: Vec::new(), path: Vec::with_capacity(64) };
+/// Shows every holder of a network namespace, processes by ascending pid first. A path is shown
+/// once for each time it is mounted on.
+fn visit(host: &Host, visitor: Visitor<'_>) {
+    let mut walk = Walk { host, denied: Vec::new(), path: Vec::with_capacity(64) };
     if !walk.all(visitor) {
         return;
     }
@@ -278,7 +274,6 @@ fn visit(host: &Host, reader: Option<u32>, visitor: Visitor<'_>) {
 /// thousands of processes. Each step tells whether the walk goes on.
 struct Walk<'h> {
     host: &'h Host,
-    reader: Option<u32>,
     denied: Vec<Denied>,
     /// Of a file below a task's directory.
     path: Vec<u8>,
@@ -299,7 +294,7 @@ impl Walk<'_> {
         let mut goes_on = true;
         let listed = self.host.open_proc(b".", flags).and_then(|proc| {
             visit_names(&proc, &mut |name, _| {
-                if let Some(pid) = parse_pid(name).filter(|pid| Some(*pid) != self.reader) {
+                if let Some(pid) = parse_pid(name) {
                     goes_on = self.process(&proc, pid, visitor);
                 }
                 goes_on

@@ -112,9 +112,6 @@ pub(crate) struct Questions<'a> {
     pub(crate) kept: &'a [BorrowedFd<'a>],
     /// Writes the answer to a question. Its process ends afterwards; its directory is `/`.
     pub(crate) answer: &'a dyn Fn(usize, &OwnedFd),
-    /// What the caller does meanwhile: it is called with the pid of each reader, before that is
-    /// listened to.
-    pub(crate) beside: &'a dyn Fn(Pid),
 }
 
 /// Takes a question's number and the answer, if there is a whole one.
@@ -174,23 +171,9 @@ pub(crate) fn ask(
     patience: Duration,
     answer: &dyn Fn(&OwnedFd),
 ) -> Result<Option<Vec<u8>>> {
-    ask_beside(most, kept, patience, answer, &|_| {})
-}
-
-/// Asks as [`ask`] does, and does something else meanwhile, see [`Questions::beside`].
-///
-/// # Errors
-/// Those of [`ask_all`].
-pub(crate) fn ask_beside(
-    most: usize,
-    kept: &[BorrowedFd<'_>],
-    patience: Duration,
-    answer: &dyn Fn(&OwnedFd),
-    beside: &dyn Fn(Pid),
-) -> Result<Option<Vec<u8>>> {
     let mut heard = None;
     let answer = &|_, report: &OwnedFd| answer(report);
-    let questions = Questions { count: 1, most, patience, kept, answer, beside };
+    let questions = Questions { count: 1, most, patience, kept, answer };
     ask_all(&questions, &mut |_, told| {
         heard = told.map(<[u8]>::to_vec);
         Ok(())
@@ -250,7 +233,6 @@ impl Reader {
         };
         // It fails where the reader was ended by somebody; so does its report then.
         let _ = send(&gate, &[1], SendFlags::NOSIGNAL);
-        (questions.beside)(pid);
         let (last, work) = (Instant::now(), work_of(pid));
         let (told, looked) = (Vec::new(), last);
         let (is_known, is_done, patience) = (false, false, questions.patience);
@@ -418,8 +400,7 @@ mod tests {
 
         fn heard(count: usize, most: usize, answer: &dyn Fn(usize, &OwnedFd)) -> Heard {
             let mut heard = Vec::new();
-            let (patience, beside) = (PATIENCE, &|_| {});
-            let questions = Questions { count, most, patience, kept: &[], answer, beside };
+            let questions = Questions { count, most, patience: PATIENCE, kept: &[], answer };
             ask_all(&questions, &mut |number, told| {
                 heard.push((number, told.map(<[u8]>::to_vec)));
                 Ok(())
@@ -455,8 +436,8 @@ mod tests {
             let lengths = all.iter().map(|(_, told)| told.as_ref().map(Vec::len));
             assert_eq!(lengths.collect::<Vec<_>>(), [Some(0), Some(1000), None, None]);
             let mut count = 0;
-            let (patience, answer, beside) = (PATIENCE, &|_, _: &OwnedFd| {}, &|_| {});
-            let questions = Questions { count: 9, most: 1, patience, kept: &[], answer, beside };
+            let (patience, answer) = (PATIENCE, &|_, _: &OwnedFd| {});
+            let questions = Questions { count: 9, most: 1, patience, kept: &[], answer };
             let refused = ask_all(&questions, &mut |_, _| {
                 count += 1;
                 Err(Error::new("enough"))

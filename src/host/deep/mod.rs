@@ -46,25 +46,14 @@ pub(super) type Hear<'a> = &'a mut dyn FnMut(u64, Option<u64>, Holder);
 /// Shows what keeps network namespaces beside the processes and threads that are in them and the
 /// mounts of our mount namespace. What may not be looked at is left to [`Host::unread`], where the
 /// machine fails to [`Host::check`].
-///
-/// `beside` is called while the reader looks, with its pid where /proc has it: it is not to count.
-pub(super) fn look(host: &Host, beside: &dyn Fn(Option<u32>), hear: Hear<'_>) {
+pub(super) fn look(host: &Host, hear: Hear<'_>) {
+    let Some(patience) = host.mounts.patience() else { return };
     let parent = own_pid(host);
-    let has_our_pids = host.has_our_pids();
-    if !has_our_pids {
-        beside(None);
-    }
-    let patience = host.mounts.patience().unwrap_or(fork::PATIENCE);
-    let look = |pipe: &OwnedFd| {
+    let told = fork::ask(2 * MOST, &host.descriptors(), patience, &|pipe| {
         host.take_unread();
         let mut look = Look::new(host, pipe, parent);
         look.all();
         look.end();
-    };
-    let told = fork::ask_beside(2 * MOST, &host.descriptors(), patience, &look, &|reader| {
-        if has_our_pids {
-            beside(Some(reader.as_raw_pid() as u32));
-        }
     });
     match told {
         Ok(Some(told)) if decode(host, &told, hear).is_some() => {}
