@@ -15,7 +15,7 @@ use super::{Host, mountinfo, visit_names};
 use crate::base::error::{Error, Result, is_denied};
 use crate::base::text::join;
 use crate::kernel::cookie;
-use crate::kernel::netns::{Home, NetNs, NsId, id_at, own_id};
+use crate::kernel::netns::{Home, NetNs, NsId, id_at};
 use crate::sys::fd::open_at;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, OFlags, fstat, statat};
@@ -57,7 +57,8 @@ pub(crate) fn all(host: &Host) -> Vec<Namespace> {
 /// As [`Home::within`].
 pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<Holder>>)> {
     let mut found = shallow(host, true);
-    let device = own_id().map_or(0, |id| id.dev);
+    let home = Home::own()?;
+    let device = home.id().dev;
     for (ino, path) in mountinfo::nsfs(host) {
         let namespace = place(&mut found, NsId { ino, dev: device });
         if !namespace.mounts.contains(&path) {
@@ -74,7 +75,7 @@ pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<H
             namespace.holders.push(holder);
         }
     });
-    let unknown = place_files(host, &mut found, files)?;
+    let unknown = place_files(host, &home, &mut found, files)?;
     Ok((found, unknown))
 }
 
@@ -82,12 +83,12 @@ pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<H
 /// each namespace. Returns those of none.
 fn place_files(
     host: &Host,
+    home: &Home,
     found: &mut [Namespace],
     files: Vec<(u64, Holder)>,
 ) -> Result<Vec<Vec<Holder>>> {
     // More names than root's programs have open are not looked for in each namespace.
     const MOST_NAMES: usize = 64;
-    let home = Home::own()?;
     let mut unknown: Vec<Vec<Holder>> = Vec::new();
     let mut names: Vec<(Vec<u8>, Vec<Option<u64>>)> = Vec::new();
     for (inode, holder) in files {
@@ -96,7 +97,7 @@ fn place_files(
         if names.len() < MOST_NAMES && names.iter().all(|(known, _)| known != name) {
             let mut inodes = Vec::with_capacity(found.len());
             for namespace in found.iter() {
-                inodes.push(namespace.inode_of(host, &home, name)?);
+                inodes.push(namespace.inode_of(host, home, name)?);
             }
             names.push((name.to_vec(), inodes));
         }
