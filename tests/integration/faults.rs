@@ -69,7 +69,7 @@ const OLD: &str = "
     rt_sigprocmask sendmsg sendto set_tid_address setns setsockopt socket stat statfs symlinkat umask umount2 unlinkat unshare vfork wait4
     waitid write writev clock_nanosleep bind access faccessat lstat mremap madvise
     socketpair getegid getuid getgid setgroups setresuid setresgid setrlimit getrlimit prlimit64 getresuid getresgid getxattr fgetxattr
-    getppid set_robust_list rt_sigtimedwait";
+    getppid set_robust_list rt_sigtimedwait open_by_handle_at";
 
 /// What an undisturbed run does.
 enum Does {
