@@ -397,7 +397,9 @@ fn a_start_never_leads_to_the_host() {
         // It restarts while it is looked for.
         for _ in 0..20 {
             fs::remove_file(&state).expect("a record");
-            write(&state, runc_state(&id, host.pid(), start_time(host.pid())));
+            // As runtimes do: nobody sees a part of it.
+            write(&format!("{state}.new"), runc_state(&id, host.pid(), start_time(host.pid())));
+            fs::rename(format!("{state}.new"), &state).expect("a record");
         }
         assert!(waiting.still_waits(), "{}", waiting.said());
         start(&id, &inside);

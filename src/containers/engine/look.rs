@@ -239,24 +239,31 @@ impl Record {
     }
 }
 
-/// Returns the network namespace of the specification that a record was made by; None where it has
-/// none, or is not known.
-pub(crate) fn netns_spec(world: &World<'_>, record: &Record) -> Option<NetnsSpec> {
+/// Returns the network namespace of the specification that a record was made by, if that has one;
+/// the outer None where it is not known, as the record has gone since it was read.
+pub(crate) fn netns_spec(world: &World<'_>, record: &Record) -> Option<Option<NetnsSpec>> {
     let name = last(&record.file);
     let own = match name {
-        b"state.json" => spec_in(world, &record.file, "config namespaces", b"NEWNET"),
+        b"state.json" => spec_in(world, &record.file, "config namespaces", b"NEWNET")?,
         b"status" | b"init.pid" => None,
-        _ => return None,
+        _ => return Some(None),
     };
+    if own.is_some() {
+        return Some(own);
+    }
     let config = [&record.file[..record.file.len() - name.len()], b"config.json"].concat();
-    own.or_else(|| spec_in(world, &config, "linux namespaces", b"network"))
+    let beside = spec_in(world, &config, "linux namespaces", b"network").flatten();
+    // Both go together.
+    let is_there = beside.is_some() || world.file(&record.file).is_some();
+    is_there.then_some(beside)
 }
 
-/// Returns the namespace of a kind in the list that a file has at `key`.
-fn spec_in(world: &World<'_>, file: &[u8], key: &str, wanted: &[u8]) -> Option<NetnsSpec> {
+/// Returns the namespace of a kind in the list that a file has at `key`; the outer None where the
+/// file could not be read.
+fn spec_in(world: &World<'_>, file: &[u8], key: &str, wanted: &[u8]) -> Option<Option<NetnsSpec>> {
     let mut spec = None;
     read(world, file, &mut |text| {
-        spec = netns_in(text, key, wanted)?;
+        spec = Some(netns_in(text, key, wanted)?);
         Ok(())
     });
     spec

@@ -151,8 +151,9 @@ fn see(world: &World<'_>, record: &Record) -> (Observed, Option<Held>) {
     if record.start.is_some() {
         // Root reads nothing beside a file that a user wrote.
         if seen.is_hosts && (world.user_of().is_none() || !world.caller.is_root) {
+            // What is not known any more may have wanted one, too.
             let spec = netns_spec(world, record);
-            seen.wants_new = matches!(spec, Some(NetnsSpec { path: None }));
+            seen.wants_new = matches!(spec, None | Some(Some(NetnsSpec { path: None })));
         }
         seen.is_old = is_older_than_boot(host, &record.file);
     } else if record.pidfd_inode.is_some() {
