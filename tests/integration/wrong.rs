@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::faults::calls;
+use crate::machine::script;
 use crate::util::{
     Cgroup, Held, Scratch, Sleeper, USER, apart, ask, binary, busybox_root, children,
     command_refuses, enters, finish, inode_in, is_elsewhere, lacks, ns_of, own_ns, refuses, run,
@@ -681,6 +682,51 @@ fn seconds_since(start: u64) -> u64 {
 
 /// Nobody is taken for a container who may still be at work on its namespaces: who is in the host's
 /// network namespace or in that of the parent, or runs the parent's program.
+/// A container restarts: the record that a lookup has read is removed before the lookup asks whether a
+/// process in the host's namespace is to get another one.
+#[test]
+fn a_record_that_goes_while_it_is_looked_at() {
+    let Some(output) = script(
+        r#"
+record() {
+    start=$(cut -d' ' -f22 "/proc/$pid/stat")
+    mkdir -p /run/runc/web /run/crun/web2
+    echo "{\"id\":\"web\",\"init_process_pid\":$pid,\"init_process_start\":$start,\"config\":{\"namespaces\":[{\"type\":\"NEWNET\",\"path\":\"\"}]}}" >/run/runc/web/state.json
+    echo "{\"pid\":$pid,\"process-start-time\":$start}" >/run/crun/web2/status
+    echo '{"linux":{"namespaces":[{"type":"network"}]}}' >/run/crun/web2/config.json
+}
+sleep 3600 &
+pid=$!
+for case in web:/run/runc/web web2:/run/crun/web2; do
+    word=${case%%:*} directory=${case#*:}
+    record
+    status=0
+    strace -qq -o /run/calls -e trace=openat,openat2 "$1" "$word" touch /run/ran 2>/run/said || status=$?
+    [ $status = 125 ] && grep -q 'is starting' /run/said
+    [ "$(grep -c "$word/" /run/calls)" -gt 1 ]
+    # Stopped at each call in turn, from the first that opens the record.
+    for call in openat openat2; do
+        n=$(sed "/$word\//q" /run/calls | grep -c "^$call(" || :)
+        [ $n -gt 0 ] || n=1
+        while [ $n -le "$(grep -c "^$call(" /run/calls)" ]; do
+            rm -f /run/trace
+            record
+            stopped_at $call:$n "$1" "$word" touch /run/ran 2>/run/said
+            rm -r "$directory"
+            status=0
+            go_on || status=$?
+            [ $status = 125 ] && [ ! -e /run/ran ] || { echo "at $call $n:" >&2; cat /run/said >&2; exit 1; }
+            n=$((n + 1))
+        done
+    done
+done
+"#,
+    ) else {
+        return;
+    };
+    output.succeeds();
+}
+
 #[test]
 fn who_may_still_be_starting_is_entered_by_nobody() {
     if lacks(&["unshare", "python3"]) {

@@ -240,11 +240,12 @@ impl Record {
 }
 
 /// Returns the network namespace of the specification that a record was made by, if that has one;
-/// the outer None where it is not known, as the record has gone since it was read.
+/// the outer None where that is not known: the record has gone since it was read, or it or what is
+/// beside it cannot be parsed.
 pub(crate) fn netns_spec(world: &World<'_>, record: &Record) -> Option<Option<NetnsSpec>> {
     let name = last(&record.file);
     let own = match name {
-        b"state.json" => spec_in(world, &record.file, "config namespaces", b"NEWNET")?,
+        b"state.json" => spec_in(world, &record.file, "config namespaces", b"NEWNET").ok()?,
         b"status" | b"init.pid" => None,
         _ => return Some(None),
     };
@@ -252,21 +253,30 @@ pub(crate) fn netns_spec(world: &World<'_>, record: &Record) -> Option<Option<Ne
         return Some(own);
     }
     let config = [&record.file[..record.file.len() - name.len()], b"config.json"].concat();
-    let beside = spec_in(world, &config, "linux namespaces", b"network").flatten();
-    // Both go together.
-    let is_there = beside.is_some() || world.file(&record.file).is_some();
-    is_there.then_some(beside)
+    match spec_in(world, &config, "linux namespaces", b"network") {
+        Ok(Some(spec)) => Some(Some(spec)),
+        Err(Reading::Odd) => None,
+        // Both files go together.
+        _ => world.file(&record.file).map(|_| None),
+    }
 }
 
-/// Returns the namespace of a kind in the list that a file has at `key`; the outer None where the
-/// file could not be read.
-fn spec_in(world: &World<'_>, file: &[u8], key: &str, wanted: &[u8]) -> Option<Option<NetnsSpec>> {
+/// Returns the namespace of a kind in the list that a file has at `key`.
+///
+/// # Errors
+/// What came of reading the file, where it was not parsed.
+fn spec_in(
+    world: &World<'_>,
+    file: &[u8],
+    key: &str,
+    wanted: &[u8],
+) -> Result<Option<NetnsSpec>, Reading> {
     let mut spec = None;
-    read(world, file, &mut |text| {
-        spec = Some(netns_in(text, key, wanted)?);
+    let reading = read(world, file, &mut |text| {
+        spec = netns_in(text, key, wanted)?;
         Ok(())
     });
-    spec
+    if reading == Reading::Parsed { Ok(spec) } else { Err(reading) }
 }
 
 /// Returns the namespace whose type is `wanted` in the list at `key`.
