@@ -23,7 +23,7 @@ struct Shape {
 /// The shapes; the first that fits counts.
 const SHAPES: &[Shape] = &[
     Shape { fits: |word| Addr::parse(word).is_some(), remedy: "for an address say --addr " },
-    Shape { fits: is_inode, remedy: "for the inode of a namespace say --inode " },
+    Shape { fits: is_inode, remedy: "for the number of a namespace say --inode " },
     Shape { fits: is_pid, remedy: "for a process say --pid " },
     Shape {
         fits: |word| word == b"0",
@@ -31,7 +31,8 @@ const SHAPES: &[Shape] = &[
     },
     Shape { fits: ends_as_unit, remedy: "for a systemd unit or a cgroup say --cgroup " },
     Shape {
-        fits: |word| [&b"(host)"[..], b"host"].contains(&word),
+        // As the list prints it; `host` alone may be what a container was called.
+        fits: |word| word == b"(host)",
         remedy: "for the host's network namespace say --pid 1",
     },
     Shape {
@@ -123,7 +124,6 @@ mod tests {
             ("4026532253", "--inode 4026532253"),
             ("net:[42]", "--inode net:[42]"),
             ("id:8450", "--inode id:8450"),
-            ("host", "--pid 1"),
             ("netns", "netns-enter NAME COMMAND"),
             ("3456", "--pid 3456"),
             ("3456:78", "--pid 3456:78"),
@@ -137,7 +137,7 @@ mod tests {
             let said = hint(&host, word.as_bytes()).unwrap_or_default();
             assert!(said.contains(option), "{word}: {said}");
         }
-        for word in ["wbe", "10.0.0", "lo", "4194305", ".service.d", "", "shop/cart"] {
+        for word in ["wbe", "host", "10.0.0", "lo", "4194305", ".service.d", "", "shop/cart"] {
             assert_eq!(hint(&host, word.as_bytes()), None, "{word}");
         }
     }
