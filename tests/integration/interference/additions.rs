@@ -801,11 +801,17 @@ impl Scene<'_> {
         let mut holder = Command::new("sh");
         holder.args(["-c", script, "sh", place, &USER.to_string(), serve]);
         holder.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.held.push(holder.spawn().expect("a shell"));
+        let mut holder = holder.spawn().expect("a shell");
         let line = format!(" {place} ");
+        // What was added before it may stand in its way: a file where the directory would be.
+        let mut has_ended = false;
         until("a mount", || {
-            fs::read_to_string("/proc/self/mountinfo").is_ok_and(|text| text.contains(&line))
+            has_ended = holder.try_wait().expect("a child").is_some();
+            let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+            has_ended || mounts.contains(&line)
         });
+        assert!(!has_ended || !self.is_alone, "nothing was mounted on {place}");
+        self.held.push(holder);
         self.log
             .push(format!("fusermount, for uid {USER}: a file system on {place}; then: {serve}"));
     }
