@@ -60,6 +60,13 @@ pub(crate) fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     .map(Some)
 }
 
+/// Tells whether a path is spelled as one of an entry is.
+pub(crate) fn is_entry(path: &[u8]) -> bool {
+    let directories = [&b"/run/netns/"[..], b"/var/run/netns/"];
+    let name = directories.iter().find_map(|directory| path.strip_prefix(*directory));
+    name.is_some_and(|name| !name.contains(&b'/'))
+}
+
 /// Tells whether nothing stands under a name that [`open`] has not opened, or what may have been
 /// mounted on: an empty file.
 pub(crate) fn is_vacant(host: &Host, name: &[u8]) -> bool {
@@ -74,28 +81,40 @@ pub(crate) fn is_vacant(host: &Host, name: &[u8]) -> bool {
 
 /// Opens what is at the end of a symlink. One to a process must not be older than that, or its pid
 /// was reused since.
-fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
-    let cannot = |e| Error::cannot_at("follow the symbolic link", path, e);
-    let target = read_link(link, b"").map_err(cannot)?;
-    let failed = |e| {
-        if !is_gone(e) {
-            return cannot(e);
+///
+/// # Errors
+/// Where it leads to no network namespace, or to one that it may not have been made for.
+pub(crate) fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
+    let target = read_link(link, b"").map_err(|e| cannot_follow(path, b"", e))?;
+    if let Some(netns) = of_process(host, link, &target, path)? {
+        return Ok(netns);
+    }
+    match resolve_outside_proc(host, path) {
+        Err(Errno::LOOP) => {
+            let link = format!("is a symbolic link to {}", quoted(&target));
+            let fault = "which leads into /proc, but not as /proc/PID/ns/net does, or in a loop";
+            Err(Error::of(path, format_args!("{link}, {fault}")).with_remedy(REMEDY))
         }
-        Error::of(path, format_args!("is a dangling symbolic link to {}", quoted(&target)))
-            .absent()
-            .with_remedy("what it was made for is gone; remove the link")
-    };
-    let Some(pid) = process_of(&target) else {
-        return match resolve_outside_proc(host, path) {
-            Err(Errno::LOOP) => {
-                let link = format!("is a symbolic link to {}", quoted(&target));
-                let fault =
-                    "which leads into /proc, but not as /proc/PID/ns/net does, or in a loop";
-                Err(Error::of(path, format_args!("{link}, {fault}")).with_remedy(REMEDY))
-            }
-            resolved => NetNs::of_file(&resolved.map_err(failed)?, path),
-        };
-    };
+        resolved => {
+            let file = resolved.map_err(|e| cannot_follow(path, &target, e))?;
+            NetNs::of_file(&file, path)
+        }
+    }
+}
+
+/// Opens the namespace of the process that a symlink with this target leads to, unless the process
+/// is younger than the link; None where it is not spelled as a link to a process is.
+///
+/// # Errors
+/// Where the process is another one, or gone.
+pub(crate) fn of_process(
+    host: &Host,
+    link: &OwnedFd,
+    target: &[u8],
+    path: &[u8],
+) -> Result<Option<NetNs>> {
+    let Some(pid) = process_of(target) else { return Ok(None) };
+    let failed = |e| cannot_follow(path, target, e);
     let look = || {
         let process = Process::open(host, pid)?;
         let stat = process.stat()?;
@@ -109,7 +128,17 @@ fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> {
             .absent()
             .with_remedy("remove the link"));
     }
-    process.netns().map_err(failed)
+    process.netns().map_err(failed).map(Some)
+}
+
+/// Makes the error of a symlink that cannot be followed.
+fn cannot_follow(path: &[u8], target: &[u8], errno: Errno) -> Error {
+    if !is_gone(errno) {
+        return Error::cannot_at("follow the symbolic link", path, errno);
+    }
+    Error::of(path, format_args!("is a dangling symbolic link to {}", quoted(target)))
+        .absent()
+        .with_remedy("what it was made for is gone; remove the link")
 }
 
 /// Returns N of `/proc/N/ns/net`, spelled in no other way.

@@ -8,18 +8,38 @@ use crate::base::escape::quoted;
 use crate::host::Host;
 use crate::host::root::Symlink;
 use crate::kernel::netns::NetNs;
+use crate::pin::lookup;
+use crate::sys::fd::{file_type, read_link};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 /// Opens the namespace at `path`.
 ///
 /// # Errors
-/// Where there is none.
+/// Where there is none, or the path is a symlink to a process that is not the one it was made for.
 pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
     host.watch_above(path);
     host.mind_mounts();
-    let file = host.resolve(path, Symlink::Follow).map_err(|e| {
+    Ok(Target::new(open(host, path)?, quoted(path).to_string(), None))
+}
+
+fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
+    let cannot = |e| {
         let error = Error::cannot_at("open", path, e);
         if e == Errno::NOENT { error.absent() } else { error }
-    })?;
-    Ok(Target::new(NetNs::of_file(&file, path)?, quoted(path).to_string(), None))
+    };
+    let file = host.resolve(path, Symlink::NoFollow).map_err(cannot)?;
+    if file_type(&file).map_err(cannot)? != FileType::Symlink {
+        return NetNs::of_file(&file, path);
+    }
+    if lookup::is_entry(path) {
+        return lookup::follow(host, &file, path);
+    }
+    // What may not be read is said by who follows it.
+    let target = read_link(&file, b"").unwrap_or_default();
+    if let Some(netns) = lookup::of_process(host, &file, &target, path)? {
+        return Ok(netns);
+    }
+    let file = host.resolve(path, Symlink::Follow).map_err(cannot)?;
+    NetNs::of_file(&file, path)
 }

@@ -790,11 +790,18 @@ fn a11_links_that_are_spelled_otherwise() {
             for _ in 0..2 {
                 refuses(&["-n", &name], &[&path, "symbolic link"]);
                 refuses(&[&name], &[&path, "symbolic link"]);
+                refuses(&["-f", &path], &[&path, "symbolic link"]);
                 old(&path);
             }
             fs::remove_file(path).expect("its removal");
         }
-        old("/run/netns/plain");
+        let other = "/tmp/made-by-hand";
+        symlink(format!("/proc/{pid}/ns/net"), other).expect("a link");
+        for path in ["/run/netns/plain", other] {
+            enters(&["-f", path], &sleeper.ns());
+            old(path);
+            refuses(&["-f", path], &[path, "the pid was reused"]);
+        }
         refuses(&["-n", "plain"], &["/run/netns/plain", "the pid was reused"]);
     });
 }

@@ -310,6 +310,10 @@ impl Search {
                 true => question.trace(&prefix, log),
                 false => (question.ask(&prefix), vec![]),
             };
+            let answer = match question.asker {
+                Asker::Pinning => answer.without_lock(),
+                _ => answer,
+            };
             count.fetch_add(1, Ordering::Relaxed);
             // The kernel gives pids out again, whoever takes them.
             let is_reused = |answer: &Answer| {
@@ -322,7 +326,6 @@ impl Search {
                 }
                 () if question.rule == Rule::Refused => own.is_refused(&answer),
                 () if is_reused(&answer) || is_reused(before) => answer.is_like(before),
-                () if question.asker == Asker::Pinning => answer.without_lock() == *before,
                 () => answer == *before,
             };
             let what = if !is_same {
