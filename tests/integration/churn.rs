@@ -566,12 +566,13 @@ impl<'f> Churn<'f> {
 
     /// Moves the containers and asks for them until that was done often enough.
     fn run(self) -> Tallies {
+        let _made = Made::new();
         self.beside(|this| {
             scope(|threads| {
                 for branch in 0..ASKERS {
                     threads.spawn(move || {
                         let _ends = Ends(&this.over);
-                        let _apart = own_pins();
+                        own_pins();
                         this.ask_on(&mut Dice::new(this.seed, 1 + branch));
                     });
                 }
@@ -765,10 +766,9 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Gives the calling thread a mount namespace with a /run/netns of its own, and without the mounts
-/// that would keep the file systems and namespaces of containers that have gone.
-fn own_pins() -> Made {
-    let made = Made(fs::create_dir("/run/netns").is_ok());
+/// Gives the calling thread a mount namespace with a /run/netns of its own, which is there, and
+/// without the mounts that would keep the file systems and namespaces of containers that have gone.
+fn own_pins() {
     netns_enter::sys::libc::unshare_mounts().expect("a mount namespace");
     let script = r#"
         mount --make-rprivate /
@@ -776,16 +776,21 @@ fn own_pins() -> Made {
             tac | while read -r point; do umount -l "$point" 2>/dev/null || :; done
         mount -t tmpfs none /run/netns"#;
     sh(script, &[""; 0]).succeeds();
-    made
 }
 
-/// Whether /run/netns is there for us alone.
+/// Whether /run/netns is there for us alone. Whoever removes a directory takes away what is mounted
+/// on it in any mount namespace: it is one for all threads, and stays as long as these.
 struct Made(bool);
+
+impl Made {
+    fn new() -> Made {
+        Made(fs::create_dir("/run/netns").is_ok())
+    }
+}
 
 impl Drop for Made {
     fn drop(&mut self) {
         if self.0 {
-            let _ = finish(Command::new("umount").args(["-l", "/run/netns"]));
             let _ = fs::remove_dir("/run/netns");
         }
     }
@@ -1002,10 +1007,11 @@ fn pins() -> Vec<String> {
 fn lists_beside(fleets: &[&Fleet], seed: u64, rounds: u32, ends: &(dyn Fn() -> bool + Sync)) {
     // As long as it takes to look at everything.
     let churn = Churn { stops: 250, ..Churn::new(fleets, seed) };
+    let _made = Made::new();
     churn.beside(|churn| {
         scope(|threads| {
             let rounds = threads.spawn(|| {
-                let _apart = own_pins();
+                own_pins();
                 let beside = Beside(churn);
                 for _ in 0..rounds {
                     if ends() {
