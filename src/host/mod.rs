@@ -15,6 +15,7 @@ pub(crate) mod holders;
 pub mod mountinfo;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
+pub(crate) mod opener;
 pub mod process;
 pub(crate) mod root;
 pub(crate) mod vrf;

@@ -14,6 +14,7 @@ use crate::containers::name::{listed, spelled};
 use crate::containers::running::running;
 use crate::host::Host;
 use crate::host::namespaces::{self, Namespace};
+use crate::host::opener::Opener;
 use crate::kernel::fork;
 use crate::kernel::link::Interface;
 use crate::kernel::netns::{Home, INITIAL_USERNS, NetNs};
@@ -87,14 +88,14 @@ const MOST_LISTED: usize = 10;
 /// # Errors
 /// Where none has it, or several.
 pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
-    let all = namespaces::all(host);
+    let (all, opener) = (namespaces::all(host), Opener::new(host));
     let (home, netlink) = (Home::own()?, Netlink::default());
     let (mut first, mut holders, mut is_users) = (None, Vec::new(), false);
     // Any user can take any address, so it is not waited for among users'.
     let whose: &[bool] = if host.watch.is_some() { &[true] } else { &[true, false] };
     for are_machines in whose {
         for namespace in &all {
-            let Some(opened) = namespace.open_with_holder(host) else { continue };
+            let Some(opened) = opener.open(namespace) else { continue };
             if is_machines(host, &opened.0)? != *are_machines {
                 continue;
             }
