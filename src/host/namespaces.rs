@@ -233,12 +233,8 @@ impl Namespace {
         let last = Some(self.last).filter(|_| self.processes > 1);
         let tasks = [self.pid, last, self.thread].into_iter().flatten().map(Holder::Process);
         let mounts = self.mounts.iter().map(|path| Holder::Mount(path.clone()));
+        // By its inode alone it is not looked for: another namespace may have that by now.
         let opened = tasks.chain(mounts).find_map(|holder| holder.open(host, self.id));
-        // One in the middle may be left.
-        let opened = match opened {
-            None if self.processes > 2 => by_inode(host, self.id.ino),
-            opened => opened,
-        };
         let by_number = || {
             let netns = host.readable(b"/proc", cookie::open(self.cookie?)).flatten();
             Some((netns.filter(|netns| netns.id == self.id)?, None))
@@ -425,5 +421,10 @@ mod tests {
         let namespace =
             Namespace { pid: Some(1), last: 9, processes: 3, mounts, ..Namespace::new(gone) };
         assert!(namespace.open(&host).is_none());
+        // Nor is who is in it where all that held it have ended: it may be another one by now.
+        let last = (i32::MAX as u32) - 1;
+        let all_ended =
+            Namespace { pid: Some(last), last, processes: 3, ..Namespace::new(own_id().unwrap()) };
+        assert!(all_ended.open(&host).is_none());
     }
 }

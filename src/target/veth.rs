@@ -8,7 +8,9 @@ use crate::base::error::{Error, MORE_RIGHTS, Result};
 use crate::base::escape::quoted;
 use crate::base::text::number;
 use crate::host::Host;
-use crate::host::namespaces::{self, Opened};
+use crate::host::holders::Opened;
+use crate::host::namespaces;
+use crate::host::opener::Opener;
 use crate::kernel::link::Interface;
 use crate::kernel::netns::{Home, NetNs};
 use crate::kernel::nsid::nsid_of;
@@ -60,8 +62,9 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
             None => Ok((label, None)),
         };
     };
+    let opener = Opener::new(host);
     for namespace in namespaces::all(host) {
-        let Some(opened) = namespace.open_with_holder(host) else { continue };
+        let Some(opened) = opener.open(&namespace) else { continue };
         if nsid_of(&netlink, &opened.0)? != Some(nsid) {
             continue;
         }
