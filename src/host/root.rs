@@ -72,6 +72,16 @@ impl Root {
     }
 }
 
+/// Splits a path that leads through the root directory of a process, `/proc/PID/root/…`, behind it.
+/// A link below it must not lead to what our own root has.
+pub(crate) fn split_at_process_root(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    const PROC: &[u8] = b"/proc/";
+    const LINK: &[u8] = b"/root";
+    let below = path.strip_prefix(PROC)?;
+    let at = below.windows(LINK.len() + 1).position(|part| part == b"/root/")?;
+    Some(path.split_at(PROC.len() + at + LINK.len()))
+}
+
 /// Resolves a path one component at a time, refusing every symlink and `..` on the way.
 fn walk(root: impl AsFd, path: &[u8], symlink: Symlink) -> io::Result<OwnedFd> {
     let mut at = open_at(root, b".", ITSELF)?;
@@ -122,6 +132,20 @@ mod tests {
         let link = root.resolve(b"/absolute", Symlink::NoFollow).unwrap();
         assert_eq!(file_type(&link).unwrap(), FileType::Symlink);
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_process_has_a_root_directory() {
+        let split = |path: &'static str| {
+            let text = |part| std::str::from_utf8(part).unwrap();
+            split_at_process_root(path.as_bytes()).map(|(root, rest)| (text(root), text(rest)))
+        };
+        assert_eq!(split("/proc/7/root/run/x"), Some(("/proc/7/root", "/run/x")));
+        assert_eq!(split("/proc/7/task/8/root/x"), Some(("/proc/7/task/8/root", "/x")));
+        assert_eq!(split("/proc/7/root/proc/8/root/x"), Some(("/proc/7/root", "/proc/8/root/x")));
+        for path in ["/proc/7/root", "/proc/7/ns/net", "/run/root/x", "/proc/7/rooted/x", "/"] {
+            assert_eq!(split(path), None, "{path}");
+        }
     }
 
     #[test]

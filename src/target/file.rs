@@ -6,12 +6,13 @@ use super::Target;
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
 use crate::host::Host;
-use crate::host::root::Symlink;
+use crate::host::root::{Root, Symlink, split_at_process_root};
 use crate::kernel::netns::NetNs;
 use crate::pin::lookup;
-use crate::sys::fd::{file_type, read_link};
-use rustix::fs::FileType;
-use rustix::io::Errno;
+use crate::sys::fd::{file_type, open_at, read_link};
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, FileType, OFlags};
+use rustix::io::{self, Errno};
 
 /// Opens the namespace at `path`.
 ///
@@ -28,6 +29,16 @@ fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
         let error = Error::cannot_at("open", path, e);
         if e == Errno::NOENT { error.absent() } else { error }
     };
+    if let (Root::Own, Some((root, rest))) = (host.root(), split_at_process_root(path)) {
+        let file = below_process(root, rest).map_err(|e| match e {
+            Errno::LOOP => {
+                let fault = "leads through a link in the /proc of that process, or in a loop";
+                Error::of(path, fault).with_remedy("if you know a process in it: --pid PID")
+            }
+            e => cannot(e),
+        })?;
+        return NetNs::of_file(&file, path);
+    }
     let file = host.resolve(path, Symlink::NoFollow).map_err(cannot)?;
     if file_type(&file).map_err(cannot)? != FileType::Symlink {
         return NetNs::of_file(&file, path);
@@ -42,4 +53,11 @@ fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
     }
     let file = host.resolve(path, Symlink::Follow).map_err(cannot)?;
     NetNs::of_file(&file, path)
+}
+
+/// Resolves a path below the root directory of a process, in which links of its own stay. Those in
+/// its /proc are not followed.
+fn below_process(root: &[u8], rest: &[u8]) -> io::Result<OwnedFd> {
+    let directory = open_at(CWD, root, OFlags::PATH | OFlags::DIRECTORY)?;
+    Root::Directory(directory).resolve(rest, Symlink::Follow)
 }

@@ -7,7 +7,7 @@
 
 use super::Target;
 use crate::base::error::{Error, Result};
-use crate::base::escape::quoted;
+use crate::base::escape::{quoted, shown};
 use crate::base::text::join;
 use crate::containers::engine::oci;
 use crate::containers::evidence::verify_record;
@@ -15,7 +15,7 @@ use crate::containers::verdict::Held;
 use crate::containers::world::{User, World, users};
 use crate::host::Host;
 use crate::host::cgroup::above;
-use crate::host::root::Symlink;
+use crate::host::root::{Root, Symlink, split_at_process_root};
 use crate::kernel::netns::NetNs;
 use rustix::fs::fstat;
 use rustix::process::{getcwd, geteuid};
@@ -28,6 +28,11 @@ use rustix::process::{getcwd, geteuid};
 pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
     let label = format!("container of {}", quoted(path));
     let path = &absolute(host, path)?;
+    if let (Root::Own, Some((directory, _))) = (host.root(), split_at_process_root(path)) {
+        let fault = "is a file of the process's, which proves nothing about processes here";
+        let remedy = format!("to look with its eyes: --host-root {}", shown(directory));
+        return Err(Error::of(path, fault).with_remedy(remedy));
+    }
     let root = World::root(host);
     let is_roots = root.file(path).is_some();
     let caller = User::caller(host)?;

@@ -141,6 +141,55 @@ fn nobody_is_led_to_the_hosts_by_a_users_entry() {
     );
 }
 
+/// What lies below the root directory of a process is that process's: a link there leads to nothing
+/// of ours, though the kernel would follow it from our own root.
+#[test]
+fn a_link_below_the_root_of_a_process_stays_there() {
+    holds(
+        r#"
+        away /proc/self/ns/net setpriv --reuid 65533 --regid 65533 --clear-groups unshare -Urmn
+        there=$(readlink /proc/$away/ns/net); path=/proc/$away/root/run/netns/$blue
+        [ "$(entered -f $path)" = "$there" ] || fail "not entered: $(cat /run/said)"
+        # Inside, a link of its own is fine.
+        inside() {
+            setpriv --reuid 65533 --regid 65533 --clear-groups nsenter -t $away -U -m --preserve-credentials "$@"
+        }
+        inside ln -s /run/netns/$blue /run/netns/$blue-too
+        [ "$(entered -f $path-too)" = "$there" ] || fail "not entered: $(cat /run/said)"
+        inside umount /run/netns/$blue
+        holder
+        for target in /proc/1/ns/net /proc/$pid/ns/net /proc/self/ns/net; do
+            inside ln -sf $target /run/netns/$blue
+            refused -f $path; says "$path" "link"
+        done
+        # Nor do links on the way.
+        inside ln -s / /run/netns/up
+        refused -f /proc/$away/root/run/netns/up/proc/1/ns/net
+        "#,
+    );
+}
+
+/// A record of root's at the same path in our own root directory says nothing of one there.
+#[test]
+fn a_record_below_the_root_of_a_process_is_no_record_of_ours() {
+    holds(
+        r#"
+        holder
+        record() { printf '{"id":"web","pid":%s,"process-start-time":%s}' $1 $(sed 's/.*) //' /proc/$1/stat | cut -d' ' -f20); }
+        mkdir -p /run/crun/web; record $pid >/run/crun/web/status
+        [ "$(entered -s /run/crun/web/status)" = "$ns" ] || fail "not entered: $(cat /run/said)"
+        then='mount -t tmpfs none /run/crun && mkdir /run/crun/web'
+        away /proc/self/ns/net unshare -mn
+        holder; record $pid >/proc/$away/root/run/crun/web/status
+        refused -s /proc/$away/root/run/crun/web/status
+        says /proc/$away/root/run/crun/web/status "--host-root /proc/$away/root"
+        # By another spelling, too.
+        refused -s /proc/$away/../$away/root/run/crun/web/status
+        refused -s /proc//$away/cwd/run/crun/web/status
+        "#,
+    );
+}
+
 #[test]
 fn a_process_that_sees_a_part_of_its_mounts_hides_none() {
     holds(

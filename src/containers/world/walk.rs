@@ -17,7 +17,10 @@ use crate::host::mounts::Kind;
 use crate::host::root::Root;
 use crate::sys::fd::{ITSELF, open_at, open_within, read_link};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, ResolveFlags, Stat, StatxFlags, fstat, statx};
+use rustix::fs::{
+    AtFlags, CWD, FileType, OFlags, PROC_SUPER_MAGIC, ResolveFlags, Stat, StatxFlags, fstat,
+    fstatfs, statx,
+};
 use rustix::io::{self, Errno};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -105,7 +108,7 @@ impl<'h> Walker<'h> {
             if kind != FileType::Symlink {
                 return Ok((entry, stat));
             }
-            let target = read_link(&entry, b"")?;
+            let target = target_of(&entry)?;
             let is_absolute = target.starts_with(b"/");
             path = Cow::Owned(if is_absolute { target } else { join(parent, &target) });
         }
@@ -182,7 +185,7 @@ impl<'h> Walker<'h> {
                     if links > MOST_LINKS {
                         return Err(Errno::LOOP.into());
                     }
-                    let target = read_link(&entry, b"")?;
+                    let target = target_of(&entry)?;
                     if target.starts_with(b"/") {
                         at = self.root(rule)?;
                     }
@@ -292,6 +295,16 @@ impl<'h> Walker<'h> {
         }
         None
     }
+}
+
+/// Reads a symlink. Where a link of a process's in /proc leads to is no path of the machine's,
+/// though it may read like one.
+fn target_of(link: &OwnedFd) -> io::Result<Vec<u8>> {
+    let target = read_link(link, b"")?;
+    if target.starts_with(b"/") && fstatfs(link)?.f_type == PROC_SUPER_MAGIC {
+        return Err(Errno::LOOP);
+    }
+    Ok(target)
 }
 
 /// Opens the entry `name` itself, and tells whether it may be where a mount begins. To open the
