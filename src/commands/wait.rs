@@ -12,7 +12,7 @@ use crate::base::error::{Error, Outlook, Result, describe};
 use crate::base::escape::quoted;
 use crate::cli::Wait;
 use crate::host::Host;
-use crate::host::watch::{Wanted, Watch, pace};
+use crate::host::watch::{Findings, Wanted, Watch, pace};
 use crate::kernel::fork::{PATIENCE, glance, wait_until};
 use crate::kernel::inotify::{Inotify, drain};
 use crate::kernel::sock::changes;
@@ -100,7 +100,8 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
             continue;
         }
         // A look that has waited for events has taken them, too.
-        if answer & IS_DUE != 0 || host.watch.as_ref().is_some_and(|watch| watch.is_due.get()) {
+        let is_due = host.watch.as_ref().is_some_and(|watch| watch.findings().is_due);
+        if answer & IS_DUE != 0 || is_due {
             continue;
         }
         let (soonest, mut latest) = pace(now, cost);
@@ -132,12 +133,11 @@ fn look(host: &mut Host, spec: &TargetSpec) -> u8 {
         Err(error) => error.outlook() as u8,
     };
     if let Some(watch) = &host.watch {
-        for (is_so, flag) in [
-            (&watch.minds_mounts, MINDS_MOUNTS),
-            (&watch.is_due, IS_DUE),
-            (&watch.is_starting, IS_STARTING),
-        ] {
-            if is_so.get() {
+        let Findings { minds_mounts, is_starting, is_due } = watch.findings();
+        for (is_so, flag) in
+            [(minds_mounts, MINDS_MOUNTS), (is_due, IS_DUE), (is_starting, IS_STARTING)]
+        {
+            if is_so {
                 answer |= flag;
             }
         }

@@ -131,9 +131,7 @@ fn decide_now(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> R
         Err(refusal) => {
             let is_stopped = matches!(refusal, Refusal::NotRunning(_));
             let is_starting = refusal == Refusal::Starting;
-            if let Some(watch) = &host.watch {
-                watch.is_starting.set(is_starting);
-            }
+            host.mind_start(is_starting);
             let mut error = refusal.into_error(host, &label, &container.id);
             if is_starting && host.watch.is_none() {
                 error = error

@@ -48,7 +48,7 @@ pub(crate) enum Wanted {
     Last,
 }
 
-/// What it takes to wait for a target of which a look says that it is not there yet.
+/// What a look is told that somebody waits for, and what it has found out for that.
 #[derive(Default)]
 pub(crate) struct Watch {
     /// The events; None where there are none to be had.
@@ -59,28 +59,39 @@ pub(crate) struct Watch {
     wanted: Wanted,
     /// The processor time that this process had used when the look began.
     used_before: Duration,
-    /// Whether a mount could change what was found.
-    pub(crate) minds_mounts: Cell<bool>,
-    /// Whether what is meant is starting.
-    pub(crate) is_starting: Cell<bool>,
-    /// Whether the next look is due.
-    pub(crate) is_due: Cell<bool>,
-    /// How often the look was repeated in part.
-    rounds: Cell<u32>,
-    /// When the next whole look comes: the soonest after an event, and the latest without.
-    next: Cell<Option<(Instant, Instant)>>,
+    /// What the look has found out.
+    findings: Cell<Findings>,
+    /// None before the look is repeated in part.
+    rounds: Cell<Option<Rounds>>,
+}
+
+/// What a look has found out for who waits, beside what it looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// A mount could change what was found.
+    pub(crate) minds_mounts: bool,
+    /// What is meant is starting.
+    pub(crate) is_starting: bool,
+    /// The look has waited itself, and the next one is due.
+    pub(crate) is_due: bool,
+}
+
+/// How far a look is that is repeated in part.
+#[derive(Clone, Copy)]
+struct Rounds {
+    /// How often it was repeated.
+    count: u32,
+    /// When the next whole look comes after an event, at the soonest.
+    soonest: Instant,
+    /// When it comes without one.
+    latest: Instant,
     /// The processor time of the whole look.
-    cost: Cell<Duration>,
+    cost: Duration,
     /// The processor time of the look and its repetitions, when the last of these began.
-    cost_before_round: Cell<Duration>,
+    cost_before: Duration,
 }
 
 impl Watch {
-    /// Returns the descriptor that the events come from.
-    pub(crate) fn events(&self) -> Option<BorrowedFd<'_>> {
-        self.events.as_ref().map(|events| events.as_fd())
-    }
-
     /// Makes what a look needs that asks for these events, and whose waiting comes to this end.
     pub(crate) fn new(events: &Option<Rc<Inotify>>, end: Option<Instant>, wanted: Wanted) -> Watch {
         // A child has used none yet.
@@ -90,6 +101,69 @@ impl Watch {
         };
         Watch { events: events.clone(), end, wanted, used_before, ..Watch::default() }
     }
+
+    /// Returns the descriptor that the events come from.
+    pub(crate) fn events(&self) -> Option<BorrowedFd<'_>> {
+        self.events.as_ref().map(|events| events.as_fd())
+    }
+
+    /// Returns what the look has found out until now.
+    pub(crate) fn findings(&self) -> Findings {
+        self.findings.get()
+    }
+
+    /// Says that the next look is due.
+    fn set_due(&self) {
+        self.findings.set(Findings { is_due: true, ..self.findings() });
+    }
+
+    /// Returns the processor time that the look has taken until now.
+    fn cost(&self) -> Duration {
+        processor_time().saturating_sub(self.used_before)
+    }
+
+    /// Tells whether the look may wait itself for what it found not to run.
+    fn may_linger(&self) -> bool {
+        let Findings { minds_mounts, is_starting, .. } = self.findings();
+        let is_wanted = match self.wanted {
+            Wanted::Patience => !is_starting,
+            Wanted::Entry => true,
+            Wanted::Now | Wanted::Last => false,
+        };
+        is_wanted && !minds_mounts
+    }
+
+    /// Begins another round; returns until when it may wait for an event. None where there were
+    /// enough.
+    fn begin_round(&self) -> Option<Instant> {
+        let cost = self.cost();
+        let (rounds, until) = match self.rounds.get() {
+            None => {
+                let (soonest, latest) = pace(Instant::now(), cost);
+                let cost_before = Duration::ZERO;
+                (Rounds { count: 0, soonest, latest, cost, cost_before }, latest)
+            }
+            Some(rounds) => {
+                let rest = BUSY * cost.saturating_sub(rounds.cost_before);
+                // A record is written in several steps, each an event: a few are looked at at once.
+                if cost > 2 * rounds.cost {
+                    pause(rest);
+                }
+                // What has happened is for a whole look to find, too.
+                let (count, soonest) = (rounds.count + 1, rounds.soonest + rest);
+                (Rounds { count, soonest, ..rounds }, soonest.min(rounds.latest))
+            }
+        };
+        self.rounds.set(Some(rounds));
+        let until = self.end.map_or(until, |end| until.min(end));
+        (rounds.count != MOST_ROUNDS).then_some(until)
+    }
+
+    /// Notes what the look has cost before it is repeated.
+    fn end_round(&self) {
+        let cost_before = self.cost();
+        self.rounds.set(self.rounds.get().map(|rounds| Rounds { cost_before, ..rounds }));
+    }
 }
 
 impl Host {
@@ -97,43 +171,15 @@ impl Host {
     /// may have changed that: to look at what is known takes a small part of a whole look. False
     /// where nobody waits so, or a whole look is due.
     pub(crate) fn linger(&self) -> bool {
-        let Some(watch) = &self.watch else { return false };
-        let Some(events) = &watch.events else { return false };
-        let may_linger = match watch.wanted {
-            Wanted::Patience => !watch.is_starting.get(),
-            Wanted::Entry => true,
-            Wanted::Now | Wanted::Last => false,
+        let Some(watch) = self.watch.as_ref().filter(|watch| watch.may_linger()) else {
+            return false;
         };
-        if !may_linger || watch.minds_mounts.get() {
-            return false;
-        }
-        let cost_now = || processor_time().saturating_sub(watch.used_before);
-        let (now, cost) = (Instant::now(), cost_now());
-        let rounds = watch.rounds.replace(watch.rounds.get() + 1);
-        watch.is_due.set(true);
-        if rounds == 0 {
-            watch.cost.set(cost);
-            watch.next.set(Some(pace(now, cost)));
-        }
-        let Some((mut soonest, latest)) = watch.next.get() else { return false };
-        let mut until = watch.end.map_or(latest, |end| latest.min(end));
-        if rounds > 0 {
-            // What has happened is for a whole look to find, too.
-            let rest = BUSY * cost.saturating_sub(watch.cost_before_round.get());
-            soonest += rest;
-            watch.next.set(Some((soonest, latest)));
-            until = until.min(soonest);
-            // A record is written in several steps, each an event: a few are looked at at once.
-            if cost > 2 * watch.cost.get() {
-                pause(rest);
-            }
-        }
-        if rounds == MOST_ROUNDS {
-            return false;
-        }
+        let Some(events) = &watch.events else { return false };
+        watch.set_due();
+        let Some(until) = watch.begin_round() else { return false };
         let is_event = wait_until(&mut [PollFd::new(&**events, PollFlags::IN)], Some(until));
         events.forget();
-        watch.cost_before_round.set(cost_now());
+        watch.end_round();
         is_event == Ok(true)
     }
 
@@ -148,14 +194,21 @@ impl Host {
         let until = Some(Instant::now() + time);
         if wait_until(&mut [PollFd::new(&**events, PollFlags::IN)], until) == Ok(true) {
             events.forget();
-            watch.is_due.set(true);
+            watch.set_due();
         }
     }
 
     /// Says that a mount may change what is found, if anybody waits.
     pub(crate) fn mind_mounts(&self) {
         if let Some(watch) = &self.watch {
-            watch.minds_mounts.set(true);
+            watch.findings.set(Findings { minds_mounts: true, ..watch.findings() });
+        }
+    }
+
+    /// Says whether what is meant is starting, if anybody waits.
+    pub(crate) fn mind_start(&self, is_starting: bool) {
+        if let Some(watch) = &self.watch {
+            watch.findings.set(Findings { is_starting, ..watch.findings() });
         }
     }
 
