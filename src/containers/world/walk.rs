@@ -162,46 +162,30 @@ impl<'h> Walker<'h> {
             Some(held) => held,
             None => (self.root(rule)?, 0),
         };
-        // What is walked without symlink or `..` is held by its path, too.
-        let (mut text, mut position, mut is_plain) = (Cow::Borrowed(path), start, true);
-        let mut links = 0;
-        while let Some((from, end)) = component(&text, position) {
-            let name = &text[from..end];
-            position = end;
-            if name == b".." {
-                is_plain = false;
-                if self.is_root(&at)? {
-                    continue;
-                }
+        let mut way = Way { text: Cow::Borrowed(path), position: start, is_plain: true, links: 0 };
+        while let Some(name) = way.next() {
+            if name == b".." && self.is_root(&at)? {
+                continue;
             }
             let entry = self.step(&at, name, rule)?;
             let standing = Standing::of(&entry)?;
             match standing.kind() {
+                FileType::Symlink if rule == Rule::Judged && at.is_shared => {
+                    return Err(Astray::Foreign(standing));
+                }
                 FileType::Symlink => {
-                    if rule == Rule::Judged && at.is_shared {
-                        return Err(Astray::Foreign(standing));
-                    }
-                    links += 1;
-                    if links > MOST_LINKS {
-                        return Err(Errno::LOOP.into());
-                    }
+                    way.count_link()?;
                     let target = target_of(&entry)?;
                     if target.starts_with(b"/") {
                         at = self.root(rule)?;
                     }
-                    text = Cow::Owned([&target, &b"/"[..], &text[end..]].concat());
-                    (position, is_plain) = (0, false);
+                    way.follow(&target);
                 }
                 FileType::Directory => {
-                    let is_shared = match rule {
-                        Rule::Believed => false,
-                        Rule::Judged if self.may_be_in(&at, &standing) => false,
-                        Rule::Judged if self.judge.is_shared(&standing) => true,
-                        Rule::Judged => return Err(Astray::Foreign(standing)),
-                    };
+                    let is_shared = self.is_shared(&at, standing, rule)?;
                     at = Directory { fd: Rc::new(entry), is_shared };
-                    if is_plain && rule == Rule::Judged {
-                        self.held.hold(&path[..end], &at);
+                    if let (Rule::Judged, Some(walked)) = (rule, way.walked()) {
+                        self.held.hold(walked, &at);
                     }
                 }
                 _ => return Err(Errno::NOTDIR.into()),
@@ -211,6 +195,19 @@ impl<'h> Walker<'h> {
             self.held.hold(path, &at);
         }
         Ok(at)
+    }
+
+    /// Tells whether a directory that stands so in another is shared.
+    ///
+    /// # Errors
+    /// Where it is somebody else's.
+    fn is_shared(&self, top: &Directory, standing: Standing, rule: Rule) -> Result<bool> {
+        match rule {
+            Rule::Believed => Ok(false),
+            Rule::Judged if self.may_be_in(top, &standing) => Ok(false),
+            Rule::Judged if self.judge.is_shared(&standing) => Ok(true),
+            Rule::Judged => Err(Astray::Foreign(standing)),
+        }
     }
 
     /// Tells whether what stands so counts in this directory.
@@ -305,6 +302,48 @@ fn target_of(link: &OwnedFd) -> io::Result<Vec<u8>> {
         return Err(Errno::LOOP);
     }
     Ok(target)
+}
+
+/// A path that is walked, with the targets of symlinks on it in their place.
+struct Way<'p> {
+    text: Cow<'p, [u8]>,
+    /// How far it was walked.
+    position: usize,
+    /// Neither a symlink nor `..` was on it: so what is walked is held by its path, too.
+    is_plain: bool,
+    /// How many symlinks were on it.
+    links: u32,
+}
+
+impl Way<'_> {
+    /// Takes the next component.
+    fn next(&mut self) -> Option<&[u8]> {
+        let (from, end) = component(&self.text, self.position)?;
+        self.position = end;
+        let name = &self.text[from..end];
+        self.is_plain &= name != b"..";
+        Some(name)
+    }
+
+    /// Counts a symlink.
+    ///
+    /// # Errors
+    /// ELOOP where there are too many.
+    fn count_link(&mut self) -> io::Result<()> {
+        self.links += 1;
+        if self.links > MOST_LINKS { Err(Errno::LOOP) } else { Ok(()) }
+    }
+
+    /// Puts the target of a symlink in its place.
+    fn follow(&mut self, target: &[u8]) {
+        self.text = Cow::Owned([target, b"/", &self.text[self.position..]].concat());
+        (self.position, self.is_plain) = (0, false);
+    }
+
+    /// Returns the path of what it was walked to, if that can be held by it.
+    fn walked(&self) -> Option<&[u8]> {
+        self.is_plain.then(|| &self.text[..self.position])
+    }
 }
 
 /// Opens the entry `name` itself, and tells whether it may be where a mount begins. To open the
