@@ -85,30 +85,8 @@ impl RecordSearch<'_, '_> {
                 }
             }
             Kind::Bundle => self.look_at_bundle(root, &directory),
-            Kind::Userdata => {
-                if !self.read(root, join(&directory, b"userdata/state.json"), &mut oci::parse) {
-                    let file = join(&directory, b"userdata/pidfile");
-                    if let Some(mut record) = self.pid_in(&file) {
-                        for store in self.roots.iter().filter(|root| root.kind == Kind::Userdata) {
-                            record.cgroups.extend(forms::told_in(world, store, id));
-                        }
-                        self.add(file, record);
-                    }
-                }
-            }
-            Kind::Gvisor | Kind::GvisorAlone => {
-                let own = [id, b"_sandbox:", id, b".state"].concat();
-                if !self.look_at_gvisor(root, id, &own) && root.kind == Kind::Gvisor {
-                    for name in &world.entries(&root.path) {
-                        match gvisor_ids(name) {
-                            Some((of, sandbox)) if of == id && sandbox != id => {
-                                self.look_at_gvisor(root, sandbox, name);
-                            }
-                            _ => {}
-                        }
-                    }
-                }
-            }
+            Kind::Userdata => self.look_at_userdata(root, &directory),
+            Kind::Gvisor | Kind::GvisorAlone => self.look_at_gvisors(root),
             Kind::Kata => {
                 for (name, keys) in &sandbox::KATAS {
                     let sandbox = Sandbox { id: id.to_vec(), note: sandbox::KATA_NOTE };
@@ -151,6 +129,36 @@ impl RecordSearch<'_, '_> {
             record.sandbox = Some(Sandbox { id: id.to_vec(), note: sandbox::KATA_NOTE });
         }
         self.add(init, record);
+    }
+
+    /// Reads CRI-O's state of a container, or podman's file of its pid.
+    fn look_at_userdata(&mut self, root: &Root, directory: &[u8]) {
+        if self.read(root, join(directory, b"userdata/state.json"), &mut oci::parse) {
+            return;
+        }
+        let file = join(directory, b"userdata/pidfile");
+        let Some(mut record) = self.pid_in(&file) else { return };
+        for store in self.roots.iter().filter(|root| root.kind == Kind::Userdata) {
+            record.cgroups.extend(forms::told_in(self.world, store, self.id));
+        }
+        self.add(file, record);
+    }
+
+    /// Reads the state of a container in its own sandbox of gVisor's, else in those of pods.
+    fn look_at_gvisors(&mut self, root: &Root) {
+        let (world, id) = (self.world, self.id);
+        let own = [id, b"_sandbox:", id, b".state"].concat();
+        if self.look_at_gvisor(root, id, &own) || root.kind == Kind::GvisorAlone {
+            return;
+        }
+        for name in &world.entries(&root.path) {
+            match gvisor_ids(name) {
+                Some((of, sandbox)) if of == id && sandbox != id => {
+                    self.look_at_gvisor(root, sandbox, name);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Reads the state of a container in gVisor's sandbox of this ID; false where there is none.
