@@ -15,6 +15,7 @@ use crate::host::Host;
 use crate::host::process::{Process, diagnose};
 use crate::kernel::netns::NetNs;
 use rustix::io::Errno;
+use std::fmt::Arguments;
 
 /// What the kernel says of a container: the process that it runs as, or why none is taken for it.
 pub(crate) type Verdict = Result<Held, Refusal>;
@@ -151,63 +152,54 @@ impl Doubt {
 
     /// Tells it in words that follow the container's label.
     fn text(&self) -> String {
-        let more = match self {
+        let unrecorded = |more: Arguments<'_>| format!("nothing records its process, and {more}");
+        let misplaced = |pid: &u32, place: &str| {
+            format!("process {pid} is in {place}, and nothing records that it belongs there")
+        };
+        match self {
             Doubt::Unproven { pid, file, .. } => {
                 let file = quoted(file);
-                return format!(
-                    "nothing proves that process {pid} is still the one recorded in {file}"
-                );
+                format!("nothing proves that process {pid} is still the one recorded in {file}")
             }
             Doubt::TwoRecords { pids: [one, two] } => {
-                return format!("two processes are recorded, {one} and {two}, and both are alive");
+                format!("two processes are recorded, {one} and {two}, and both are alive")
             }
-            Doubt::Threads { pid } => {
-                return format!(
-                    "the main thread of its process {pid} has exited, and its other threads are \
-                     in several network namespaces"
-                );
+            Doubt::Threads { pid } => format!(
+                "the main thread of its process {pid} has exited, and its other threads are in \
+                 several network namespaces"
+            ),
+            Doubt::Unreadable { pid, .. } => format!("its process {pid} may not be looked at"),
+            Doubt::OfHost { pid } => misplaced(pid, "the host's network namespace"),
+            Doubt::OfParent { pid } => misplaced(pid, "the network namespace of its parent"),
+            Doubt::NoCgroups => unrecorded(format_args!("from here cgroups cannot be told")),
+            Doubt::Hidden => unrecorded(format_args!(
+                "/proc does not show those of its cgroup: it is of another pid namespace"
+            )),
+            Doubt::Unowned => {
+                unrecorded(format_args!("nothing proves whose the cgroup is that may be its own"))
             }
-            Doubt::Unreadable { pid, .. } => {
-                return format!("its process {pid} may not be looked at");
-            }
-            Doubt::OfHost { pid } => {
-                return format!(
-                    "process {pid} is in the host's network namespace, and nothing records that \
-                     it belongs there"
-                );
-            }
-            Doubt::OfParent { pid } => {
-                return format!(
-                    "process {pid} is in the network namespace of its parent, and nothing records \
-                     that it belongs there"
-                );
-            }
-            Doubt::NoCgroups => "from here cgroups cannot be told".to_string(),
-            Doubt::Hidden => "/proc does not show those of its cgroup: it is of another pid \
-                namespace"
-                .to_string(),
-            Doubt::Unowned => "nothing proves whose the cgroup is that may be its own".to_string(),
             Doubt::TwoGroups { pids: [one, two] } => {
-                format!("{one} and {two} are in two cgroups that may be its own")
+                unrecorded(format_args!("{one} and {two} are in two cgroups that may be its own"))
             }
-            Doubt::Contradiction { pid } => {
-                format!("process {pid} is in its cgroup in one hierarchy and not in another")
-            }
+            Doubt::Contradiction { pid } => unrecorded(format_args!(
+                "process {pid} is in its cgroup in one hierarchy and not in another"
+            )),
             Doubt::NoFirst { .. } => {
-                "none in its cgroup is the first of a pid namespace".to_string()
+                unrecorded(format_args!("none in its cgroup is the first of a pid namespace"))
             }
-            Doubt::SeveralFirst { pids: [one, two] } => {
-                format!("in its cgroup both {one} and {two} are the first of a pid namespace")
-            }
-            Doubt::Outside { pid } => {
-                format!("process {pid} of its cgroup is outside of its pid namespace")
-            }
+            Doubt::SeveralFirst { pids: [one, two] } => unrecorded(format_args!(
+                "in its cgroup both {one} and {two} are the first of a pid namespace"
+            )),
+            Doubt::Outside { pid } => unrecorded(format_args!(
+                "process {pid} of its cgroup is outside of its pid namespace"
+            )),
             Doubt::RunsParents { pid } => {
-                format!("process {pid} runs the program of its parent")
+                unrecorded(format_args!("process {pid} runs the program of its parent"))
             }
-            Doubt::Changing => "its cgroup changed while it was looked at".to_string(),
-        };
-        format!("nothing records its process, and {more}")
+            Doubt::Changing => {
+                unrecorded(format_args!("its cgroup changed while it was looked at"))
+            }
+        }
     }
 }
 
