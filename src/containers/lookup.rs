@@ -98,25 +98,7 @@ fn decide(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Resul
 /// Asks the kernel about the containers that a word may mean, and takes the one that is meant.
 fn decide_now(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> Result<Lookup> {
     let host = world.host;
-    let mut states = vec![State::NoRecord; candidates.len()];
-    let mut verdicts: Vec<Verdict> = Vec::new();
-    verdicts.resize_with(candidates.len(), || Err(Doubt::Changing.into()));
-    let mut first = candidates.len();
-    verify_each(world, candidates, &mut |at, verdict| {
-        states[at] = State::of(&verdict);
-        let is_running = matches!(states[at], State::Running { .. });
-        // There may be more attempts at a pod than descriptors: one alone is held.
-        if is_running && at > first {
-            return;
-        }
-        if is_running {
-            if let Some(held) = verdicts.get_mut(first) {
-                *held = Err(Doubt::Changing.into());
-            }
-            first = at;
-        }
-        verdicts[at] = verdict;
-    });
+    let (states, mut verdicts) = verify_all(world, candidates);
     host.check()?;
     let (at, other) = match choose(candidates, &states) {
         Choice::One { at, other } => (at, other),
@@ -128,17 +110,7 @@ fn decide_now(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> R
     let (container, label) = (&candidates[at], label(&candidates[at]));
     let Held { process, netns, note, .. } = match verdicts.swap_remove(at) {
         Ok(held) => held,
-        Err(refusal) => {
-            let is_stopped = matches!(refusal, Refusal::NotRunning(_));
-            let is_starting = refusal == Refusal::Starting;
-            host.mind_start(is_starting);
-            let mut error = refusal.into_error(host, &label, &container.id);
-            if is_starting && host.watch.is_none() {
-                error = error
-                    .with_remedy(format!("to wait for it: netns-enter --wait {}", typed(word)));
-            }
-            return if is_stopped { Ok(Lookup::NotRunning(error)) } else { Err(error) };
-        }
+        Err(refusal) => return refused(host, word, container, &label, refusal),
     };
     if let Some(other) = other {
         let other = super::name::label(&candidates[other]);
@@ -148,6 +120,48 @@ fn decide_now(world: &World<'_>, word: &Word<'_>, candidates: &[Container]) -> R
         host.console.note(format_args!("{label} {note}"));
     }
     Ok(Lookup::Running(Running { container: Box::new(container.clone()), process, netns }))
+}
+
+/// Returns how each of these containers stands, and the verdicts. There may be more attempts at a
+/// pod than descriptors: of those that run the first one alone is held, and has a verdict.
+fn verify_all(world: &World<'_>, candidates: &[Container]) -> (Vec<State>, Vec<Verdict>) {
+    let mut states = vec![State::NoRecord; candidates.len()];
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    verdicts.resize_with(candidates.len(), || Err(Doubt::Changing.into()));
+    let mut first = candidates.len();
+    verify_each(world, candidates, &mut |at, verdict| {
+        states[at] = State::of(&verdict);
+        let is_running = matches!(states[at], State::Running { .. });
+        if is_running && at > first {
+            return;
+        }
+        if is_running {
+            if let Some(held) = verdicts.get_mut(first) {
+                *held = Err(Doubt::Changing.into());
+            }
+            first = at;
+        }
+        verdicts[at] = verdict;
+    });
+    (states, verdicts)
+}
+
+/// Makes the result of a lookup of what no process is taken for.
+fn refused(
+    host: &Host,
+    word: &Word<'_>,
+    container: &Container,
+    label: &str,
+    refusal: Refusal,
+) -> Result<Lookup> {
+    let is_stopped = matches!(refusal, Refusal::NotRunning(_));
+    let is_starting = refusal == Refusal::Starting;
+    host.mind_start(is_starting);
+    let mut error = refusal.into_error(host, label, &container.id);
+    if is_starting && host.watch.is_none() {
+        error = error.with_remedy(format!("to wait for it: netns-enter --wait {}", typed(word)));
+    }
+    if is_stopped { Ok(Lookup::NotRunning(error)) } else { Err(error) }
 }
 
 /// A verdict without what is held.
