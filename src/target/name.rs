@@ -10,9 +10,10 @@ use super::{Target, cgroup, prepared};
 use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::containers::find::find;
-use crate::containers::lookup::Lookup;
+use crate::containers::lookup::{Lookup, Running};
 use crate::containers::name::label;
 use crate::host::Host;
+use crate::kernel::netns::NetNs;
 use crate::pin::lookup as pins;
 
 /// Finds the namespace that a bare word means.
@@ -25,27 +26,10 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
         host.mounts.hurry();
     }
     let found = find(host, name)?;
-    let pin = match pin {
-        // What the old recipe leaves behind must not hide the container.
-        Err(error) if error.errno().is_none() && matches!(found, Lookup::Running(_)) => {
-            host.console.note(error.message());
-            None
-        }
-        Ok(pin) => pin,
-        Err(error) if host.is_one_look_of_many() => return Err(error),
-        Err(error) => {
-            explain(host, name, Some(error))?;
-            None
-        }
-    };
+    let pin = usable(host, name, pin, &found)?;
     match (found, pin) {
         (Lookup::Running(running), Some(pin)) if pin.id != running.netns.id => {
-            let (label, word) = (label(&running.container), quoted(name));
-            let (there, here) = (running.netns.id.ino, pin.id.ino);
-            let message =
-                format!("{word} is ambiguous: {label} is in {there}, pin {word} in {here}");
-            let word = shown(name);
-            Err(Error::new(message).unclear().with_remedy(format!("say -c {word} or -n {word}")))
+            Err(ambiguous(name, &running, &pin))
         }
         (Lookup::Running(running), _) => Ok(of_running(running)),
         (Lookup::NotRunning(error), Some(netns)) => {
@@ -56,21 +40,60 @@ pub(super) fn resolve(host: &Host, name: &[u8]) -> Result<Target> {
         (Lookup::Unknown, Some(netns)) => Ok(of_pin(netns, name)),
         (Lookup::Unknown, None) => match of_another_kind(host, name)? {
             Some(target) => Ok(target),
-            None => {
-                if !host.is_one_look_of_many() {
-                    explain(host, name, None)?;
-                }
-                let error = no_container(host, "container or pin", name, &pins::names(host))?;
-                Err(match cgroup::is_unit(name) {
-                    true => error.with_remedy(
-                        "no unit of the system is called so; for a user's or a container's say \
-                         --cgroup PATH",
-                    ),
-                    false => error,
-                })
-            }
+            None => Err(unknown(host, name)?),
         },
     }
+}
+
+/// Returns the pin that a word may mean; None also where what has its name cannot be entered and is
+/// left out for the container that runs.
+///
+/// # Errors
+/// Why it cannot be entered.
+fn usable(
+    host: &Host,
+    name: &[u8],
+    pin: Result<Option<NetNs>>,
+    found: &Lookup,
+) -> Result<Option<NetNs>> {
+    match pin {
+        // What the old recipe leaves behind must not hide the container.
+        Err(error) if error.errno().is_none() && matches!(found, Lookup::Running(_)) => {
+            host.console.note(error.message());
+            Ok(None)
+        }
+        Err(error) if !host.is_one_look_of_many() => {
+            explain(host, name, Some(error))?;
+            Ok(None)
+        }
+        pin => pin,
+    }
+}
+
+/// Makes the refusal of a word that is a container's in one namespace and a pin's in another.
+fn ambiguous(name: &[u8], running: &Running, pin: &NetNs) -> Error {
+    let (label, word) = (label(&running.container), quoted(name));
+    let (there, here) = (running.netns.id.ino, pin.id.ino);
+    let message = format!("{word} is ambiguous: {label} is in {there}, pin {word} in {here}");
+    let word = shown(name);
+    Error::new(message).unclear().with_remedy(format!("say -c {word} or -n {word}"))
+}
+
+/// Makes the failure of a word that nothing is called by.
+///
+/// # Errors
+/// What more is known of why that is so; where the machine refuses.
+fn unknown(host: &Host, name: &[u8]) -> Result<Error> {
+    if !host.is_one_look_of_many() {
+        explain(host, name, None)?;
+    }
+    let error = no_container(host, "container or pin", name, &pins::names(host))?;
+    Ok(match cgroup::is_unit(name) {
+        true => error.with_remedy(
+            "no unit of the system is called so; for a user's or a container's say --cgroup PATH",
+        ),
+        false => error,
+    })
 }
 
 /// Finds what a word means that is no container that runs, and no pin.
