@@ -132,7 +132,7 @@ pub static OPTIONS: &[Opt] = &[
         short: Some('i'),
         long: "inode",
         value: Some("N"),
-        help: "its inode, net:[4026532253], or id:NUMBER",
+        help: "its inode, net:[4026532253], or id:N",
     },
     Opt {
         kind: Kind::Target(TargetKind::Addr),

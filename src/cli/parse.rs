@@ -407,7 +407,7 @@ mod tests {
         good(&["web", "--"], name("web"), &[]);
         good(&["./ns"], TargetSpec::File(b"./ns".into()), &[]);
         good(&["-i", "net:[42]"], TargetSpec::Inode(42), &[]);
-        good(&["-i", "id:42"], TargetSpec::Number(42), &[]);
+        good(&["-i", "id:42"], TargetSpec::Cookie(42), &[]);
         for (text, ip) in [
             ("10.244.3.7/24", "10.244.3.7"),
             ("fd00:0::1", "fd00::1"),

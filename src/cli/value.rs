@@ -64,7 +64,7 @@ pub(super) fn names_one_process(spec: &TargetSpec) -> bool {
         TargetSpec::Pid(_)
         | TargetSpec::Process { .. }
         | TargetSpec::Inode(_)
-        | TargetSpec::Number(_)
+        | TargetSpec::Cookie(_)
         | TargetSpec::State(_) => true,
         TargetSpec::File(path) => {
             let first = path.split(|byte| *byte == b'/').find(is_plain);
@@ -74,10 +74,10 @@ pub(super) fn names_one_process(spec: &TargetSpec) -> bool {
     }
 }
 
-/// Reads an inode, bare or as in `net:[4026532253]`, or the kernel's own number as in `id:8450`.
+/// Reads an inode, bare or as in `net:[4026532253]`, or a cookie as in `id:8450`.
 fn parse_inode(text: &[u8]) -> Option<TargetSpec> {
     match text.strip_prefix(b"id:") {
-        Some(digits) => number(digits).map(TargetSpec::Number),
+        Some(digits) => number(digits).map(TargetSpec::Cookie),
         None => number(unbracketed(text, b"net:[")).map(TargetSpec::Inode),
     }
 }

@@ -250,7 +250,7 @@ fn called(spec: &TargetSpec) -> String {
         TargetSpec::File(path) | TargetSpec::State(path) => quoted(path).to_string(),
         TargetSpec::Pid(pid) | TargetSpec::Process { pid, .. } => format!("process {pid}"),
         TargetSpec::Inode(number) => format!("network namespace {number}"),
-        TargetSpec::Number(number) => format!("network namespace id:{number}"),
+        TargetSpec::Cookie(cookie) => format!("network namespace id:{cookie}"),
     }
 }
 

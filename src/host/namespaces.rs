@@ -37,7 +37,7 @@ pub(crate) struct Namespace {
     pub(crate) processes: u32,
     /// Where it is mounted, as paths are called on the host.
     pub(crate) mounts: Vec<Vec<u8>>,
-    /// The kernel's own number of it, where that was met.
+    /// Its cookie, where that was met.
     pub(crate) cookie: Option<u64>,
     /// All that keeps it, after a deep look.
     pub(crate) holders: Vec<Holder>,
@@ -137,12 +137,12 @@ fn place(found: &mut Vec<Namespace>, id: NsId) -> &mut Namespace {
     &mut found[at]
 }
 
-/// Adds what the kernel lists, opened by its number alone: Linux 6.19.
+/// Adds what the kernel lists, opened by its cookie alone: Linux 6.19.
 fn add_listed(host: &Host, found: &mut Vec<Namespace>) {
-    let listed = cookie::visit_all(&mut |number| {
+    let listed = cookie::visit_all(&mut |cookie| {
         // What we may not see, or what has gone, is not opened.
-        if let Some(netns) = host.readable(b"/proc", cookie::open(number)).flatten() {
-            place(found, netns.id).cookie = Some(number);
+        if let Some(netns) = host.readable(b"/proc", cookie::open(cookie)).flatten() {
+            place(found, netns.id).cookie = Some(cookie);
         }
         true
     });
@@ -235,7 +235,7 @@ impl Namespace {
         let mounts = self.mounts.iter().map(|path| Holder::Mount(path.clone()));
         // By its inode alone it is not looked for: another namespace may have that by now.
         let opened = tasks.chain(mounts).find_map(|holder| holder.open(host, self.id));
-        let by_number = || {
+        let by_cookie = || {
             let netns = host.readable(b"/proc", cookie::open(self.cookie?)).flatten();
             Some((netns.filter(|netns| netns.id == self.id)?, None))
         };
@@ -243,7 +243,7 @@ impl Namespace {
             let mut others = self.holders.iter().filter(|holder| !holder.is_plain());
             others.find_map(|holder| holder.open(host, self.id))
         };
-        opened.or_else(by_number).or_else(by_others)
+        opened.or_else(by_cookie).or_else(by_others)
     }
 }
 

@@ -149,7 +149,7 @@ pub fn set_netlink_option(socket: impl AsFd, option: c_int) -> io::Result<()> {
     }
 }
 
-/// Returns the number of a socket's network namespace, which is not used again until the machine is
+/// Returns the cookie of a socket's network namespace, which is not used again until the machine is
 /// restarted: SO_NETNS_COOKIE, Linux 5.14.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! What the kernel tells of namespaces: the ioctls of namespace files, ioctl_nsfs(2), and the calls
-//! that list and open them by their numbers; linux/nsfs.h.
+//! that list and open them by their cookies; linux/nsfs.h.
 
 #![allow(unsafe_code)]
 
@@ -54,12 +54,12 @@ pub fn userns_owner(fd: impl AsFd) -> io::Result<u32> {
     unsafe { ioctl::ioctl(fd, Getter::<{ opcode::none(NSIO, 4) }, u32>::new()) }
 }
 
-/// Returns the number of namespace `fd`, which is not used again until the machine is restarted:
+/// Returns the cookie of namespace `fd`, which is not used again until the machine is restarted:
 /// NS_GET_ID, Linux 6.18.
 ///
 /// # Errors
 /// ENOTTY before Linux 6.18.
-pub fn namespace_number(fd: impl AsFd) -> io::Result<u64> {
+pub fn namespace_cookie(fd: impl AsFd) -> io::Result<u64> {
     // SAFETY: NS_GET_ID writes a u64 to the pointer it is given, which is what Getter passes.
     unsafe { ioctl::ioctl(fd, Getter::<{ opcode::read::<u64>(NSIO, 13) }, u64>::new()) }
 }
@@ -78,7 +78,7 @@ pub fn netns_of_socket(socket: impl AsFd) -> io::Result<OwnedFd> {
 struct Request {
     size: u32,
     spare: u32,
-    /// The number after which to go on.
+    /// The cookie after which to go on.
     after: u64,
     kind: u32,
     spare2: u32,
@@ -86,20 +86,20 @@ struct Request {
     owner: u64,
 }
 
-/// Writes the numbers of network namespaces above `after`, ascending, as many as there is room for;
+/// Writes the cookies of network namespaces above `after`, ascending, as many as there is room for;
 /// returns how many: listns(2), Linux 6.19.
 ///
 /// # Errors
 /// ENOENT where there are no more; ENOSYS before Linux 6.19.
-pub fn list_netns(after: u64, numbers: &mut [u64]) -> io::Result<usize> {
+pub fn list_netns(after: u64, cookies: &mut [u64]) -> io::Result<usize> {
     // The same on every architecture.
     const SYS_LISTNS: c_long = 470;
     const NEWNET: u32 = 0x4000_0000;
     let size = size_of::<Request>() as u32;
     let request = Request { size, spare: 0, after, kind: NEWNET, spare2: 0, owner: 0 };
     let no_flags: c_long = 0;
-    let (memory, room) = (numbers.as_mut_ptr(), numbers.len());
-    // SAFETY: the request has the size that it tells, and no more numbers than there is room for
+    let (memory, room) = (cookies.as_mut_ptr(), cookies.len());
+    // SAFETY: the request has the size that it tells, and no more cookies than there is room for
     // are written.
     match unsafe { syscall(SYS_LISTNS, &raw const request, memory, room, no_flags) } {
         -1 => Err(last_errno()),
@@ -112,22 +112,22 @@ pub fn list_netns(after: u64, numbers: &mut [u64]) -> io::Result<usize> {
 struct Handle {
     size: u32,
     kind: i32,
-    number: u64,
+    cookie: u64,
     /// Of a namespace of any kind, if 0.
     namespace_type: u32,
     inode: u32,
 }
 
-/// Opens the namespace that has this number, in our own pid namespace or below it: Linux 6.19.
+/// Opens the namespace that has this cookie, in our own pid namespace or below it: Linux 6.19.
 ///
 /// # Errors
 /// ESTALE where nothing but sockets keeps it, or there is none, and before Linux 6.19; EPERM where
 /// the caller may not see all namespaces; EBADF before Linux 6.18.
-pub fn open_by_number(number: u64) -> io::Result<OwnedFd> {
+pub fn open_by_cookie(cookie: u64) -> io::Result<OwnedFd> {
     // FD_NSFS_ROOT of linux/fcntl.h, and FILEID_NSFS of linux/exportfs.h.
     const NSFS_ROOT: c_int = -10003;
     const NSFS_FILE: i32 = 0xf1;
-    let handle = Handle { size: 16, kind: NSFS_FILE, number, namespace_type: 0, inode: 0 };
+    let handle = Handle { size: 16, kind: NSFS_FILE, cookie, namespace_type: 0, inode: 0 };
     let flags = (OFlags::RDONLY | OFlags::CLOEXEC).bits() as c_int;
     // SAFETY: the handle is as long as it tells, and only read.
     match unsafe { open_by_handle_at(NSFS_ROOT, (&raw const handle).cast(), flags) } {

@@ -84,7 +84,7 @@ fn is_pid(word: &[u8]) -> bool {
     parts.next().and_then(parse_pid).is_some() && parts.next().is_none_or(|it| number(it).is_some())
 }
 
-/// Tells whether a word is an inode as other tools print it, or the kernel's own number as ours do.
+/// Tells whether a word is an inode as other tools print it, or a cookie as ours do.
 fn is_inode(word: &[u8]) -> bool {
     if let Some(digits) = word.strip_prefix(b"id:") {
         return number(digits).is_some();

@@ -1,5 +1,4 @@
-//! `--inode`: the namespace with this inode, or this number of the kernel's, held by whatever keeps
-//! one.
+//! `--inode`: the namespace with this inode, or this cookie, held by whatever keeps one.
 
 #![forbid(unsafe_code)]
 
@@ -33,44 +32,44 @@ pub(super) fn resolve(host: &Host, inode: u64) -> Result<Target> {
     }
 }
 
-/// Opens the namespace that has this number, which the kernel gives to no other until the machine
+/// Opens the namespace that has this cookie, which the kernel gives to no other until the machine
 /// is restarted.
 ///
 /// # Errors
 /// As [`resolve`].
-pub(super) fn resolve_number(host: &Host, number: u64) -> Result<Target> {
-    let label = format!("network namespace id:{number}");
+pub(super) fn resolve_cookie(host: &Host, cookie: u64) -> Result<Target> {
+    let label = format!("network namespace id:{cookie}");
     let home = Home::own()?;
-    let mut found = with_number(host, &home, &all(host), number)?;
+    let mut found = with_cookie(host, &home, &all(host), cookie)?;
     if found.is_none() {
         let namespaces = all_with_holders(host)?.0;
-        found = with_number(host, &home, &namespaces, number)?;
-        let held = namespaces.iter().find(|namespace| namespace.cookie == Some(number));
+        found = with_cookie(host, &home, &namespaces, cookie)?;
+        let held = namespaces.iter().find(|namespace| namespace.cookie == Some(cookie));
         if let (None, Some(namespace)) = (&found, held) {
             return Err(not_opened(host, &label, namespace));
         }
     }
     let (netns, process) = found.ok_or_else(|| {
-        let remedy = "the numbers are those of NS_GET_ID, of SO_NETNS_COOKIE and of cookie in \
-            --list --json; they need Linux 5.14";
+        let remedy = "the kernel's own numbers are those of NS_GET_ID, of SO_NETNS_COOKIE and of \
+            cookie in --list --json; they need Linux 5.14";
         not_found(host, &label, format!("no {label}"), remedy)
     })?;
     Ok(Target::new(netns, label, process))
 }
 
-/// Opens the one of these that has this number.
-fn with_number(
+/// Opens the one of these that has this cookie.
+fn with_cookie(
     host: &Host,
     home: &Home,
     namespaces: &[Namespace],
-    number: u64,
+    wanted: u64,
 ) -> Result<Option<Opened>> {
     for namespace in namespaces {
-        if namespace.cookie.is_some_and(|cookie| cookie != number) {
+        if namespace.cookie.is_some_and(|cookie| cookie != wanted) {
             continue;
         }
         if let Some(opened) = namespace.open_with_holder(host) {
-            if cookie::of(home, &opened.0)? == Some(number) {
+            if cookie::of(home, &opened.0)? == Some(wanted) {
                 return Ok(Some(opened));
             }
         }

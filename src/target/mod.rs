@@ -50,7 +50,7 @@ pub enum TargetSpec {
     /// `--inode`
     Inode(u64),
     /// `--inode id:N`
-    Number(u64),
+    Cookie(u64),
     /// `--addr`
     Addr(Addr),
     /// `--veth`
@@ -94,7 +94,7 @@ pub(crate) fn resolve(host: &Host, spec: &TargetSpec) -> Result<Target> {
         TargetSpec::State(path) => state::resolve(host, path),
         TargetSpec::Cgroup(text) => cgroup::resolve(host, text),
         TargetSpec::Inode(inode) => inode::resolve(host, *inode),
-        TargetSpec::Number(number) => inode::resolve_number(host, *number),
+        TargetSpec::Cookie(cookie) => inode::resolve_cookie(host, *cookie),
         TargetSpec::Addr(addr) => addr::resolve(host, addr),
         TargetSpec::Veth(word) => veth::resolve(host, word),
     };

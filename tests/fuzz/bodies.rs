@@ -317,7 +317,7 @@ fn check_target(target: &TargetSpec) {
         TargetSpec::Process { pid, inode } => {
             assert!((1..=MAX_PID).contains(pid) && *inode != 0);
         }
-        TargetSpec::Inode(_) | TargetSpec::Number(_) | TargetSpec::Addr(_) => {}
+        TargetSpec::Inode(_) | TargetSpec::Cookie(_) | TargetSpec::Addr(_) => {}
         TargetSpec::Name(word)
         | TargetSpec::Container(word)
         | TargetSpec::Netns(word)

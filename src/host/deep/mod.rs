@@ -35,12 +35,12 @@ const MOST: usize = 16 << 20;
 const LONGEST: Duration = Duration::from_secs(5);
 /// As many bytes are told at once.
 const PIECE: usize = 16 << 10;
-/// The numbers of namespaces and of files below /proc/PID/net are not below this one:
+/// The inodes of namespaces and of files below /proc/PID/net are not below this one:
 /// PROC_DYNAMIC_FIRST, fs/proc/generic.c.
 const FIRST_INODE: u64 = 0xf000_0000;
 
 /// What a [`look`] shows: the inode of a namespace, for [`Holder::File`] that of the file; its
-/// number, where that is known; and what keeps it.
+/// cookie, where that is known; and what keeps it.
 pub(super) type Hear<'a> = &'a mut dyn FnMut(u64, Option<u64>, Holder);
 
 /// Shows what keeps network namespaces beside the processes and threads that are in them and the
@@ -86,7 +86,7 @@ struct Look<'h> {
     kept: Vec<Kept>,
     /// Where namespaces are mounted, sorted: so descriptors that were opened there are called.
     points: Vec<Vec<u8>>,
-    /// Which namespaces the numbers mean that sockets tell, sorted; None where that is denied.
+    /// Which namespaces the cookies mean that sockets tell, sorted; None where that is denied.
     cookies: Vec<(u64, Option<u64>)>,
     /// The processes that were denied, and why.
     denied: Vec<(u32, Errno)>,
@@ -318,7 +318,7 @@ impl<'h> Look<'h> {
         Ok(())
     }
 
-    /// Returns the inode and the number of the namespace of a process's socket.
+    /// Returns the inode and the cookie of the namespace of a process's socket.
     fn namespace_of_socket(
         &mut self,
         pid: u32,
