@@ -88,7 +88,12 @@ const MOST_LISTED: usize = 10;
 /// # Errors
 /// Where none has it, or several.
 pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
-    let (all, opener) = (namespaces::all(host), Opener::new(host));
+    // Who waits looks again and again, and for what runs.
+    let all = match host.watch {
+        Some(_) => namespaces::all(host),
+        None => namespaces::all_with_holders(host)?.0,
+    };
+    let opener = Opener::new(host);
     let (home, netlink) = (Home::own()?, Netlink::default());
     let (mut first, mut holders, mut is_users) = (None, Vec::new(), false);
     // Any user can take any address, so it is not waited for among users'.

@@ -141,6 +141,21 @@ fn nobody_is_led_to_the_hosts_by_a_users_entry() {
     );
 }
 
+/// Where only a process of root's sees a namespace, as with neutron and kolla, its address counts.
+#[test]
+fn an_address_counts_in_whatever_keeps_its_namespace() {
+    holds(
+        r#"
+        give() { nsenter -t $pid -n ip addr add 203.0.113.9/32 dev lo || fail give; }
+        holder; give; kept=$ns; away /proc/$pid/ns/net unshare -m
+        kill $pid; wait $pid 2>/dev/null
+        [ "$(entered --addr 203.0.113.9)" = "$kept" ] || fail "not entered: $(cat /run/said)"
+        holder; give
+        refused --addr 203.0.113.9; says "2 network namespaces have address" "$(echo $kept | tr -dc 0-9)" "pid $pid"
+        "#,
+    );
+}
+
 /// What lies below the root directory of a process is that process's: a link there leads to nothing
 /// of ours, though the kernel would follow it from our own root.
 #[test]
