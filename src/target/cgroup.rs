@@ -101,7 +101,9 @@ impl Unit<'_> {
         match engine::recorded_as(self.world, process) {
             Some(id) => {
                 let called = self.name.strip_suffix(b".scope").unwrap_or_default();
-                Ok(called.strip_suffix(id).is_some_and(|engine| engine.ends_with(b"-")))
+                // From systemd 262 on a machine's has its name alone.
+                let engine = called.strip_suffix(id);
+                Ok(engine.is_some_and(|engine| engine.is_empty() || engine.ends_with(b"-")))
             }
             None => self.world.is_managers_child(process),
         }
