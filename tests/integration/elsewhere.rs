@@ -116,6 +116,21 @@ fn an_entry_of_a_container_or_a_user_is_told_and_not_entered() {
         [ "$(entered -n $blue)" = "$ns" ] || fail "not root's: $(cat /run/said)"
         "#,
     );
+    // With the host's pids, in a root directory of its own.
+    holds(
+        r#"
+        mkdir /run/box; mount -t tmpfs none /run/box; mkdir /run/box/run /run/box/proc
+        for dir in usr bin lib lib64 sbin; do
+            if [ -L /$dir ]; then ln -s usr/$dir /run/box/$dir
+            elif [ -d /$dir ]; then mkdir /run/box/$dir; mount --bind /$dir /run/box/$dir; fi
+        done
+        mount --bind /run /run/box/run; mount --rbind /proc /run/box/proc
+        holder; away /proc/$pid/ns/net unshare -m chroot /run/box
+        refused -n $blue
+        says "no pin \"$blue\" here, but process $away sleep has one" "/proc/$away/root/run/netns/$blue"
+        [ "$(entered --file /proc/$away/root/run/netns/$blue)" = "$ns" ] || fail remedy
+        "#,
+    );
     holds(
         r#"
         away /proc/self/ns/net setpriv --reuid 65533 --regid 65533 --clear-groups unshare -Urmn

@@ -1483,6 +1483,42 @@ fn b9_a_users_process_with_a_daemons_name() {
     });
 }
 
+/// A container of root's may have the host's pids and users, and a cgroup of a name that no engine
+/// gives: its process is called like a daemon by whoever is in it.
+#[test]
+fn b9_a_containers_process_with_a_daemons_name() {
+    room(&["chroot"], || {
+        let (forged, other) = (container_id(), Sleeper::start());
+        let file = format!("/var/lib/box/data/containers/{forged}/config.v2.json");
+        write(&file, docker_config(&forged, "forged", 0));
+        let state = runc_state(&forged, other.pid, other.start_time());
+        write(&format!("/var/lib/box/exec/runtime-runc/moby/{forged}/state.json"), state);
+        let words = ["--data-root=/var/lib/box/data", "--exec-root=/var/lib/box/exec"];
+        let roots = daemon("dockerd", &words);
+        sh(
+            "mkdir /var/lib/box/usr && mount --bind /usr /var/lib/box/usr && cd /var/lib/box
+            for dir in bin lib lib64; do [ ! -L /$dir ] || ln -s usr/$dir $dir; [ -L $dir ] || [ ! -d /$dir ] ||
+                { mkdir $dir && mount --bind /$dir $dir; } || exit; done
+            mkdir -p var/lib && cp -a /var/lib/bin var/lib",
+            &[""; 0],
+        )
+        .succeeds();
+        let mut command = Command::new("chroot");
+        command.arg("/var/lib/box").arg(roots.get_program()).args(roots.get_args());
+        let box_daemon = started(command);
+        for word in ["forged", &forged, &forged[..12], "docker:forged"] {
+            refuses(&[word], &["no container"]);
+        }
+        assert!(!run(&["--list"]).stdout.contains("forged"));
+        drop(box_daemon);
+        // A daemon of the machine's is believed, also in a mount namespace of its own.
+        let mut command = Command::new("unshare");
+        command.arg("-m").arg(roots.get_program()).args(roots.get_args());
+        let _daemon = started(command);
+        enters(&["forged"], &other.ns());
+    });
+}
+
 #[test]
 fn b9_a_daemon_json_that_is_a_link() {
     room(&[], || {

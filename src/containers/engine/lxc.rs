@@ -219,22 +219,25 @@ fn owner(world: &World<'_>, directories: &[Vec<u8>]) -> Owner {
             continue;
         }
         asked.push(parent);
-        if let Some(directory) = watched_by(world, parent) {
+        let is_roots = |monitor: &Process| world.has_process(monitor);
+        if let Some(directory) = watched_by(world, parent, &is_roots) {
             return Owner::Of(directory);
         }
     }
     Owner::Unknown
 }
 
-/// Tells whether a process is the child of a monitor of LXC's.
+/// Tells whether a process is the child of a monitor of LXC's, also of one in a snap.
 pub(super) fn has_monitor(world: &World<'_>, process: &Process) -> bool {
-    process.stat().is_ok_and(|stat| watched_by(world, stat.parent).is_some())
+    let is_roots = |monitor: &Process| world.may_have_process(monitor);
+    process.stat().is_ok_and(|stat| watched_by(world, stat.parent, &is_roots).is_some())
 }
 
-/// Returns the directory of the container that a process watches, if it is a monitor of root's.
-fn watched_by(world: &World<'_>, pid: u32) -> Option<Vec<u8>> {
+/// Returns the directory of the container that a process watches, if it is a monitor that is
+/// root's.
+fn watched_by(world: &World<'_>, pid: u32, is_roots: &dyn Fn(&Process) -> bool) -> Option<Vec<u8>> {
     let monitor = unless_gone(world.host, pid, Process::open(world.host, pid))?;
-    if world.has_process(&monitor) { watched(world, &monitor) } else { None }
+    if is_roots(&monitor) { watched(world, &monitor) } else { None }
 }
 
 /// Returns the directory of the container that a monitor has in the address of its command socket,

@@ -10,9 +10,10 @@ use super::users::uids_in;
 use crate::base::error::is_denied;
 use crate::host::cgroup::is_containers;
 use crate::host::process::{Process, is_gone, unless_gone};
-use crate::kernel::netns::{INITIAL_USERNS, NsId};
+use crate::kernel::netns::{INITIAL_USERNS, NsId, id_unasked};
+use crate::sys::fd::open_at;
 use crate::sys::nsfs::userns_owner;
-use rustix::fs::{OFlags, fstat};
+use rustix::fs::{CWD, OFlags, fstat};
 use rustix::io;
 
 /// The inodes of the initial user and pid namespaces, by which they are told where pid 1 may not be
@@ -21,10 +22,17 @@ const INITIAL: [(&str, u64); 2] = [("user", INITIAL_USERNS), ("pid", 0xefff_fffc
 
 impl World<'_> {
     /// Tells whether a process is this world's: for root's that its four uids are root's, its user
-    /// and pid namespaces those of pid 1, its cgroup root's and below no user's slice or
-    /// container's, and its executable a file of root's that is not set-user-ID or set-group-ID. No
-    /// user's process counts.
+    /// and pid namespaces those of pid 1, its root directory the machine's, its cgroup root's and
+    /// below no user's slice or container's, and its executable a file of root's that is not
+    /// set-user-ID or set-group-ID. No user's process counts.
     pub(crate) fn has_process(&self, process: &Process) -> bool {
+        self.may_have_process(process) && self.has_machines_root(process)
+    }
+
+    /// As [`World::has_process`], whatever the root directory of the process is: that of a snap is
+    /// told from a container's by nothing. For what refuses on the word of a process, and proves
+    /// nothing by it.
+    pub(crate) fn may_have_process(&self, process: &Process) -> bool {
         self.user_of().is_none()
             && unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
             && self.is_in_roots_cgroup(process)
@@ -69,6 +77,19 @@ impl World<'_> {
         }
         let userns = process.open_file("ns/user", OFlags::RDONLY)?;
         Ok(userns_owner(userns) == Ok(self.caller.root_uid))
+    }
+
+    /// Tells whether what a process calls `/` is the machine's: a container of root's may be in all
+    /// other namespaces of the machine, and in a cgroup of any name. What a unit of the machine's
+    /// has in a mount namespace of its own is there by the same paths.
+    fn has_machines_root(&self, process: &Process) -> bool {
+        let own = process.open_file("root", OFlags::PATH).and_then(id_unasked);
+        let machines = match self.host.directory() {
+            Some(root) => id_unasked(root),
+            None => open_at(CWD, b"/", OFlags::PATH).and_then(id_unasked),
+        };
+        let own = unless_gone(self.host, process.pid, own);
+        own.is_some() && own == self.host.readable(b"/", machines)
     }
 
     fn is_in_roots_cgroup(&self, process: &Process) -> bool {
@@ -123,6 +144,10 @@ mod tests {
         let is_session = |path: &Vec<u8>| path.starts_with(b"/user.slice");
         if own.has_cgroups() && !paths.iter().any(is_session) {
             assert!(is_roots(&["env"]));
+            assert!(is_roots(&["unshare", "-m"]));
+            // Nobody mounts anything in its namespaces, and it is below the same paths.
+            let is_merged = std::fs::read_link("/bin").is_ok_and(|to| to.ends_with("usr/bin"));
+            assert!(!is_merged || !is_roots(&["chroot", "/usr"]));
         }
         for words in [
             &["setpriv", "--reuid", "65533"][..],
