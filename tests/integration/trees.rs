@@ -413,6 +413,23 @@ fn machines() {
     cgroup.add(sleeper.pid);
     tree.enters(&name, &sleeper);
     tree.enters(&format!("machine:{name}"), &sleeper);
+    // Since systemd 258 a user may register any process of theirs, and is written down.
+    for (uid, is_roots) in [("0", true), ("1000", false)] {
+        let text = format!("{}UID={uid}\n", text("container"));
+        tree.write(&format!("run/systemd/machines/{name}"), text);
+        if is_roots {
+            tree.enters(&name, &sleeper);
+            continue;
+        }
+        for word in [name.clone(), format!("machine:{name}")] {
+            tree.refuses(&word, &["no container"]);
+        }
+        // Nor does it stand in the way of root's.
+        tree.runc("run/runc", &name, &sleeper);
+        let said = tree.enters(&name, &sleeper);
+        assert!(!said.contains("machine"), "{said}");
+        std::fs::remove_dir_all(tree.0.path(&format!("run/runc/{name}"))).expect("a directory");
+    }
     // Since systemd 257 there is the inode of its pidfd, which decides where the kernel has one.
     let Some(inode) = pidfd_inode(sleeper.pid) else { return };
     let with = |inode: u64| format!("{}LEADER_PIDFDID={inode}\n", text("container"));

@@ -37,12 +37,16 @@ pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
     }
 }
 
-/// Returns the record in a machine's file; None of a virtual machine's, or one without a process.
+/// Returns the record in a machine's file; None of a virtual machine's, one without a process, or
+/// one that a user has registered.
 ///
-/// The leader is the container's first process; its supervisor is another. SCOPE is the unit of
+/// From systemd 258 on a user may register any process of theirs, under any name that is free, and
+/// machined writes down who did: what is in such a file is that user's word, whoever owns it. The
+/// leader is the container's first process; its supervisor is another. SCOPE is the unit of
 /// either kind that the leader is in: systemd:src/machine/machine.c, machine_save.
 pub fn record(text: &[u8]) -> Option<Record> {
-    if value(text, "CLASS").is_some_and(|class| class == b"vm") {
+    let is_roots = value(text, "UID").is_none_or(|uid| number(&uid) == Some(0));
+    if !is_roots || value(text, "CLASS").is_some_and(|class| class == b"vm") {
         return None;
     }
     let pid = parse_pid(&value(text, "LEADER")?)?;
@@ -110,5 +114,14 @@ mod tests {
         assert_eq!(record(b"LEADER=42\nCLASS=vm\n"), None);
         assert_eq!(record(b"NAME=x\nCLASS=container\n"), None);
         assert_eq!(record(b"LEADER=42\nUNIT=box.service\n").unwrap().unit, b"box.service");
+    }
+
+    #[test]
+    fn a_machine_of_a_users_is_no_record_of_roots() {
+        assert_eq!(record(b"NAME=x\nUID=0\nLEADER=42\nCLASS=container\n").unwrap().pid, 42);
+        for uid in ["1000", "\"1000\"", "\\x31000", "", "-1", "4294967296", "0 1000", "root"] {
+            let text = format!("NAME=x\nUID={uid}\nLEADER=42\nCLASS=container\n");
+            assert_eq!(record(text.as_bytes()), None, "{uid}");
+        }
     }
 }
