@@ -21,7 +21,8 @@ pub(super) fn add_prepared(world: &World<'_>, out: &mut Vec<Prepared>) {
     }
 }
 
-/// Parses a file; None where it does not say whose addresses it is about.
+/// Parses a file; None where it does not say whose addresses it is about, or that they are in a
+/// process's namespace, which is no mount and has gone with the process.
 fn parse(text: &[u8]) -> Result<Option<Prepared>, Refused> {
     let keys = ["containerId", "netns", "cniArgs", "result ips"];
     let mut found = [const { Value::Null }; 4];
@@ -52,11 +53,10 @@ fn parse(text: &[u8]) -> Result<Option<Prepared>, Refused> {
         }
         Ok(())
     })?;
-    if addresses.is_empty() || id.is_empty() {
+    let file = found[1].string().unwrap_or_default();
+    if addresses.is_empty() || id.is_empty() || file.starts_with(b"/proc/") {
         return Ok(None);
     }
-    // A process's link is no mount.
-    let file = found[1].string().filter(|file| !file.starts_with(b"/proc/")).unwrap_or_default();
     Ok(Some(match pod.is_empty() || namespace.is_empty() {
         true => Prepared::new("cni", id, id, file, addresses),
         false => Prepared::new("k8s", &join(&namespace, &pod), id, file, addresses),
@@ -84,11 +84,22 @@ mod tests {
 
     #[test]
     fn what_is_no_pods_has_its_id() {
-        let text = br#"{"containerId":"b146","netns":"/proc/7/ns/net",
-            "result":{"ips":[{"address":"10.4.0.2/24"}]}}"#;
+        let text = br#"{"containerId":"b146","result":{"ips":[{"address":"10.4.0.2/24"}]}}"#;
         let one = parse(text).unwrap().unwrap();
         assert_eq!((one.container.engine, &one.container.name[..]), ("cni", &b"b146"[..]));
-        assert!(one.may_be_at(b"/run/netns/any"));
+        assert!(one.may_be_at(b"/run/netns/any") && one.is_known_by_address());
+    }
+
+    #[test]
+    fn a_processs_namespace_is_no_mount() {
+        let text = |file| {
+            format!(
+                r#"{{"containerId":"b146","netns":"{file}",
+                "result":{{"ips":[{{"address":"10.4.0.2/24"}}]}}}}"#
+            )
+        };
+        assert_eq!(parse(text("/proc/7/ns/net").as_bytes()), Ok(None));
+        assert!(parse(text("/run/netns/b").as_bytes()).unwrap().is_some());
     }
 
     #[test]

@@ -39,7 +39,8 @@ impl Prepared {
         }
     }
 
-    /// Tells whether nothing but an address says which namespace it is.
+    /// Tells whether nothing but an address says which namespace it is: no proof, as whoever is in
+    /// a namespace can take any.
     pub(crate) fn is_known_by_address(&self) -> bool {
         self.file.is_empty()
     }
