@@ -1149,6 +1149,34 @@ fn b5_a_data_directory_that_does_not_answer() {
     });
 }
 
+/// A failure that was met before is one each time: what a record may say is not known, by whatever
+/// word, and however often it is asked for.
+#[test]
+fn b5_records_that_cannot_be_read_are_missed_each_time() {
+    room(&["python3"], || {
+        let id = stopped("web");
+        let Some(cgroup) = Cgroup::new(&format!("docker/{id}")) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let first = Sleeper::first();
+        cgroup.add(first.pid);
+        fs::create_dir_all("/run/docker/runtime-runc/moby").expect("a directory");
+        enters(&[&id], &first.ns());
+        let is_missed = || {
+            for word in ["web", "docker:web", &id[..12], &id] {
+                for wait in ["-q", "--wait=1"] {
+                    let said = refuses(&[wait, word], &["no runtime has a record", &id[..12]]);
+                    assert!(!said.contains("is not running"), "{said}");
+                }
+            }
+        };
+        let Some(_silent) = Silent::mount("/run/docker/runtime-runc") else {
+            return skip("no file system of one's own can be mounted");
+        };
+        is_missed();
+    });
+}
+
 /// A name that cannot be read is not replaced by an ID, under which nobody would look for the pin.
 #[test]
 fn b5_what_cannot_be_named_is_not_pinned() {

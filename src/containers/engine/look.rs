@@ -30,7 +30,7 @@ pub(super) fn look(
     }
     let (found, places, states) = (Vec::new(), Vec::new(), Vec::new());
     let mut search = RecordSearch { world, roots, id, found, places, is_partial: false, states };
-    let unread = world.host.unread();
+    let misses = world.misses();
     let mut denied = Vec::new();
     for root in roots.iter().filter(|root| root.kind != Kind::CgroupParent && is_meant(root)) {
         search.look_at(root);
@@ -44,7 +44,7 @@ pub(super) fn look(
         }
     }
     let RecordSearch { found, mut places, .. } = search;
-    let is_partial = search.is_partial || !denied.is_empty() || world.host.unread() != unread;
+    let is_partial = search.is_partial || !denied.is_empty() || world.misses() != misses;
     // For who reads where it was looked: what is there, or may be.
     let may_be = |path: &Vec<u8>| denied.contains(&path) || world.is_directory(path);
     if is_partial && found.is_empty() && places.iter().any(may_be) {

@@ -94,7 +94,7 @@ impl<'h> World<'h> {
         }
         if let Some(reason) = refused {
             self.host.console.note_of(path, reason);
-            self.host.remember(path, &reason.to_string());
+            self.tree.remember(path, &reason.to_string());
         }
         None
     }
@@ -103,6 +103,13 @@ impl<'h> World<'h> {
     /// none where it is absent, is another's, or cannot be read, as [`World::file`].
     pub(crate) fn entries(&self, path: &[u8]) -> Vec<Vec<u8>> {
         self.tree.entries(path)
+    }
+
+    /// Returns how often something that may be there could not be read so far. Who compares two of
+    /// these knows whether all was read between them; what the host remembers does not tell that,
+    /// as it remembers a failure once.
+    pub(crate) fn misses(&self) -> usize {
+        self.tree.misses()
     }
 
     /// Watches a directory that counts, where a file tells names that a look reads but does not

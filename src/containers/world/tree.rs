@@ -29,14 +29,16 @@ pub(super) struct Tree<'h> {
     believed: RefCell<Vec<Vec<u8>>>,
     /// The most names of a directory that are looked at, for a reader of what a user made.
     most_names: Cell<usize>,
+    /// How often something that may be there could not be read.
+    misses: Cell<usize>,
 }
 
 impl<'h> Tree<'h> {
     /// Returns the tree of a machine, of which nothing has been looked at.
     pub(super) fn new(host: &'h Host, judge: Judge) -> Tree<'h> {
         let most_names = Cell::new(usize::MAX);
-        let (judged, believed) = (RefCell::default(), RefCell::default());
-        Tree { walker: Walker::new(host, judge), judged, believed, most_names }
+        let (judged, believed, misses) = (RefCell::default(), RefCell::default(), Cell::new(0));
+        Tree { walker: Walker::new(host, judge), judged, believed, most_names, misses }
     }
 
     /// Makes this the tree of a reader, whose descriptors were closed: it may wait for mounts, and
@@ -52,6 +54,22 @@ impl<'h> Tree<'h> {
 
     pub(super) fn judge(&self) -> Judge {
         self.walker.judge
+    }
+
+    /// Returns how often something that may be there could not be read: each time counts, also
+    /// where the host remembers the same failure already.
+    pub(super) fn misses(&self) -> usize {
+        self.misses.get()
+    }
+
+    /// Remembers why a path was not read.
+    pub(super) fn remember(&self, path: &[u8], reason: &str) {
+        self.count_miss();
+        self.host().remember(path, reason);
+    }
+
+    fn count_miss(&self) {
+        self.misses.set(self.misses.get() + 1);
     }
 
     /// Lets a place count that the author's configuration names, with a note where others can write
@@ -103,7 +121,7 @@ impl<'h> Tree<'h> {
             Err(Unreadable::Errno(e)) => self.miss(path, e),
             Err(Unreadable::Odd(fault)) => {
                 self.host().console.note_of(path, &fault);
-                self.host().remember(path, &fault);
+                self.remember(path, &fault);
             }
         }
         None
@@ -132,7 +150,7 @@ impl<'h> Tree<'h> {
                     self.miss(path, e);
                 }
                 if is_cut {
-                    self.host().remember(path, &format!("it has more than {most} entries"));
+                    self.remember(path, &format!("it has more than {most} entries"));
                 }
             }
             Err(astray) => {
@@ -194,7 +212,7 @@ impl<'h> Tree<'h> {
     fn remember_open(&self, path: &[u8], standing: &Standing) {
         if self.judge().is_author(standing.uid) && !self.judge().counts(standing) {
             let who = standing.writers(standing.uid);
-            self.host().remember(path, &format!("{who} can write there"));
+            self.remember(path, &format!("{who} can write there"));
         }
     }
 
@@ -218,7 +236,7 @@ impl<'h> Tree<'h> {
             }
         };
         let host = self.host();
-        let answer = host.mounts.ask(host, mount, path, &|| {
+        let asked = host.mounts.ask(host, mount, path, &|| {
             self.become_readers(self.most_names.get());
             host.take_unread();
             let answer = question();
@@ -229,11 +247,16 @@ impl<'h> Tree<'h> {
             };
             // One line each: control characters are escaped in messages.
             unread.join("\n").into_bytes()
-        })?;
+        });
+        let Some(answer) = asked else {
+            self.count_miss();
+            return None;
+        };
         if let Some(found) = answer.strip_prefix(b"+") {
             return Some(found.to_vec());
         }
         for line in lines(&answer).filter(|line| !line.is_empty()) {
+            self.count_miss();
             host.add_unread(String::from_utf8_lossy(line).into_owned());
         }
         None
@@ -256,9 +279,12 @@ impl<'h> Tree<'h> {
         let is_others = errno == Errno::AGAIN || self.rule(path) == Rule::Believed;
         if self.judge().user.is_some() || (is_others && !is_limit) {
             if !is_absent(errno) {
-                self.host().remember(path, &describe(errno));
+                self.remember(path, &describe(errno));
             }
         } else {
+            if !is_absent(errno) {
+                self.count_miss();
+            }
             self.host().remember_unread(path, errno);
         }
     }
@@ -291,6 +317,22 @@ mod tests {
     fn fresh(judge: Judge, path: &[u8]) -> Option<String> {
         let host = quiet();
         text(&Tree::new(&host, judge), path)
+    }
+
+    #[test]
+    fn each_miss_counts() {
+        if !is_root() {
+            return;
+        }
+        let (scratch, host) = (Scratch::new(), quiet());
+        scratch.file("open", "");
+        scratch.mode("open", 0o666);
+        let tree = Tree::new(&host, ROOTS);
+        assert!(tree.file(&scratch.path("none")).is_none() && tree.misses() == 0);
+        for misses in 1..=2 {
+            assert!(tree.file(&scratch.path("open")).is_none() && tree.misses() == misses);
+        }
+        assert!(!host.unread().unwrap().contains("more"));
     }
 
     #[test]
