@@ -1177,6 +1177,40 @@ fn b5_records_that_cannot_be_read_are_missed_each_time() {
     });
 }
 
+/// A place that does not answer is not one that is not there.
+#[test]
+fn b5_places_of_records_that_do_not_answer() {
+    room(&["python3"], || {
+        let (id, web) = (stopped("web"), Sleeper::start());
+        write("/etc/docker/daemon.json", "{\"exec-root\":\"/run/far/exec\"}");
+        let state = runc_state(&id, web.pid, web.start_time());
+        write(&format!("/run/near/exec/runtime-runc/moby/{id}/state.json"), state);
+        write("/run/far/none", "");
+        is_not_running("web", &id);
+        sh("mount --bind /run/near /run/far", &[""; 0]).succeeds();
+        is_entered("web", &id, &web.ns());
+        sh("umount /run/far", &[""; 0]).succeeds();
+        let pod = container_id();
+        write(&format!("/var/log/containers/cart_shop_app-{pod}.log"), "");
+        refuses(&["shop/cart"], &["is not running"]);
+        let may_run = |words: &[&str], directory: &str| {
+            fs::create_dir_all(directory).expect("a directory");
+            let Some(silent) = Silent::mount(directory) else {
+                return skip("no file system of one's own can be mounted");
+            };
+            for word in words {
+                let said = refuses(&[word], &["no runtime has a record", directory]);
+                assert!(!said.contains("is not running"), "{said}");
+            }
+            drop(silent);
+            tool("umount", &["-l", directory]).succeeds();
+        };
+        may_run(&["web", "docker:web", &id, &id[..12]], "/run/far");
+        may_run(&["web", &id], "/run/containerd");
+        may_run(&["shop/cart", "k8s:shop/cart", &pod], "/run/containerd");
+    });
+}
+
 /// A name that cannot be read is not replaced by an ID, under which nobody would look for the pin.
 #[test]
 fn b5_what_cannot_be_named_is_not_pinned() {

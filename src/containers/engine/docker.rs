@@ -115,7 +115,7 @@ fn learn(world: &World<'_>) -> Places {
     if world.user_of().is_none() {
         // dockerd says /var/run, which OpenWrt has instead of /run.
         let elsewhere = b"/var/run/docker";
-        if !world.is_directory(&places.states[0]) && world.is_directory(elsewhere) {
+        if world.is_absent(&places.states[0]) && world.is_directory(elsewhere) {
             places.states[0] = elsewhere.to_vec();
         }
         places.data.push(b"/var/snap/docker/common/var-lib-docker".to_vec());
@@ -137,8 +137,9 @@ fn roots_of(world: &World<'_>, places: &Places) -> Vec<Root> {
         if !states.contains(&daemon) {
             states.push(daemon);
         }
-        // Where root is, what is not there need not be looked at for each of a thousand.
-        if at > 0 && world.caller.is_root && !world.is_directory(exec) {
+        // Where root is, what is not there need not be looked at for each of a thousand. What
+        // cannot be read must be: a container that is recorded there may run.
+        if at > 0 && world.caller.is_root && world.is_absent(exec) {
             continue;
         }
         let runc = join(exec, b"runtime-runc/moby");
@@ -152,7 +153,7 @@ fn roots_of(world: &World<'_>, places: &Places) -> Vec<Root> {
         }
     }
     for tasks in &containerd::tasks(&states) {
-        if world.is_directory(tasks) {
+        if !world.is_absent(tasks) {
             add(Kind::Bundle, join(tasks, containerd::DOCKERS));
         }
     }

@@ -7,7 +7,8 @@ use crate::base::text::{join, parts};
 use crate::containers::world::World;
 
 /// Returns the paths below a directory that a pattern means: in a component with one `*`, which
-/// stands for any text, those that are there; any other need not be.
+/// stands for any text, those that are there; any other need not be. To root a component that
+/// cannot be listed stands for itself, so that who looks below it meets the failure, too.
 pub(super) fn expand(world: &World<'_>, top: &[u8], pattern: &str) -> Vec<Vec<u8>> {
     let mut paths = vec![top.to_vec()];
     for part in parts(pattern.as_bytes(), b'/') {
@@ -18,10 +19,14 @@ pub(super) fn expand(world: &World<'_>, top: &[u8], pattern: &str) -> Vec<Vec<u8
                 longer.push(join(path, part));
                 continue;
             };
+            let misses = world.misses();
             for name in &world.entries(path) {
                 if name.starts_with(&part[..star]) && name.ends_with(&part[star + 1..]) {
                     longer.push(join(path, name));
                 }
+            }
+            if world.caller.is_root && world.misses() != misses {
+                longer.push(join(path, part));
             }
         }
         paths = longer;

@@ -123,6 +123,11 @@ impl<'h> World<'h> {
         self.tree.is_directory(path)
     }
 
+    /// Tells whether there is no directory at a path, which it is not where that cannot be told.
+    pub(crate) fn is_absent(&self, path: &[u8]) -> bool {
+        self.tree.is_absent(path)
+    }
+
     /// Lets a place count that this world's configuration names, with a note where others can write
     /// there.
     pub(crate) fn believe(&self, path: &[u8]) {

@@ -190,6 +190,18 @@ impl<'h> Tree<'h> {
         }
     }
 
+    /// Tells whether there is nothing at a path: not where it cannot be told what is there
+    /// (remembered).
+    pub(super) fn is_absent(&self, path: &[u8]) -> bool {
+        match self.walker.walk(path, self.rule(path)) {
+            Err(Astray::Errno(e)) if is_absent(e) => true,
+            Ok(_) | Err(Astray::Foreign(_)) => false,
+            Err(astray) => {
+                self.ask(astray, path, &|| self.is_absent(path).then(Vec::new)).is_some()
+            }
+        }
+    }
+
     /// Tells whether an executable, held open, is what stands at its path, which counts and gives
     /// nobody another's rights.
     pub(super) fn is_at_its_path(&self, file: &OwnedFd) -> bool {
@@ -328,7 +340,8 @@ mod tests {
         scratch.file("open", "");
         scratch.mode("open", 0o666);
         let tree = Tree::new(&host, ROOTS);
-        assert!(tree.file(&scratch.path("none")).is_none() && tree.misses() == 0);
+        assert!(tree.file(&scratch.path("none")).is_none() && tree.is_absent(&scratch.path("a/b")));
+        assert!(!tree.is_absent(&scratch.path("")) && tree.misses() == 0);
         for misses in 1..=2 {
             assert!(tree.file(&scratch.path("open")).is_none() && tree.misses() == misses);
         }
