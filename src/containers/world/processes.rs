@@ -10,11 +10,15 @@ use super::users::uids_in;
 use crate::base::error::is_denied;
 use crate::host::cgroup::is_containers;
 use crate::host::process::{Process, is_gone, unless_gone};
-use crate::kernel::netns::{INITIAL_USERNS, NsId, id_unasked};
+use crate::kernel::fork;
+use crate::kernel::netns::{INITIAL_USERNS, NsId, id_of, id_unasked};
 use crate::sys::fd::open_at;
 use crate::sys::nsfs::userns_owner;
+use rustix::fd::AsFd;
 use rustix::fs::{CWD, OFlags, fstat};
 use rustix::io;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::time::Instant;
 
 /// The inodes of the initial user and pid namespaces, by which they are told where pid 1 may not be
 /// read: of the latter PROC_PID_INIT_INO, linux/proc_ns.h.
@@ -86,10 +90,35 @@ impl World<'_> {
         let own = process.open_file("root", OFlags::PATH).and_then(id_unasked);
         let machines = match self.host.directory() {
             Some(root) => id_unasked(root),
-            None => open_at(CWD, b"/", OFlags::PATH).and_then(id_unasked),
+            None => root_id(),
         };
-        let own = unless_gone(self.host, process.pid, own);
-        own.is_some() && own == self.host.readable(b"/", machines)
+        let Some(machines) = self.host.readable(b"/", machines) else { return false };
+        unless_gone(self.host, process.pid, own) == Some(machines)
+            && self.is_in_mounts_of(process, machines)
+    }
+
+    /// Tells whether the mount namespace of a process has this root directory: where the machine's
+    /// is mounted in a container, chroot(2) leads to it.
+    fn is_in_mounts_of(&self, process: &Process, root: NsId) -> bool {
+        let mounts = process.open_file("ns/mnt", OFlags::RDONLY);
+        let Some(mounts) = unless_gone(self.host, process.pid, mounts) else { return false };
+        // No container's process is in that of pid 1, as nearly all daemons are.
+        let first = self.host.stat_proc("1/ns/mnt");
+        if first.is_ok() && first == id_of(&mounts) {
+            return true;
+        }
+        let end = Instant::now() + fork::PATIENCE;
+        let told = fork::glance(Some(end), &mut || {
+            let joined = move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount));
+            u8::from(joined.and_then(|()| root_id()) == Ok(root))
+        });
+        match told {
+            Ok(told) => told == Some(1),
+            Err(error) => {
+                self.host.fail(error);
+                false
+            }
+        }
     }
 
     fn is_in_roots_cgroup(&self, process: &Process) -> bool {
@@ -105,6 +134,11 @@ impl World<'_> {
         unless_gone(self.host, process.pid, process.open_file("exe", OFlags::PATH))
             .is_some_and(|exe| self.tree.is_at_its_path(&exe))
     }
+}
+
+/// Returns the identity of our own `/`.
+fn root_id() -> io::Result<NsId> {
+    open_at(CWD, b"/", OFlags::PATH).and_then(id_unasked)
 }
 
 #[cfg(test)]
@@ -148,6 +182,15 @@ mod tests {
             // Nobody mounts anything in its namespaces, and it is below the same paths.
             let is_merged = std::fs::read_link("/bin").is_ok_and(|to| to.ends_with("usr/bin"));
             assert!(!is_merged || !is_roots(&["chroot", "/usr"]));
+            // A container that has the machine's root directory, and /usr in its own.
+            let script = "set -e; mount -t tmpfs none /mnt; cd /mnt; mkdir usr dev host old
+                ln -s usr/bin usr/lib usr/lib64 usr/sbin .
+                mount --rbind / host; mount --bind /usr usr; mount --rbind /dev dev
+                pivot_root . old
+                exec perl -e '$| = 1; chroot \"/host\"; chdir \"/\"; print \"\\n\"; <STDIN>'";
+            let has_perl = std::fs::exists("/usr/bin/perl").unwrap();
+            let words = ["unshare", "-m", "sh", "-c", script, "sh"];
+            assert!(!is_merged || !has_perl || !is_roots(&words));
         }
         for words in [
             &["setpriv", "--reuid", "65533"][..],
@@ -168,8 +211,10 @@ mod tests {
             return;
         }
         let scratch = Scratch::new();
-        std::fs::copy("/bin/sh", scratch.at("sh")).unwrap();
         let program = scratch.at("sh");
+        // Nothing that another test's thread forks holds it open for writing then.
+        let copied = Command::new("cp").arg("/bin/sh").arg(&program).status();
+        assert!(copied.unwrap().success());
         let host = Host::own(Console { quiet: true, verbose: false });
         let world = World::root(&host);
         let mut child = Command::new(&program)
