@@ -129,6 +129,11 @@ fn an_entry_of_a_container_or_a_user_is_told_and_not_entered() {
         refused -n $blue
         says "no pin \"$blue\" here, but process $away sleep has one" "/proc/$away/root/run/netns/$blue"
         [ "$(entered --file /proc/$away/root/run/netns/$blue)" = "$ns" ] || fail remedy
+        # A snap's mount namespace is one that snapd keeps.
+        mkdir -p /run/snapd/ns; touch /run/snapd/ns/box.mnt
+        mount --bind /proc/$away/ns/mnt /run/snapd/ns/box.mnt || fail "not kept"
+        [ "$(entered -n $blue)" = "$ns" ] || fail "not entered: $(cat /run/said)"
+        says "note: pin \"$blue\"" "process $away sleep"
         "#,
     );
     holds(

@@ -8,8 +8,10 @@
 use super::World;
 use super::users::uids_in;
 use crate::base::error::is_denied;
+use crate::base::text::join;
 use crate::host::cgroup::is_containers;
 use crate::host::process::{Process, is_gone, unless_gone};
+use crate::host::root::Symlink;
 use crate::kernel::fork;
 use crate::kernel::netns::{INITIAL_USERNS, NsId, id_of, id_unasked};
 use crate::sys::fd::open_at;
@@ -33,9 +35,8 @@ impl World<'_> {
         self.may_have_process(process) && self.has_machines_root(process)
     }
 
-    /// As [`World::has_process`], whatever the root directory of the process is: that of a snap is
-    /// told from a container's by nothing. For what refuses on the word of a process, and proves
-    /// nothing by it.
+    /// As [`World::has_process`], whatever the root directory of the process is. For what refuses
+    /// on the word of a process, and proves nothing by it.
     pub(crate) fn may_have_process(&self, process: &Process) -> bool {
         self.user_of().is_none()
             && unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
@@ -93,8 +94,25 @@ impl World<'_> {
             None => root_id(),
         };
         let Some(machines) = self.host.readable(b"/", machines) else { return false };
-        unless_gone(self.host, process.pid, own) == Some(machines)
-            && self.is_in_mounts_of(process, machines)
+        match unless_gone(self.host, process.pid, own) {
+            Some(own) if own == machines => self.is_in_mounts_of(process, machines),
+            Some(_) => self.is_in_snap(process),
+            None => false,
+        }
+    }
+
+    /// Tells whether a process is in the mount namespace of a snap, by the mount that snapd keeps
+    /// it with: snapd:cmd/snap-confine/ns-support.c. What is below /run and /var/snap there is the
+    /// machine's, by the same paths.
+    fn is_in_snap(&self, process: &Process) -> bool {
+        let mounts = process.open_file("ns/mnt", OFlags::PATH).and_then(id_of);
+        let Some(mounts) = unless_gone(self.host, process.pid, mounts) else { return false };
+        const KEPT: &[u8] = b"/run/snapd/ns";
+        self.tree.entries(KEPT).iter().any(|name| {
+            let path = join(KEPT, name);
+            let kept = self.host.resolve(&path, Symlink::NoFollow).and_then(id_of);
+            name.ends_with(b".mnt") && self.host.readable(&path, kept) == Some(mounts)
+        })
     }
 
     /// Tells whether the mount namespace of a process has this root directory: where the machine's
