@@ -133,6 +133,8 @@ fn hint(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::MFILE => Some("raise the limit of open files: ulimit -n 1024"),
         Errno::NFILE => Some("the system's table of open files is full: see /proc/sys/fs/file-nr"),
+        // Only the procfs of another machine is opened so that there can be one.
+        Errno::XDEV => Some("something is mounted over a part of that /proc, and is not followed"),
         _ => None,
     }
 }

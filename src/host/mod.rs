@@ -17,6 +17,7 @@ pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod opener;
 pub mod process;
+pub(crate) mod procfs;
 pub(crate) mod root;
 pub(crate) mod vrf;
 pub(crate) mod watch;
@@ -33,6 +34,7 @@ use crate::kernel::netns::{NetNs, NsId, id_at, own_id};
 use crate::sys::fd::{ITSELF, name_of, open_at, read_link};
 use mounts::Mounts;
 use process::parse_pid;
+use procfs::ProcDir;
 use root::{Root, Symlink};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, OFlags, PROC_SUPER_MAGIC, fstatfs};
@@ -52,7 +54,7 @@ pub(crate) struct Host {
     pub(crate) mounts: Mounts,
     root: Root,
     /// The machine's procfs, where that is not ours.
-    proc: Option<OwnedFd>,
+    proc: Option<ProcDir>,
     /// The paths that were denied, each with the reason.
     unread: RefCell<Vec<String>>,
     /// The first failure that could make a lookup wrong.
@@ -67,7 +69,7 @@ impl Host {
         Host::new(console, Root::Own, None)
     }
 
-    fn new(console: Console, root: Root, proc: Option<OwnedFd>) -> Host {
+    fn new(console: Console, root: Root, proc: Option<ProcDir>) -> Host {
         Host {
             console,
             buffer: Buffer::default(),
@@ -95,8 +97,8 @@ impl Host {
         };
         // A link would lead out of DIR, into our own /proc.
         let opened = open_at(&root, b"proc", flags | OFlags::NOFOLLOW)
-            .and_then(|proc| fstatfs(&proc).map(|file_system| (proc, file_system.f_type)));
-        let (proc, kind) = opened.map_err(|e| no_proc(&describe(e)))?;
+            .and_then(|proc| Ok((fstatfs(&proc)?.f_type, ProcDir::others(proc)?)));
+        let (kind, proc) = opened.map_err(|e| no_proc(&describe(e)))?;
         if kind as u64 != PROC_SUPER_MAGIC as u64 {
             return Err(no_proc("another file system"));
         }
@@ -147,21 +149,44 @@ impl Host {
     /// Opens `path` below this machine's /proc.
     ///
     /// # Errors
-    /// The errno of openat(2).
+    /// The errno of openat(2); EXDEV where another machine's root has mounted over it.
     pub(crate) fn open_proc(&self, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
         match &self.proc {
-            Some(proc) => open_at(proc, path, flags),
+            Some(proc) => proc.open(path, flags),
             None => open_at(CWD, &join(b"/proc", path), flags),
+        }
+    }
+
+    /// Opens a directory below this machine's /proc, or that itself.
+    ///
+    /// # Errors
+    /// Those of [`Host::open_proc`].
+    pub(crate) fn proc_dir(&self, path: &[u8], flags: OFlags) -> io::Result<ProcDir> {
+        match &self.proc {
+            Some(proc) => proc.directory(path, flags),
+            None => self.open_proc(path, flags | OFlags::DIRECTORY).map(ProcDir::own),
+        }
+    }
+
+    /// Opens a file of /proc that says the same in all of a kernel's. LXCFS mounts its own over
+    /// these, where ours is as good.
+    ///
+    /// # Errors
+    /// The errno of openat(2).
+    pub(crate) fn open_clock(&self, name: &str) -> io::Result<OwnedFd> {
+        match self.open_proc(name.as_bytes(), OFlags::RDONLY) {
+            Err(Errno::XDEV) => open_at(CWD, &join(b"/proc", name.as_bytes()), OFlags::RDONLY),
+            opened => opened,
         }
     }
 
     /// Returns the identity of what `path` below this machine's /proc leads to.
     ///
     /// # Errors
-    /// The errno of stat(2).
+    /// The errno of stat(2); as [`Host::open_proc`].
     pub(crate) fn stat_proc(&self, path: &str) -> io::Result<NsId> {
         match &self.proc {
-            Some(proc) => id_at(proc, path.as_bytes()),
+            Some(proc) => proc.stat(path.as_bytes()).map(|stat| NsId::new(&stat)),
             None => id_at(CWD, &join(b"/proc", path.as_bytes())),
         }
     }
@@ -205,7 +230,7 @@ impl Host {
     /// # Errors
     /// Where /proc/stat cannot be read or does not tell.
     pub(crate) fn boot_time(&self) -> Result<u64> {
-        let file = self.open_proc(b"stat", OFlags::RDONLY);
+        let file = self.open_clock("stat");
         let text = file.and_then(|file| self.buffer.read_all(file, 4095, 1 << 24));
         let text = text.map_err(|e| Error::cannot("read /proc/stat", e))?;
         let boot = line_after(&text, b"btime ").and_then(number);

@@ -10,15 +10,15 @@ use super::deep;
 use super::holders::Holder;
 pub(crate) use super::holders::Opened;
 use super::process::{is_gone, parse_pid, pass_over, unless_gone};
+use super::procfs::ProcDir;
 use super::root::Symlink;
 use super::{Host, mountinfo, visit_names};
 use crate::base::error::{Error, Result, is_denied};
 use crate::base::text::join;
 use crate::kernel::cookie;
-use crate::kernel::netns::{Home, NetNs, NsId, id_at};
+use crate::kernel::netns::{Home, NetNs, NsId};
 use crate::sys::fd::open_at;
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, OFlags, fstat, statat};
+use rustix::fs::{CWD, OFlags, fstat};
 use rustix::io::{self, Errno};
 use std::io::Write;
 
@@ -287,9 +287,8 @@ struct Denied {
 impl Walk<'_> {
     /// Shows all processes and threads.
     fn all(&mut self, visitor: Visitor<'_>) -> bool {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let mut goes_on = true;
-        let listed = self.host.open_proc(b".", flags).and_then(|proc| {
+        let listed = self.host.proc_dir(b".", OFlags::RDONLY).and_then(|proc| {
             visit_names(&proc, &mut |name, _| {
                 if let Some(pid) = parse_pid(name) {
                     goes_on = self.process(&proc, pid, visitor);
@@ -318,7 +317,7 @@ impl Walk<'_> {
     }
 
     /// Shows a process, then its threads.
-    fn process(&mut self, proc: &OwnedFd, pid: u32, visitor: Visitor<'_>) -> bool {
+    fn process(&mut self, proc: &ProcDir, pid: u32, visitor: Visitor<'_>) -> bool {
         let own = match self.netns_of(proc, pid) {
             Ok(own) => Some(own),
             // It may have exited but for its threads.
@@ -332,7 +331,7 @@ impl Walk<'_> {
     /// Shows the threads that are elsewhere than their process.
     fn threads(
         &mut self,
-        proc: &OwnedFd,
+        proc: &ProcDir,
         pid: u32,
         own: Option<NsId>,
         visitor: Visitor<'_>,
@@ -357,13 +356,13 @@ impl Walk<'_> {
     }
 
     /// Opens the directory of a process's threads, if it has more than one.
-    fn other_threads(&mut self, proc: &OwnedFd, pid: u32) -> io::Result<Option<OwnedFd>> {
+    fn other_threads(&mut self, proc: &ProcDir, pid: u32) -> io::Result<Option<ProcDir>> {
         let path = self.path_of(pid, "task");
         // The directory is linked twice, and once for each thread: usually there is one.
-        if statat(proc.as_fd(), path, AtFlags::empty())?.st_nlink <= 3 {
+        if proc.stat(path)?.st_nlink <= 3 {
             return Ok(None);
         }
-        open_at(proc, path, OFlags::RDONLY | OFlags::DIRECTORY).map(Some)
+        proc.directory(path, OFlags::RDONLY).map(Some)
     }
 
     /// Goes on without a process that met a failure. Who is denied is remembered for a second look.
@@ -377,8 +376,8 @@ impl Walk<'_> {
     }
 
     /// Returns the network namespace of a task whose directory is in `dir`.
-    fn netns_of(&mut self, dir: &OwnedFd, pid: u32) -> io::Result<NsId> {
-        id_at(dir, self.path_of(pid, "ns/net"))
+    fn netns_of(&mut self, dir: &ProcDir, pid: u32) -> io::Result<NsId> {
+        dir.stat(self.path_of(pid, "ns/net")).map(|stat| NsId::new(&stat))
     }
 
     /// Returns the path of a file of a task, in the one buffer.

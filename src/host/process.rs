@@ -6,12 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+use super::procfs::ProcDir;
 use super::{Host, names_in, visit_names};
 use crate::base::error::{Error, MORE_RIGHTS};
 use crate::base::read::{Buffer, Content};
 use crate::base::text::{line_after, lines, number};
 use crate::kernel::netns::NetNs;
-use crate::sys::fd::open_at;
 use rustix::fd::OwnedFd;
 use rustix::fs::{OFlags, fstat, fstatfs, readlinkat};
 use rustix::io::{self, Errno};
@@ -28,7 +28,7 @@ pub const MAX_PID: u32 = 4_194_304;
 pub(crate) struct Process {
     /// Its id in the pid namespace of the host's /proc.
     pub(crate) pid: u32,
-    dir: OwnedFd,
+    dir: ProcDir,
 }
 
 /// What /proc/PID/stat says, proc_pid_stat(5).
@@ -51,8 +51,7 @@ impl Process {
     /// # Errors
     /// The errno of openat(2): ENOENT or ESRCH where there is no such process, see [`is_gone`].
     pub(crate) fn open(host: &Host, pid: u32) -> io::Result<Process> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY;
-        let dir = host.open_proc(pid.to_string().as_bytes(), flags)?;
+        let dir = host.proc_dir(pid.to_string().as_bytes(), OFlags::PATH)?;
         Ok(Process { pid, dir })
     }
 
@@ -61,7 +60,7 @@ impl Process {
     /// # Errors
     /// The errno of openat(2): ESRCH or ENOENT where the process is gone.
     pub(crate) fn open_file(&self, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
-        open_at(&self.dir, name.as_bytes(), flags)
+        self.dir.open(name.as_bytes(), flags)
     }
 
     /// Reads a file of the process whole, to the host's buffer.
@@ -221,7 +220,7 @@ fn exists(pid: u32) -> bool {
 /// Returns the pids of a machine, in the order of its /proc.
 pub(crate) fn all_pids(host: &Host) -> Vec<u32> {
     let mut pids = Vec::new();
-    let proc = host.open_proc(b".", OFlags::RDONLY | OFlags::DIRECTORY);
+    let proc = host.proc_dir(b".", OFlags::RDONLY);
     let listed = proc.and_then(|proc| {
         visit_names(&proc, &mut |name, _| {
             pids.extend(parse_pid(name));

@@ -31,6 +31,7 @@ mod vrf; // a caller in a VRF leaves it
 mod wait; // --wait
 
 // What must not happen.
+mod below; // another namespace, or none, by --host-root below a container's root
 mod churn; // another namespace than that of a container that comes and goes
 mod faults; // every system call refused, one at a time
 mod interference; // another answer to root because of what a user or a container's root adds

@@ -12,19 +12,20 @@ mod report;
 
 use super::holders::{Holder, fetch, open_pidfd};
 use super::process::{is_gone, parse_pid, pass_over};
+use super::procfs::ProcDir;
 use super::{Host, mountinfo, visit_names};
 use crate::base::error::{Error, describe, is_denied};
 use crate::base::text::{join, last, line_after, number};
 use crate::kernel::cookie;
 use crate::kernel::fork;
 use crate::kernel::netns::{INITIAL_USERNS, NsId, id_at, id_of, own_id};
-use crate::sys::fd::{ITSELF, open_at, read_link};
+use crate::sys::fd::{ITSELF, read_link};
 use crate::sys::libc::netns_cookie;
 use crate::sys::nsfs::netns_of_socket;
 use crate::sys::stdio::write_all;
 use report::{Kind, Record, decode};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, CWD, OFlags, statat};
+use rustix::fs::{CWD, OFlags};
 use rustix::io::{self, Errno};
 use rustix::process::geteuid;
 use std::time::{Duration, Instant};
@@ -140,8 +141,7 @@ impl<'h> Look<'h> {
 
     /// Looks at all processes.
     fn all(&mut self) {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let listed = self.host.open_proc(b".", flags).and_then(|proc| {
+        let listed = self.host.proc_dir(b".", OFlags::RDONLY).and_then(|proc| {
             visit_names(&proc, &mut |name, _| {
                 if let Some(pid) = parse_pid(name).filter(|pid| !self.own.contains(&Some(*pid))) {
                     self.process(&proc, pid);
@@ -202,10 +202,10 @@ impl<'h> Look<'h> {
 
     /// Looks at a process. One that is denied is remembered for a second look, unless that was told
     /// when its namespace was asked for.
-    fn process(&mut self, proc: &OwnedFd, pid: u32) {
+    fn process(&mut self, proc: &ProcDir, pid: u32) {
         match self.look_at(proc, pid) {
             Err(e) if is_denied(e) => {
-                let is_told = id_at(proc, format!("{pid}/ns/net").as_bytes());
+                let is_told = proc.stat(format!("{pid}/ns/net").as_bytes());
                 if !is_told.is_err_and(is_denied) {
                     self.denied.push((pid, e));
                 }
@@ -215,7 +215,7 @@ impl<'h> Look<'h> {
         }
     }
 
-    fn look_at(&mut self, proc: &OwnedFd, pid: u32) -> io::Result<()> {
+    fn look_at(&mut self, proc: &ProcDir, pid: u32) -> io::Result<()> {
         let directory = pid.to_string();
         // A process that has exited but for its threads is in no mount namespace itself, and has no
         // descriptors.
@@ -224,10 +224,10 @@ impl<'h> Look<'h> {
         let mut has_any = self.descriptors(proc, directory.as_bytes(), pid, 0)?;
         let tasks = format!("{directory}/task");
         // The directory is linked twice, and once for each thread: usually there is one.
-        if statat(proc, &*tasks, AtFlags::empty())?.st_nlink <= 3 {
+        if proc.stat(tasks.as_bytes())?.st_nlink <= 3 {
             return Ok(());
         }
-        let tasks = open_at(proc, tasks.as_bytes(), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let tasks = proc.directory(tasks.as_bytes(), OFlags::RDONLY)?;
         visit_names(&tasks, &mut |name, _| {
             let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) else { return true };
             let mut look = || {
@@ -247,10 +247,10 @@ impl<'h> Look<'h> {
 
     /// Tells what the descriptors of a task keep, whose directory is `name`, from this one on;
     /// returns whether it has any. Of another's than the caller's more than a few come last.
-    fn descriptors(&mut self, dir: &OwnedFd, name: &[u8], pid: u32, from: u32) -> io::Result<bool> {
+    fn descriptors(&mut self, dir: &ProcDir, name: &[u8], pid: u32, from: u32) -> io::Result<bool> {
         const FEW: u32 = 64;
         let mut count = 0;
-        let listed = open_at(dir, &join(name, b"fd"), OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let listed = dir.directory(&join(name, b"fd"), OFlags::RDONLY)?;
         let (mut has_any, mut pidfd) = (false, None);
         visit_names(&listed, &mut |number_of, _| {
             has_any = true;
@@ -259,7 +259,7 @@ impl<'h> Look<'h> {
             count += 1;
             if count % FEW == 0 {
                 self.is_over |= Instant::now() > self.end;
-                let owner = || statat(dir, name, AtFlags::empty()).map(|stat| stat.st_uid);
+                let owner = || dir.stat(name).map(|stat| stat.st_uid);
                 if count == FEW && from == 0 && owner() != Ok(geteuid().as_raw()) {
                     self.others.push((pid, fd));
                     return false;
@@ -292,7 +292,7 @@ impl<'h> Look<'h> {
 
     fn descriptor(
         &mut self,
-        listed: &OwnedFd,
+        listed: &ProcDir,
         name: &[u8],
         pid: u32,
         fd: u32,

@@ -8,9 +8,10 @@ use crate::base::read::Buffer;
 use crate::base::text::{find, join, lines};
 use crate::host::holders::{join_mounts, open_descriptor};
 use crate::host::mountinfo;
+use crate::host::procfs::ProcDir;
 use crate::kernel::fork;
-use crate::kernel::netns::{NsId, id_at, id_of, id_unasked};
-use crate::sys::fd::{open_at, reopen};
+use crate::kernel::netns::{NsId, id_of, id_unasked};
+use crate::sys::fd::reopen;
 use crate::sys::nsfs::{namespace_type, owning_userns, userns_owner};
 use crate::sys::stdio::write_all;
 use rustix::fd::OwnedFd;
@@ -29,20 +30,20 @@ impl Look<'_> {
     /// Tells of the mounts of the mount namespace of a task, if it is root's and was not met yet.
     pub(super) fn mount_namespace(
         &mut self,
-        dir: &OwnedFd,
+        dir: &ProcDir,
         task: &[u8],
         pid: u32,
     ) -> io::Result<()> {
         let path = join(task, b"ns/mnt");
-        let id = id_at(dir, &path)?;
+        let id = NsId::new(&dir.stat(&path)?);
         if self.is_known(id) {
             return Ok(());
         }
-        let namespace = open_at(dir, &path, OFlags::RDONLY)?;
+        let namespace = dir.open(&path, OFlags::RDONLY)?;
         if id_of(&namespace)? != id || !self.is_roots(&namespace)? {
             return Ok(());
         }
-        let opened = open_at(dir, &join(task, b"mountinfo"), OFlags::RDONLY);
+        let opened = dir.open(&join(task, b"mountinfo"), OFlags::RDONLY);
         let file = opened.map_err(mountinfo::gone_if_left)?;
         let text = self.host.buffer.read_all(file, 64 << 10, MOST)?;
         self.mounts(&text, Kind::Mount, pid, 0);
@@ -117,7 +118,7 @@ impl Look<'_> {
     }
 
     /// Tells of the mounts of mount namespaces that no process is in.
-    pub(super) fn kept_mounts(&mut self, proc: &OwnedFd) {
+    pub(super) fn kept_mounts(&mut self, proc: &ProcDir) {
         for Kept { id, pid, fd } in std::mem::take(&mut self.kept) {
             if self.is_known(id) {
                 continue;
@@ -128,7 +129,7 @@ impl Look<'_> {
         }
     }
 
-    fn look_into(&mut self, proc: &OwnedFd, id: NsId, pid: u32, fd: u32) -> io::Result<()> {
+    fn look_into(&mut self, proc: &ProcDir, id: NsId, pid: u32, fd: u32) -> io::Result<()> {
         let resolved = open_descriptor(self.host, pid, fd)?;
         if id_unasked(&resolved)? != id {
             return Ok(());
@@ -140,7 +141,7 @@ impl Look<'_> {
         let told = fork::query(&|pipe| {
             let read = || {
                 join_mounts(&namespace)?;
-                let file = open_at(proc, b"self/mountinfo", OFlags::RDONLY)?;
+                let file = proc.open(b"self/mountinfo", OFlags::RDONLY)?;
                 let text = Buffer::default();
                 let text = text.read_all(file, 64 << 10, MOST)?;
                 write_all(pipe, &text)
