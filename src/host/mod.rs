@@ -18,6 +18,7 @@ pub(crate) mod namespaces;
 pub(crate) mod opener;
 pub mod process;
 pub(crate) mod procfs;
+mod promptly;
 pub(crate) mod root;
 pub(crate) mod vrf;
 pub(crate) mod watch;
@@ -137,13 +138,17 @@ impl Host {
     /// Resolves an absolute path on this machine to an O_PATH descriptor.
     ///
     /// # Errors
-    /// As [`Root::resolve`]; ENOENT for a path that no file can have.
+    /// As [`Root::resolve`]; ENOENT for a path that no file can have, ENOTCONN where a mount of
+    /// another machine may not answer.
     pub(crate) fn resolve(&self, path: &[u8], symlink: Symlink) -> io::Result<OwnedFd> {
         // Paths may come out of a user's JSON, and EINVAL would end root's lookups.
         if path.contains(&0) {
             return Err(Errno::NOENT);
         }
-        self.root.resolve(path, symlink)
+        match &self.root {
+            Root::Own => self.root.resolve(path, symlink),
+            Root::Directory(root) => self.resolve_promptly(root, path, symlink),
+        }
     }
 
     /// Opens `path` below this machine's /proc.
@@ -276,7 +281,11 @@ impl Host {
 
     /// Remembers why `path` was not read, for a note and for what is not found.
     pub(crate) fn remember(&self, path: &[u8], reason: &str) {
-        self.add_unread(format!("{}: {reason}", quoted(path)));
+        let known = format!("{}: ", quoted(path));
+        // The first reason is the one.
+        if !self.unread.borrow().iter().any(|unread| unread.starts_with(&known)) {
+            self.add_unread(format!("{known}{reason}"));
+        }
     }
 
     /// Takes out what was remembered, for a process that reports to another.

@@ -8,9 +8,10 @@
 
 use super::Host;
 use super::mountinfo::{self, mount_id};
-use crate::base::error::is_denied;
+use crate::base::error::{Result, is_denied};
 use crate::base::text::number;
 use crate::kernel::fork;
+use crate::kernel::handover::open_apart;
 use crate::sys::fd::open_at;
 use crate::sys::stdio::write_all;
 use rustix::fd::OwnedFd;
@@ -109,17 +110,40 @@ impl Mounts {
         path: &[u8],
         question: &dyn Fn() -> Vec<u8>,
     ) -> Option<Vec<u8>> {
+        let tell = |report: &OwnedFd| {
+            // Whom it is for misses what cannot be written, and says so.
+            let _ = write_all(report, &question());
+        };
+        let ask = |patience| fork::ask(MOST, &host.descriptors(), patience, &tell);
+        self.wait_for(host, mount, path, &ask)
+    }
+
+    /// Lets a reader open something beyond a mount, as [`Mounts::ask`] lets it answer.
+    pub(super) fn open(
+        &self,
+        host: &Host,
+        mount: u64,
+        path: &[u8],
+        open: &dyn Fn() -> io::Result<OwnedFd>,
+    ) -> Option<io::Result<OwnedFd>> {
+        let ask = |patience| open_apart(&host.descriptors(), patience, open);
+        self.wait_for(host, mount, path, &ask)
+    }
+
+    fn wait_for<T>(
+        &self,
+        host: &Host,
+        mount: u64,
+        path: &[u8],
+        ask: &dyn Fn(Duration) -> Result<Option<T>>,
+    ) -> Option<T> {
         let Some(patience) = self.patience.get() else {
             self.is_left_out.set(true);
             return None;
         };
         let is_dead = self.known.borrow().contains(&(mount, Kind::Dead));
         if !is_dead {
-            let tell = |report: &OwnedFd| {
-                // Whom it is for misses what cannot be written, and says so.
-                let _ = write_all(report, &question());
-            };
-            match fork::ask(MOST, &host.descriptors(), patience, &tell) {
+            match ask(patience) {
                 Ok(Some(answer)) => return Some(answer),
                 Ok(None) => {}
                 Err(error) => host.fail(error),

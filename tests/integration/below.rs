@@ -97,3 +97,36 @@ fn what_is_mounted_over_a_file_is_not_opened() {
         "#,
     );
 }
+
+/// A file system that answers nothing, wherever pins, records and cgroups are looked for.
+#[test]
+fn what_does_not_answer_there_is_not_waited_for() {
+    holds(
+        r#"
+        cat >/var/lib/silent.py <<'END'
+import ctypes, os, sys, time
+fd = os.open('/dev/fuse', os.O_RDWR)
+os.set_inheritable(fd, True)
+options = f'fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other'.encode()
+if ctypes.CDLL(None).mount(b'ne-silent', sys.argv[1].encode(), b'fuse', 0, options): os._exit(1)
+open('/var/lib/silent', 'w').close()
+time.sleep(3600)
+END
+        for place in /run/netns /var/run/netns /run /sys/fs/cgroup; do
+            rm -f /var/lib/silent
+            mkdir -p /var/run/netns
+            container /proc/self/ns/net "mkdir -p $place; cp -r /run/crun /var/lib/crun
+                python3 /var/lib/silent.py $place & until [ -e /var/lib/silent ]; do sleep 0.02; done"
+            refused "-n blue"
+            case $place in
+            # What is found elsewhere is entered, with a note.
+            */run/netns) enters; timeout 20 "$ne" --host-root $dir web true 2>&1 | grep -q 'netns.*does not answer' ;;
+            esac
+            refused "-g x.service"
+            timeout 20 "$ne" --host-root $dir --list >/run/list 2>/run/notes
+            grep -q "^$(inode $pid) " /run/list
+            asked --pid $inside >/dev/null
+        done
+        "#,
+    );
+}
