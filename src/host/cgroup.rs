@@ -13,7 +13,7 @@ use crate::base::escape::quoted;
 use crate::base::text::{join, last, lines};
 use crate::sys::fd::{name_of, open_directory, reopen};
 use rustix::fs::{FileType, OFlags, Stat, fstat, fstatfs};
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 
 /// CGROUP2_SUPER_MAGIC and CGROUP_SUPER_MAGIC, linux/magic.h.
 const MAGICS: [u64; 2] = [0x6367_7270, 0x0027_e0eb];
@@ -61,12 +61,15 @@ pub(crate) fn is_cgroup(host: &Host, path: &[u8]) -> bool {
 }
 
 /// Shows the names of a directory's child groups to `visitor`, if the directory is one that counts.
+///
+/// # Errors
+/// The errno of opening and listing it.
 pub(crate) fn visit_children(
     host: &Host,
     dir: &[u8],
     counts: &dyn Fn(&Stat) -> bool,
     visitor: &mut dyn FnMut(&[u8]),
-) {
+) -> io::Result<()> {
     let listed = host.resolve(dir, Symlink::NoFollow).and_then(|group| {
         let stat = fstat(&group)?;
         host.watch(&group);
@@ -83,8 +86,8 @@ pub(crate) fn visit_children(
     });
     match listed {
         // It was removed since it was opened.
-        Err(Errno::NODEV) => {}
-        listed => _ = host.readable(dir, listed),
+        Err(Errno::NODEV) => Ok(()),
+        listed => listed,
     }
 }
 
@@ -104,9 +107,13 @@ pub(crate) fn directories(host: &Host, text: &[u8]) -> Result<Vec<Vec<u8>>> {
             return Ok(found);
         }
     }
-    Err(match host.is_directory(path) {
-        true => Error::of(path, "is a directory, but not of a cgroup hierarchy"),
-        false => Error::new(format!("no cgroup {}", quoted(text))).absent(),
+    if host.is_directory(path) {
+        return Err(Error::of(path, "is a directory, but not of a cgroup hierarchy"));
+    }
+    let none = Error::new(format!("no cgroup {}", quoted(text))).absent();
+    Err(match path.ends_with(b" (deleted)") {
+        true => none.with_remedy("the kernel calls a cgroup so that was removed"),
+        false => none,
     })
 }
 
@@ -153,14 +160,28 @@ pub(crate) fn is_containers(name: &[u8]) -> bool {
 }
 
 /// Returns the pids listed at and below `dirs`, sorted, each once; and whether these are all. They
-/// are not where a list may not be read, or has processes that our pid namespace does not have.
+/// are not where a list may not be read, or has processes that our pid namespace does not have, nor
+/// where a path is longer than any that can be opened: who owns a group makes groups of any depth.
 pub(crate) fn pids(host: &Host, dirs: &[Vec<u8>]) -> (Vec<u32>, bool) {
     let (mut found, mut is_whole) = (Vec::new(), true);
     let mut open = dirs.to_vec();
+    let is_absence = |path: &[u8], errno: Errno| {
+        if errno == Errno::NAMETOOLONG {
+            let top = dirs.iter().find(|top| path.starts_with(top)).map_or(path, |top| top);
+            host.remember(top, "there are cgroups below whose paths are too long to be opened");
+            return false;
+        }
+        host.remember_unread(path, errno);
+        is_absent(errno)
+    };
     while let Some(dir) = open.pop() {
         host.watch_path(&dir);
-        is_whole &= add_pids(host, &join(&dir, b"cgroup.procs"), &mut found);
-        visit_children(host, &dir, &|_| true, &mut |name| open.push(join(&dir, name)));
+        let list = join(&dir, b"cgroup.procs");
+        is_whole &= add_pids(host, &list, &mut found).unwrap_or_else(|e| is_absence(&list, e));
+        let children = visit_children(host, &dir, &|_| true, &mut |name| {
+            open.push(join(&dir, name));
+        });
+        is_whole &= children.map_or_else(|e| is_absence(&dir, e), |()| true);
     }
     found.sort_unstable();
     found.dedup();
@@ -168,7 +189,7 @@ pub(crate) fn pids(host: &Host, dirs: &[Vec<u8>]) -> (Vec<u32>, bool) {
 }
 
 /// Adds the pids that one file lists; tells whether these are all.
-fn add_pids(host: &Host, path: &[u8], found: &mut Vec<u32>) -> bool {
+fn add_pids(host: &Host, path: &[u8], found: &mut Vec<u32>) -> io::Result<bool> {
     const MOST: usize = 64 << 20;
     let file = host.resolve(path, Symlink::NoFollow).and_then(|fd| reopen(&fd, OFlags::RDONLY));
     match file.and_then(|file| host.buffer.read_all(file, 4095, MOST)) {
@@ -179,14 +200,11 @@ fn add_pids(host: &Host, path: &[u8], found: &mut Vec<u32>) -> bool {
                 // The number of who has none in our pid namespace.
                 is_whole &= line != b"0";
             }
-            is_whole
+            Ok(is_whole)
         }
         // A threaded group's processes are listed in the group above; a removed one's nowhere.
-        Err(Errno::OPNOTSUPP | Errno::NODEV) => true,
-        Err(e) => {
-            host.remember_unread(path, e);
-            is_absent(e)
-        }
+        Err(Errno::OPNOTSUPP | Errno::NODEV) => Ok(true),
+        Err(e) => Err(e),
     }
 }
 

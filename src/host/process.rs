@@ -254,12 +254,10 @@ pub fn parse_stat(line: &[u8]) -> Option<Stat> {
 }
 
 /// Returns the path in each line of /proc/PID/cgroup, as the reader's cgroup namespace shows it:
-/// what follows the second colon, without " (deleted)". proc_pid_cgroup(5).
+/// what follows the second colon. One that ends in " (deleted)" is that of a removed group, or of
+/// one that is called so. proc_pid_cgroup(5).
 pub fn cgroup_paths(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    lines(text).filter_map(|line| {
-        let path = line.splitn(3, |byte| *byte == b':').nth(2)?;
-        Some(path.strip_suffix(b" (deleted)").unwrap_or(path))
-    })
+    lines(text).filter_map(|line| line.splitn(3, |byte| *byte == b':').nth(2))
 }
 
 /// Returns the pids in the line `NSpid:` of /proc/PID/status, the outermost first; none where there
@@ -307,7 +305,7 @@ mod tests {
     fn cgroup_lines_split_at_two_colons() {
         let text = b"4:memory:/a:b\n1:name=systemd:/x (deleted)\n0::/\n";
         let paths: Vec<&[u8]> = cgroup_paths(text).collect();
-        assert_eq!(paths, [&b"/a:b"[..], b"/x", b"/"]);
+        assert_eq!(paths, [&b"/a:b"[..], b"/x (deleted)", b"/"]);
     }
 
     #[test]

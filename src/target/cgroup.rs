@@ -126,7 +126,7 @@ fn nearest(unit: &Unit<'_>) -> Vec<Vec<u8>> {
         let (mut found, mut next) = (Vec::new(), Vec::new());
         for (top, path) in &level {
             let directory = [*top, path].concat();
-            visit_children(host, &directory, &counts, &mut |child| {
+            let listed = visit_children(host, &directory, &counts, &mut |child| {
                 let path = join(path, child);
                 if child == name && !found.contains(&path) {
                     found.push(path);
@@ -134,6 +134,7 @@ fn nearest(unit: &Unit<'_>) -> Vec<Vec<u8>> {
                     next.push((*top, path));
                 }
             });
+            host.readable(&directory, listed);
         }
         let mut roots = Vec::new();
         for path in found {
@@ -226,11 +227,11 @@ fn list_pids(host: &Host, dirs: &[Vec<u8>], label: &str) -> Result<Vec<u32>> {
     if is_whole && (listed.is_empty() || host.has_our_pids()) {
         return Ok(listed);
     }
-    let fault = match host.unread() {
-        Some(unread) => unread,
-        None => "/proc is of another pid namespace than they are".to_string(),
-    };
-    Err(cannot_look(label, &fault).with_remedy("in a container say --pid=host or hostPID: true"))
+    Err(match host.unread() {
+        Some(unread) => cannot_look(label, &unread),
+        None => cannot_look(label, "/proc is of another pid namespace than they are")
+            .with_remedy("in a container say --pid=host or hostPID: true"),
+    })
 }
 
 fn cannot_look(label: &str, fault: &str) -> Error {

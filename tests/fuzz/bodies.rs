@@ -378,7 +378,7 @@ pub fn proc(bytes: &[u8]) {
     let paths: Vec<&[u8]> = process::cgroup_paths(&lines).collect();
     assert_eq!(paths.len(), 2);
     let first = [b"/", &name[..]].concat();
-    assert!(paths[0] == first.strip_suffix(b" (deleted)").unwrap_or(&first) && paths[1] == first);
+    assert!(paths[0] == first && paths[1] == [&first[..], b" (deleted)"].concat());
 }
 
 /// As the kernel's mangle() writes a path: seq_path(9).

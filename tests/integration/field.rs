@@ -361,6 +361,60 @@ fn a3_a_cgroup_called_deleted() {
     });
 }
 
+/// `--cgroup` of a line of /proc/PID/cgroup.
+#[test]
+fn a3_a_line_that_ends_so_is_no_other_groups() {
+    room(&[], || {
+        let name = unique("group");
+        let Some(plain) = Cgroup::new(&name) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let (one, other) = (Sleeper::start(), Sleeper::start());
+        plain.add(one.pid);
+        let line = format!("0::/{name} (deleted)");
+        refuses(&["-g", &line], &["no cgroup", &name, "removed"]);
+        refuses(&["-g", &format!("/{name} (deleted)")], &["no cgroup", &name]);
+        enters(&["-g", &format!("0::/{name}")], &one.ns());
+        let called = Cgroup::new(&format!("{name} (deleted)")).expect("a cgroup");
+        called.add(other.pid);
+        enters(&["-g", &line], &other.ns());
+        drop((one, other, plain, called));
+    });
+}
+
+/// Who owns a cgroup makes others in it whose paths are longer than any that can be opened.
+#[test]
+fn a_cgroup_of_which_not_all_can_be_opened() {
+    const DEEP: &str = r#"
+import os, sys
+os.chdir(sys.argv[1])
+if sys.argv[2:]:
+    for _ in range(17): os.mkdir('d' * 250); os.chdir('d' * 250)
+    open('cgroup.procs', 'w').write(sys.argv[2])
+else:
+    depth = 0
+    while os.path.exists('d' * 250): os.chdir('d' * 250); depth += 1
+    for _ in range(depth): os.chdir('..'); os.rmdir('d' * 250)
+"#;
+    room(&["python3"], || {
+        let name = unique("group");
+        let Some(group) = Cgroup::new(&name) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let (one, mut deep) = (Sleeper::start(), Sleeper::start());
+        group.add(one.pid);
+        group.add(deep.pid);
+        tool("python3", &["-c", DEEP, group.path(), &deep.word()]).succeeds();
+        refuses(&["-g", &format!("/{name}")], &["cannot all be looked at", &name, "too long"]);
+        run(&["--list"]).succeeds().says(&[]);
+        deep.kill();
+        deep.reap();
+        tool("python3", &["-c", DEEP, group.path()]).succeeds();
+        enters(&["-g", &format!("/{name}")], &one.ns());
+        drop((one, group));
+    });
+}
+
 /// An exact name of a user's does not go before a prefix of root's: it is of another world.
 #[test]
 fn a4_a_users_name_of_twelve_digits() {
