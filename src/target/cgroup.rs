@@ -1,7 +1,8 @@
 //! `--cgroup`: the processes of a cgroup, if they share one namespace.
 //!
 //! A path means what it says, whoever made it. A unit is one of root's world, the nearest to the
-//! top: who means a user's or a container's names its path.
+//! top: who means a user's or a container's names its path. Where root's own processes are in it,
+//! those of users beside them, as cron's jobs are, change nothing.
 
 #![forbid(unsafe_code)]
 
@@ -107,6 +108,11 @@ impl Unit<'_> {
             }
             None => self.world.is_managers_child(process),
         }
+    }
+
+    /// Tells whether a process in its cgroup is one that a user may have started.
+    fn is_users(&self, host: &Host, pid: u32) -> io::Result<bool> {
+        Process::open(host, pid).and_then(|process| self.world.is_users_process(&process))
     }
 }
 
@@ -253,17 +259,22 @@ struct Members {
 impl Members {
     fn look_at(host: &Host, pids: &[u32], label: &str, unit: Option<&Unit<'_>>) -> Result<Members> {
         let mut seen = Members { has_own: unit.is_none(), ..Members::default() };
+        let mut users = Vec::new();
         for pid in pids {
-            match seen.add(host, *pid, unit) {
-                Err(e) if !is_gone(e) => {
-                    let why = diagnose(host, *pid, e);
-                    let error = cannot_look(label, why.message());
-                    return Err(match why.remedy() {
-                        Some(remedy) => error.with_remedy(remedy),
-                        None => error,
-                    });
+            let is_users = unit.map_or(Ok(false), |unit| unit.is_users(host, *pid));
+            let added = is_users.and_then(|is_users| match is_users {
+                true => {
+                    users.push(*pid);
+                    Ok(())
                 }
-                _ => {}
+                false => seen.add(host, *pid, unit),
+            });
+            added.or_else(|e| missed(host, *pid, label, e))?;
+        }
+        // A unit may be a user's altogether: User=.
+        if seen.held.is_none() {
+            for pid in users {
+                seen.add(host, pid, unit).or_else(|e| missed(host, pid, label, e))?;
             }
         }
         Ok(seen)
@@ -288,6 +299,22 @@ impl Members {
         self.held.get_or_insert(held);
         Ok(())
     }
+}
+
+/// Goes on without a process that has gone.
+///
+/// # Errors
+/// Where it is there, but may not be looked at: it could be in another namespace.
+fn missed(host: &Host, pid: u32, label: &str, errno: Errno) -> Result<()> {
+    if is_gone(errno) {
+        return Ok(());
+    }
+    let why = diagnose(host, pid, errno);
+    let error = cannot_look(label, why.message());
+    Err(match why.remedy() {
+        Some(remedy) => error.with_remedy(remedy),
+        None => error,
+    })
 }
 
 /// Makes the refusal of a group whose processes are in several network namespaces, with a line for

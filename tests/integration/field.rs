@@ -630,6 +630,42 @@ fn a7_a_service_in_namespaces_of_its_own() {
     });
 }
 
+/// Jobs of cron and at, and logins without a session of their own, are in the unit's cgroup.
+#[test]
+fn a7_a_users_job_in_a_unit_of_roots() {
+    room(&["setpriv"], || {
+        let unit = format!("{}.service", unique("unit"));
+        let Some(group) = Cgroup::new(&unit) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let user = USER.to_string();
+        let mut job = Command::new("unshare");
+        job.args(["-n", "setpriv", "--reuid", &user, "--regid", &user, "--clear-groups"]);
+        job.args(["sleep", "3600"]);
+        // In namespaces of the user's making, and in one of root's.
+        let (theirs, run_as) = (Sleeper::of_user(), Sleeper::apart(job));
+        group.add(theirs.pid);
+        refuses(&["-g", &unit], &["no cgroup"]);
+        let own = Sleeper::start();
+        for pid in [own.pid, run_as.pid] {
+            group.add(pid);
+        }
+        for words in [&["-g", &unit][..], &[&unit]] {
+            enters(words, &own.ns());
+        }
+        refuses(&["-g", &format!("/{unit}")], &["3 network namespaces"]);
+        // Two of root's are in doubt as ever, and nobody is sent to the user's.
+        let second = Sleeper::start();
+        group.add(second.pid);
+        let said = refuses(&["-g", &unit], &["2 network namespaces"]);
+        assert!(!said.contains(&theirs.word()), "{said}");
+        // User=.
+        drop((own, second, theirs));
+        enters(&["-g", &unit], &run_as.ns());
+        drop((run_as, group));
+    });
+}
+
 #[test]
 fn a7_a_container_that_is_called_like_a_slice() {
     room(&[], || {

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::World;
-use super::users::uids_in;
+use super::users::{is_users, uids_in};
 use crate::base::error::is_denied;
 use crate::base::text::join;
 use crate::host::cgroup::is_containers;
@@ -18,7 +18,7 @@ use crate::sys::fd::open_at;
 use crate::sys::nsfs::userns_owner;
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, OFlags, fstat};
-use rustix::io;
+use rustix::io::{self, Errno};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::time::Instant;
 
@@ -137,6 +137,24 @@ impl World<'_> {
                 false
             }
         }
+    }
+
+    /// Tells whether a process is one that a user may have started, as any of its uids is a user's:
+    /// in the machine's own namespaces, or in a user namespace that a user has made. One that root
+    /// has made, as for PrivateUsers=, has the uids that root gave it.
+    ///
+    /// # Errors
+    /// The errno of reading it.
+    pub(crate) fn is_users_process(&self, process: &Process) -> io::Result<bool> {
+        let uids = uids_in(&process.read(self.host, "status")?).ok_or(Errno::SRCH)?;
+        if !uids.into_iter().any(is_users) {
+            return Ok(false);
+        }
+        if self.is_of_machine(process)? {
+            return Ok(true);
+        }
+        let userns = process.open_file("ns/user", OFlags::RDONLY)?;
+        Ok(userns_owner(userns).is_ok_and(is_users))
     }
 
     fn is_in_roots_cgroup(&self, process: &Process) -> bool {

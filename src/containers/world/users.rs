@@ -33,6 +33,11 @@ pub(crate) fn made(uid: u32, netns: &NetNs) -> bool {
     !OVERFLOW.contains(&uid) && netns.is_of_user(uid)
 }
 
+/// Tells whether a uid is that of people, and not of the machine's own programs.
+pub(super) fn is_users(uid: u32) -> bool {
+    uid >= FIRST_USER && !OVERFLOW.contains(&uid)
+}
+
 /// The first uid of people, as useradd(8) gives them out.
 const FIRST_USER: u32 = 1000;
 /// More users than this are not asked.
