@@ -49,13 +49,17 @@ pub(crate) fn all(host: &Host) -> Vec<Namespace> {
     shallow(host, false)
 }
 
-/// Returns all network namespaces as [`all`] does, after a deep look and with all that keeps them;
+/// Returns all network namespaces as [`all`] does, after a deep look and with all that keeps them,
+/// or as far as it takes to find what keeps the one with the inode `wanted`;
 /// and the open files of /proc/PID/net of which none of these is the namespace, together as far as
 /// they are of one process's.
 ///
 /// # Errors
 /// As [`Home::within`].
-pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<Holder>>)> {
+pub(crate) fn all_with_holders(
+    host: &Host,
+    wanted: Option<u64>,
+) -> Result<(Vec<Namespace>, Vec<Vec<Holder>>)> {
     let mut found = shallow(host, true);
     let home = Home::own()?;
     let device = home.id().dev;
@@ -67,7 +71,7 @@ pub(crate) fn all_with_holders(host: &Host) -> Result<(Vec<Namespace>, Vec<Vec<H
         }
     }
     let mut files = Vec::new();
-    deep::look(host, &mut |ino, cookie, holder| match holder {
+    deep::look(host, wanted, &mut |ino, cookie, holder| match holder {
         Holder::File { .. } => files.push((ino, holder)),
         holder => {
             let namespace = place(&mut found, NsId { ino, dev: device });

@@ -91,7 +91,7 @@ pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
     // Who waits looks again and again, and for what runs.
     let all = match host.watch {
         Some(_) => namespaces::all(host),
-        None => namespaces::all_with_holders(host)?.0,
+        None => namespaces::all_with_holders(host, None)?.0,
     };
     let opener = Opener::new(host);
     let (home, netlink) = (Home::own()?, Netlink::default());

@@ -20,15 +20,20 @@ pub(super) fn resolve(host: &Host, inode: u64) -> Result<Target> {
     if let Some((netns, process)) = by_inode(host, inode) {
         return Ok(Target::new(netns, label, process));
     }
-    let found = all_with_holders(host)?.0.into_iter().find(|namespace| namespace.id.ino == inode);
-    let Some(namespace) = found else {
-        let remedy =
-            "netns-enter --list --deep, lsns -t net and readlink /proc/PID/ns/net show them";
-        return Err(not_found(host, &label, format!("no {label}"), remedy));
-    };
-    match namespace.open_with_holder(host) {
-        Some((netns, process)) => Ok(Target::new(netns, label, process)),
-        None => Err(not_opened(host, &label, &namespace)),
+    // What was found first may have let it go meanwhile: then all are asked.
+    let mut wanted = Some(inode);
+    loop {
+        let mut found = all_with_holders(host, wanted)?.0.into_iter();
+        let Some(namespace) = found.find(|namespace| namespace.id.ino == inode) else {
+            let remedy =
+                "netns-enter --list --deep, lsns -t net and readlink /proc/PID/ns/net show them";
+            return Err(not_found(host, &label, format!("no {label}"), remedy));
+        };
+        match (namespace.open_with_holder(host), wanted.take()) {
+            (Some((netns, process)), _) => return Ok(Target::new(netns, label, process)),
+            (None, None) => return Err(not_opened(host, &label, &namespace)),
+            (None, Some(_)) => {}
+        }
     }
 }
 
@@ -42,7 +47,7 @@ pub(super) fn resolve_cookie(host: &Host, cookie: u64) -> Result<Target> {
     let home = Home::own()?;
     let mut found = with_cookie(host, &home, &all(host), cookie)?;
     if found.is_none() {
-        let namespaces = all_with_holders(host)?.0;
+        let namespaces = all_with_holders(host, None)?.0;
         found = with_cookie(host, &home, &namespaces, cookie)?;
         let held = namespaces.iter().find(|namespace| namespace.cookie == Some(cookie));
         if let (None, Some(namespace)) = (&found, held) {

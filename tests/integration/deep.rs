@@ -478,3 +478,36 @@ fn a_user_sees_what_is_the_users_own() {
     let entered = as_user(USER, &[&copy, "-i", &inode, "readlink", "/proc/self/ns/net"]);
     finish(entered).succeeds().prints(&format!("net:[{inode}]"));
 }
+
+/// Users may have any number of processes with descriptors; root's are looked at before.
+#[test]
+fn what_root_holds_is_found_beside_a_users_many() {
+    machine!(
+        r#"
+cat >/run/many <<'EOF'
+import ctypes, os, socket, time
+os.setgid(65533)
+os.setuid(65533)
+ctypes.CDLL(None).prctl(4, 1)
+kept = [socket.socket(socket.AF_UNIX) for _ in range(10)]
+for _ in range(40):
+    if not os.fork(): time.sleep(3600)
+open('/run/ready/there', 'w').close()
+time.sleep(3600)
+EOF
+mkdir -m 777 /run/ready
+python3 /run/many &
+until [ -e /run/ready/there ]; do sleep 0.02; done
+away=$(ns)
+inode=$(inode $away)
+(exec 7</proc/$away/ns/net; exec sleep 3600) &
+until [ "$(cat /proc/$!/comm)" = sleep ]; do sleep 0.02; done
+kill $away
+while [ -e /proc/$away/ns/net ]; do sleep 0.02; done
+strace -f -qq -e trace=pidfd_getfd -o /run/trace "$1" -i "$inode" -- readlink /proc/self/ns/net >/run/said
+[ "$(cat /run/said)" = "net:[$inode]" ]
+[ "$(grep -c pidfd_getfd /run/trace)" -lt 40 ]
+"#
+    )
+    .succeeds();
+}

@@ -32,7 +32,7 @@ pub(super) fn listing(
     let mut containers = running(host)?;
     containers.append(&mut claims::list(host)?);
     let (namespaces, unknown) = match deep {
-        true => namespaces::all_with_holders(host)?,
+        true => namespaces::all_with_holders(host, None)?,
         false => (namespaces::all(host), Vec::new()),
     };
     let mut entries = all(host, namespaces, containers, target, detail)?;

@@ -8,13 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod mounts;
+mod processes;
 mod report;
 
 use super::holders::{Holder, fetch, open_pidfd};
-use super::process::{is_gone, parse_pid, pass_over};
+use super::process::{parse_pid, pass_over};
 use super::procfs::ProcDir;
 use super::{Host, mountinfo, visit_names};
-use crate::base::error::{Error, describe, is_denied};
+use crate::base::error::{describe, is_denied};
 use crate::base::text::{join, last, line_after, number};
 use crate::kernel::cookie;
 use crate::kernel::fork;
@@ -27,7 +28,6 @@ use report::{Kind, Record, decode};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, OFlags};
 use rustix::io::{self, Errno};
-use rustix::process::geteuid;
 use std::time::{Duration, Instant};
 
 /// After so many bytes, hundreds of thousands of holders, or so long a time nothing more is looked
@@ -46,13 +46,14 @@ pub(super) type Hear<'a> = &'a mut dyn FnMut(u64, Option<u64>, Holder);
 
 /// Shows what keeps network namespaces beside the processes and threads that are in them and the
 /// mounts of our mount namespace. What may not be looked at is left to [`Host::unread`], where the
-/// machine fails to [`Host::check`].
-pub(super) fn look(host: &Host, hear: Hear<'_>) {
+/// machine fails to [`Host::check`]. Where one inode is wanted this ends at the first descriptor or
+/// socket of it.
+pub(super) fn look(host: &Host, wanted: Option<u64>, hear: Hear<'_>) {
     let Some(patience) = host.mounts.patience() else { return };
     let parent = own_pid(host);
     let told = fork::ask(2 * MOST, &host.descriptors(), patience, &|pipe| {
         host.take_unread();
-        let mut look = Look::new(host, pipe, parent);
+        let mut look = Look::new(host, pipe, parent, wanted);
         look.all();
         look.end();
     });
@@ -99,12 +100,20 @@ struct Look<'h> {
     /// When the look is broken off, and whether it was.
     end: Instant,
     is_over: bool,
+    /// The inode that alone is wanted, and whether what holds it was found.
+    wanted: Option<u64>,
+    is_found: bool,
     /// How many bytes were told.
     told: usize,
 }
 
 impl<'h> Look<'h> {
-    fn new(host: &'h Host, pipe: &'h OwnedFd, parent: Option<u32>) -> Look<'h> {
+    fn new(
+        host: &'h Host,
+        pipe: &'h OwnedFd,
+        parent: Option<u32>,
+        wanted: Option<u64>,
+    ) -> Look<'h> {
         let own = host.readable(b"/proc/self/ns/net", own_id());
         let device = own.map_or(0, |id| id.dev);
         let machines = match host.stat_proc("1/ns/user") {
@@ -135,33 +144,9 @@ impl<'h> Look<'h> {
             others: Vec::new(),
             end: Instant::now() + LONGEST,
             is_over: false,
+            wanted,
+            is_found: false,
             told: 0,
-        }
-    }
-
-    /// Looks at all processes.
-    fn all(&mut self) {
-        let listed = self.host.proc_dir(b".", OFlags::RDONLY).and_then(|proc| {
-            visit_names(&proc, &mut |name, _| {
-                if let Some(pid) = parse_pid(name).filter(|pid| !self.own.contains(&Some(*pid))) {
-                    self.process(&proc, pid);
-                }
-                !self.is_over
-            })?;
-            // Even root is denied a process that is about to exit: at the second look it has gone.
-            for (pid, _) in std::mem::take(&mut self.denied) {
-                self.process(&proc, pid);
-            }
-            for (pid, from) in std::mem::take(&mut self.others) {
-                if let Err(e) = self.descriptors(&proc, pid.to_string().as_bytes(), pid, from) {
-                    pass_over(self.host, pid, e);
-                }
-            }
-            self.kept_mounts(&proc);
-            Ok(())
-        });
-        if let Err(e) = listed {
-            self.host.fail(Error::cannot("list /proc", e));
         }
     }
 
@@ -187,6 +172,8 @@ impl<'h> Look<'h> {
 
     fn tell(&mut self, record: &Record<'_>) {
         record.encode(&mut self.report);
+        let may_open = matches!(record.kind, Kind::Descriptor | Kind::Socket);
+        self.is_found |= may_open && self.wanted == Some(record.inode);
         if self.report.len() > PIECE {
             self.flush();
         }
@@ -200,55 +187,10 @@ impl<'h> Look<'h> {
         self.report.clear();
     }
 
-    /// Looks at a process. One that is denied is remembered for a second look, unless that was told
-    /// when its namespace was asked for.
-    fn process(&mut self, proc: &ProcDir, pid: u32) {
-        match self.look_at(proc, pid) {
-            Err(e) if is_denied(e) => {
-                let is_told = proc.stat(format!("{pid}/ns/net").as_bytes());
-                if !is_told.is_err_and(is_denied) {
-                    self.denied.push((pid, e));
-                }
-            }
-            Err(e) => pass_over(self.host, pid, e),
-            Ok(()) => {}
-        }
-    }
-
-    fn look_at(&mut self, proc: &ProcDir, pid: u32) -> io::Result<()> {
-        let directory = pid.to_string();
-        // A process that has exited but for its threads is in no mount namespace itself, and has no
-        // descriptors.
-        let looked = self.mount_namespace(proc, directory.as_bytes(), pid);
-        looked.or_else(|e| if is_gone(e) { Ok(()) } else { Err(e) })?;
-        let mut has_any = self.descriptors(proc, directory.as_bytes(), pid, 0)?;
-        let tasks = format!("{directory}/task");
-        // The directory is linked twice, and once for each thread: usually there is one.
-        if proc.stat(tasks.as_bytes())?.st_nlink <= 3 {
-            return Ok(());
-        }
-        let tasks = proc.directory(tasks.as_bytes(), OFlags::RDONLY)?;
-        visit_names(&tasks, &mut |name, _| {
-            let Some(tid) = parse_pid(name).filter(|tid| *tid != pid) else { return true };
-            let mut look = || {
-                self.mount_namespace(&tasks, name, tid)?;
-                if !has_any {
-                    has_any = self.descriptors(&tasks, name, tid, 0)?;
-                }
-                Ok(())
-            };
-            match look() {
-                Err(e) if !is_denied(e) => pass_over(self.host, tid, e),
-                _ => {}
-            }
-            true
-        })
-    }
-
     /// Tells what the descriptors of a task keep, whose directory is `name`, from this one on;
     /// returns whether it has any. Of another's than the caller's more than a few come last.
     fn descriptors(&mut self, dir: &ProcDir, name: &[u8], pid: u32, from: u32) -> io::Result<bool> {
-        const FEW: u32 = 64;
+        const FEW: u32 = 16;
         let mut count = 0;
         let listed = dir.directory(&join(name, b"fd"), OFlags::RDONLY)?;
         let (mut has_any, mut pidfd) = (false, None);
@@ -259,8 +201,7 @@ impl<'h> Look<'h> {
             count += 1;
             if count % FEW == 0 {
                 self.is_over |= Instant::now() > self.end;
-                let owner = || dir.stat(name).map(|stat| stat.st_uid);
-                if count == FEW && from == 0 && owner() != Ok(geteuid().as_raw()) {
+                if count == FEW && from == 0 && self.is_callers(dir, name) != Ok(true) {
                     self.others.push((pid, fd));
                     return false;
                 }
@@ -268,7 +209,7 @@ impl<'h> Look<'h> {
             if let Err(e) = self.descriptor(&listed, number_of, pid, fd, &mut pidfd) {
                 self.pass_over(pid, fd, e);
             }
-            !self.is_over
+            !self.is_at_end()
         })?;
         Ok(has_any)
     }
