@@ -1,8 +1,8 @@
 //! `--cgroup`: the processes of a cgroup, if they share one namespace.
 //!
 //! A path means what it says, whoever made it. A unit is one of root's world, the nearest to the
-//! top: who means a user's or a container's names its path. Where root's own processes are in it,
-//! those of users beside them, as cron's jobs are, change nothing.
+//! top: who means a user's or a container's names its path. Where processes of root's are in
+//! it, those in network namespaces of users' making, as cron's jobs may be, change nothing.
 
 #![forbid(unsafe_code)]
 
@@ -110,9 +110,15 @@ impl Unit<'_> {
         }
     }
 
-    /// Tells whether a process in its cgroup is one that a user may have started.
+    /// Tells whether a process in its cgroup is in a network namespace of a user's making.
     fn is_users(&self, host: &Host, pid: u32) -> io::Result<bool> {
-        Process::open(host, pid).and_then(|process| self.world.is_users_process(&process))
+        Process::open(host, pid).and_then(|process| self.world.is_where_users_are(&process))
+    }
+
+    /// Tells whether a process in its cgroup has no user's uid.
+    fn has_roots_uids(&self, host: &Host, pid: u32) -> bool {
+        let asked = Process::open(host, pid).and_then(|process| self.world.is_users(&process));
+        asked.is_ok_and(|is_users| !is_users)
     }
 }
 
@@ -223,7 +229,14 @@ fn shared(
             Err(Error::new(format!("{label} has no processes{}", host.but_unread())).absent())
         }
         // A unit's own processes may have ended, and left those that others have put beside them.
-        held => Ok(held.filter(|held| seen.has_own && is_still(held))),
+        held => {
+            let held = held.filter(|held| seen.has_own && is_still(held));
+            if held.is_some() && seen.leaves_out {
+                let what = "what users run in network namespaces of their own is left out";
+                host.console.note(format_args!("{label}: {what}"));
+            }
+            Ok(held)
+        }
     }
 }
 
@@ -254,6 +267,8 @@ struct Members {
     has_monitors: bool,
     /// One is the unit's own, if a unit is meant.
     has_own: bool,
+    /// Others are in namespaces of users' making, beside root's in a unit of root's.
+    leaves_out: bool,
 }
 
 impl Members {
@@ -271,11 +286,14 @@ impl Members {
             });
             added.or_else(|e| missed(host, *pid, label, e))?;
         }
-        // A unit may be a user's altogether: User=.
-        if seen.held.is_none() {
-            for pid in users {
-                seen.add(host, pid, unit).or_else(|e| missed(host, pid, label, e))?;
-            }
+        let is_roots = |pid: &u32| unit.is_some_and(|unit| unit.has_roots_uids(host, *pid));
+        if pids.iter().any(|pid| !users.contains(pid) && is_roots(pid)) {
+            seen.leaves_out = !users.is_empty();
+            return Ok(seen);
+        }
+        // The whole unit is a user's, as user@1000.service is.
+        for pid in users {
+            seen.add(host, pid, unit).or_else(|e| missed(host, pid, label, e))?;
         }
         Ok(seen)
     }

@@ -647,20 +647,24 @@ fn a7_a_users_job_in_a_unit_of_roots() {
         group.add(theirs.pid);
         refuses(&["-g", &unit], &["no cgroup"]);
         let own = Sleeper::start();
-        for pid in [own.pid, run_as.pid] {
-            group.add(pid);
-        }
+        group.add(own.pid);
         for words in [&["-g", &unit][..], &[&unit]] {
-            enters(words, &own.ns());
+            let said = enters(words, &own.ns());
+            assert!(said.contains("what users run in network namespaces of their own"), "{said}");
         }
-        refuses(&["-g", &format!("/{unit}")], &["3 network namespaces"]);
+        refuses(&["-g", &format!("/{unit}")], &["2 network namespaces"]);
+        // What root has put into another one by another uid is the unit's, too.
+        group.add(run_as.pid);
+        refuses(&["-g", &unit], &["2 network namespaces", &run_as.word()]);
         // Two of root's are in doubt as ever, and nobody is sent to the user's.
         let second = Sleeper::start();
         group.add(second.pid);
-        let said = refuses(&["-g", &unit], &["2 network namespaces"]);
+        let said = refuses(&["-g", &unit], &["3 network namespaces"]);
         assert!(!said.contains(&theirs.word()), "{said}");
-        // User=.
-        drop((own, second, theirs));
+        // Where nothing is root's all of it counts.
+        drop((own, second));
+        refuses(&["-g", &unit], &["2 network namespaces"]);
+        drop(theirs);
         enters(&["-g", &unit], &run_as.ns());
         drop((run_as, group));
     });

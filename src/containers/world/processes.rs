@@ -15,7 +15,7 @@ use crate::host::root::Symlink;
 use crate::kernel::fork;
 use crate::kernel::netns::{INITIAL_USERNS, NsId, id_of, id_unasked};
 use crate::sys::fd::open_at;
-use crate::sys::nsfs::userns_owner;
+use crate::sys::nsfs::{owning_userns, userns_owner};
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, OFlags, fstat};
 use rustix::io::{self, Errno};
@@ -139,22 +139,23 @@ impl World<'_> {
         }
     }
 
-    /// Tells whether a process is one that a user may have started, as any of its uids is a user's:
-    /// in the machine's own namespaces, or in a user namespace that a user has made. One that root
-    /// has made, as for PrivateUsers=, has the uids that root gave it.
+    /// Tells whether a process is in a network namespace of a user's making: one that a user
+    /// namespace owns which a user has made. Before Linux 4.11 nobody tells who has made it.
+    ///
+    /// # Errors
+    /// The errno of opening it.
+    pub(crate) fn is_where_users_are(&self, process: &Process) -> io::Result<bool> {
+        let netns = process.open_file("ns/net", OFlags::RDONLY)?;
+        Ok(owning_userns(netns).and_then(userns_owner).is_ok_and(is_users))
+    }
+
+    /// Tells whether any uid of a process is a user's.
     ///
     /// # Errors
     /// The errno of reading it.
-    pub(crate) fn is_users_process(&self, process: &Process) -> io::Result<bool> {
+    pub(crate) fn is_users(&self, process: &Process) -> io::Result<bool> {
         let uids = uids_in(&process.read(self.host, "status")?).ok_or(Errno::SRCH)?;
-        if !uids.into_iter().any(is_users) {
-            return Ok(false);
-        }
-        if self.is_of_machine(process)? {
-            return Ok(true);
-        }
-        let userns = process.open_file("ns/user", OFlags::RDONLY)?;
-        Ok(userns_owner(userns).is_ok_and(is_users))
+        Ok(uids.into_iter().any(is_users))
     }
 
     fn is_in_roots_cgroup(&self, process: &Process) -> bool {
