@@ -13,7 +13,7 @@ use crate::containers::lookup::is_root;
 use crate::containers::name::{listed, spelled};
 use crate::containers::running::running;
 use crate::host::Host;
-use crate::host::namespaces::{self, Namespace};
+use crate::host::namespaces::{self, Namespace, Opened};
 use crate::host::opener::Opener;
 use crate::kernel::fork;
 use crate::kernel::link::Interface;
@@ -21,6 +21,7 @@ use crate::kernel::netns::{Home, INITIAL_USERNS, NetNs};
 use crate::kernel::sock::Netlink;
 use crate::sys::stdio::write_all;
 use rustix::io::Errno;
+use std::cell::OnceCell;
 use std::fmt::{self, Display, Formatter};
 use std::net::IpAddr;
 
@@ -88,35 +89,24 @@ const MOST_LISTED: usize = 10;
 /// # Errors
 /// Where none has it, or several.
 pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
-    // Who waits looks again and again, and for what runs.
-    let all = match host.watch {
-        Some(_) => namespaces::all(host),
-        None => namespaces::all_with_holders(host, None)?.0,
-    };
+    let (all, kept) = (namespaces::all(host), OnceCell::new());
     let opener = Opener::new(host);
-    let (home, netlink) = (Home::own()?, Netlink::default());
-    let (mut first, mut holders, mut is_users) = (None, Vec::new(), false);
-    // Any user can take any address, so it is not waited for among users'.
-    let whose: &[bool] = if host.watch.is_some() { &[true] } else { &[true, false] };
+    let mut search =
+        Search { host, addr, opener, home: Home::own()?, netlink: Netlink::default(), found: None };
+    let (mut holders, mut is_users) = (Vec::new(), false);
+    // Any user can take any address, so it is not waited for among users'. Who waits looks again
+    // and again, and for what runs.
+    let waits = host.watch.is_some();
+    let whose: &[bool] = if waits { &[true] } else { &[true, false] };
     for are_machines in whose {
-        for namespace in &all {
-            let Some(opened) = opener.open(namespace) else { continue };
-            if is_machines(host, &opened.0)? != *are_machines {
-                continue;
+        search.among(&all, *are_machines, &mut holders)?;
+        if holders.len() < 2 && !waits {
+            if kept.get().is_none() {
+                let _ = kept.set(kept_otherwise(host, &all)?);
             }
-            match has_address(&netlink, &opened.0, &home, addr)? {
-                Some(true) => {
-                    holders.push(namespace);
-                    first.get_or_insert(opened);
-                }
-                Some(false) => {}
-                None => {
-                    let name = format!("network namespace {}", namespace.id.ino);
-                    host.remember_unread(name.as_bytes(), Errno::PERM);
-                }
-            }
+            search.among(kept.get().map_or(&[], Vec::as_slice), *are_machines, &mut holders)?;
         }
-        if first.is_some() {
+        if !holders.is_empty() {
             is_users = !*are_machines;
             break;
         }
@@ -124,7 +114,7 @@ pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
     if holders.len() > 1 {
         return Err(several(host, addr, &holders)?);
     }
-    let Some((netns, process)) = first else {
+    let Some((netns, process)) = search.found else {
         let absent = format!("no network namespace has address {addr}");
         let remedy = "netns-enter --list shows all addresses";
         return Err(not_found(host, &format!("address {addr}"), absent, remedy));
@@ -138,6 +128,59 @@ pub(super) fn resolve(host: &Host, addr: &Addr) -> Result<Target> {
             .note(format_args!("not all of the host could be searched for {addr}: {unread}"));
     }
     Ok(Target::new(netns, format!("the holder of {addr}"), process))
+}
+
+/// A search for the namespaces that have an address.
+struct Search<'h> {
+    host: &'h Host,
+    addr: &'h Addr,
+    opener: Opener<'h>,
+    home: Home,
+    netlink: Netlink,
+    /// The first that has it.
+    found: Option<Opened>,
+}
+
+impl Search<'_> {
+    /// Adds those of these that have the address to its holders, of the machine's or of users'.
+    ///
+    /// # Errors
+    /// Where one cannot be looked into as the machine refuses.
+    fn among<'n>(
+        &mut self,
+        namespaces: &'n [Namespace],
+        are_machines: bool,
+        holders: &mut Vec<&'n Namespace>,
+    ) -> Result<()> {
+        for namespace in namespaces {
+            let Some(opened) = self.opener.open(namespace) else { continue };
+            if is_machines(self.host, &opened.0)? != are_machines {
+                continue;
+            }
+            match has_address(&self.netlink, &opened.0, &self.home, self.addr)? {
+                Some(true) => {
+                    holders.push(namespace);
+                    self.found.get_or_insert(opened);
+                }
+                Some(false) => {}
+                None => {
+                    let name = format!("network namespace {}", namespace.id.ino);
+                    self.host.remember_unread(name.as_bytes(), Errno::PERM);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the namespaces beside these that a descriptor, a socket or a mount elsewhere keeps.
+///
+/// # Errors
+/// Where the machine refuses.
+fn kept_otherwise(host: &Host, all: &[Namespace]) -> Result<Vec<Namespace>> {
+    let mut kept = namespaces::all_with_holders(host, None)?.0;
+    kept.retain(|namespace| all.iter().all(|known| known.id != namespace.id));
+    Ok(kept)
 }
 
 /// Tells whether the machine's own user namespace owns a network namespace.
