@@ -1,14 +1,12 @@
 //! A name of what an engine has prepared a network namespace for and in which nothing runs yet, or
-//! nothing ever does. The engine's files must tell where it is mounted: an address proves no more
-//! than that this mount is still the one that they mean.
+//! nothing ever does.
 
 #![forbid(unsafe_code)]
 
 use super::Target;
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
-use crate::base::text::list;
-use crate::containers::engine::{Prepared, prepared};
+use crate::containers::engine::prepared;
 use crate::containers::name::{label, spelled};
 use crate::containers::word::Word;
 use crate::containers::world::World;
@@ -18,69 +16,12 @@ use crate::kernel::netns::{Home, NetNs};
 use crate::kernel::sock::Netlink;
 use std::net::IpAddr;
 
-/// As many namespaces are told.
-const MOST: usize = 5;
-
 /// Finds the namespace that was prepared for what `name` means in root's world, among those that
 /// are mounted; None where there is none, or nothing proves that it is this one.
 ///
 /// # Errors
 /// Where there are several, or the machine refuses to be looked at.
 pub(super) fn find(host: &Host, name: &[u8]) -> Result<Option<Target>> {
-    let mut meant = meant(host, name)?;
-    meant.retain(|one| !one.is_known_by_address());
-    let mut found: Option<(NetNs, String)> = None;
-    visit(host, &meant, &mut |netns, one| {
-        match &found {
-            Some((known, _)) if known.id == netns.id => {}
-            Some((known, _)) => {
-                let message = format!(
-                    "{} is ambiguous: two network namespaces were prepared for it",
-                    quoted(name)
-                );
-                let remedy = format!("say {}", words(&[known.id.ino, netns.id.ino]));
-                return Err(Error::new(message).with_remedy(remedy));
-            }
-            None => found = Some((netns, label(&one.container))),
-        }
-        Ok(())
-    })?;
-    let Some((netns, label)) = found else { return Ok(None) };
-    host.console.note(format_args!("no process of {label} is known, only its network namespace"));
-    Ok(Some(Target::new(netns, label, None)))
-}
-
-/// Makes the refusal of a name of which nothing but an address is known, where mounted namespaces
-/// in which nothing runs have that: it may have been given to another since, or taken by whoever
-/// was there.
-///
-/// # Errors
-/// Where the machine refuses to be looked at.
-pub(super) fn known_by_address(host: &Host, name: &[u8]) -> Result<Option<Error>> {
-    let mut meant = meant(host, name)?;
-    meant.retain(Prepared::is_known_by_address);
-    let Some(label) = meant.first().map(|one| label(&one.container)) else { return Ok(None) };
-    let mut found = Vec::new();
-    visit(host, &meant, &mut |netns, _| {
-        let inode = netns.id.ino;
-        if found.len() < MOST && !found.contains(&inode) && !has_processes(host, &netns) {
-            found.push(inode);
-        }
-        Ok(())
-    })?;
-    if found.is_empty() {
-        return Ok(None);
-    }
-    let message = format!(
-        "of {label} nothing is known but an address, which another network namespace may have by \
-         now"
-    );
-    let remedy = format!("if the one that has it is meant: {}", words(&found));
-    Ok(Some(Error::new(message).absent().with_remedy(remedy)))
-}
-
-/// Returns the namespaces that were prepared for what `name` means in root's world.
-fn meant(host: &Host, name: &[u8]) -> Result<Vec<Prepared>> {
     let (root, word) = (World::root(host), Word::parse(name));
     let mut meant = prepared(&root);
     host.check()?;
@@ -88,19 +29,11 @@ fn meant(host: &Host, name: &[u8]) -> Result<Vec<Prepared>> {
         let is_engines = word.engine.is_none_or(|engine| one.container.is_of(engine));
         (is_engines && word.is_exactly(&one.container)) || word.text == spelled(&one.container)
     });
-    Ok(meant)
-}
-
-/// Shows the mounted namespaces that may be one of these and have its address, where it has one.
-fn visit(
-    host: &Host,
-    meant: &[Prepared],
-    visitor: &mut dyn FnMut(NetNs, &Prepared) -> Result<()>,
-) -> Result<()> {
     if meant.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let (home, netlink) = (Home::own()?, Netlink::default());
+    let mut found: Option<(NetNs, String)> = None;
     for (inode, path) in mountinfo::nsfs(host) {
         if !meant.iter().any(|one| one.may_be_at(&path)) {
             continue;
@@ -108,16 +41,29 @@ fn visit(
         let Some(netns) = open(host, inode, &path)? else { continue };
         let Some(there) = home.within(&netns, || addresses(&netlink))? else { continue };
         let mut its = meant.iter().filter(|one| one.may_be_at(&path));
-        if let Some(one) = its.find(|one| one.is_proven(&|ip| there.contains(ip))) {
-            visitor(netns, one)?;
+        let Some(one) = its.find(|one| one.is_proven(&|ip| there.contains(ip))) else { continue };
+        // Whoever runs there can take any address.
+        if one.is_known_by_address() && has_processes(host, &netns) {
+            continue;
+        }
+        match &found {
+            Some((known, _)) if known.id == netns.id => {}
+            Some((known, _)) => {
+                let several = [known.id.ino, netns.id.ino].map(|inode| format!("--inode {inode}"));
+                let message = format!(
+                    "{} is ambiguous: two network namespaces were prepared for it",
+                    quoted(name)
+                );
+                return Err(
+                    Error::new(message).with_remedy(format!("say {}", several.join(" or ")))
+                );
+            }
+            None => found = Some((netns, label(&one.container))),
         }
     }
-    Ok(())
-}
-
-/// Returns the words that name these namespaces as TARGET.
-fn words(inodes: &[u64]) -> String {
-    list(inodes.iter().map(|inode| format!("--inode {inode}")), " or ")
+    let Some((netns, label)) = found else { return Ok(None) };
+    host.console.note(format_args!("no process of {label} is known, only its network namespace"));
+    Ok(Some(Target::new(netns, label, None)))
 }
 
 /// Tells whether a process or thread is in a namespace.

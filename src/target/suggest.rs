@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::hint::{hint, where_to_look};
-use super::prepared;
 use crate::base::error::{Error, MORE_RIGHTS, Result};
 use crate::base::escape::{quoted, shown};
 use crate::base::text::last;
@@ -33,9 +32,6 @@ pub(super) fn no_container(
 ) -> Result<Error> {
     if host.is_one_look_of_many() {
         return Ok(not_found(host, what, word, &[]));
-    }
-    if let Some(error) = prepared::known_by_address(host, word)? {
-        return Ok(error);
     }
     let parsed = Word::parse(word);
     let mut containers = Vec::new();

@@ -32,7 +32,7 @@ use crate::containers::world::World;
 pub(crate) use ask::{by_id, is_anothers, recorded_as, records};
 use learn::Daemon;
 pub(crate) use look::netns_spec;
-pub(crate) use prepared::Prepared;
+use prepared::Prepared;
 pub use records::{NetnsSpec, Record, Sandbox};
 pub(crate) use records::{Records, Root};
 pub(crate) use scan::scan;

@@ -33,14 +33,14 @@ impl Prepared {
 
     /// Tells whether it may be what is mounted at a path.
     pub(crate) fn may_be_at(&self, path: &[u8]) -> bool {
-        match self.addresses.is_empty() {
-            true => path == self.file,
-            false => self.file.is_empty() || in_run(path) == in_run(&self.file),
+        match (self.addresses.is_empty(), self.file.is_empty()) {
+            (true, _) => path == self.file,
+            (false, true) => is_called_by_engines(path),
+            (false, false) => in_run(path) == in_run(&self.file),
         }
     }
 
-    /// Tells whether nothing but an address says which namespace it is: no proof, as whoever is in
-    /// a namespace can take any.
+    /// Tells whether nothing but an address says which namespace it is.
     pub(crate) fn is_known_by_address(&self) -> bool {
         self.file.is_empty()
     }
@@ -68,7 +68,41 @@ pub(super) fn without_doubtful(mut all: Vec<Prepared>) -> Vec<Prepared> {
     all
 }
 
+/// Tells whether a path is one where containerd or CRI-O mounts a pod's namespace: cni-UUID or
+/// UUID. Another mount may have any address, too, and is somebody else's.
+fn is_called_by_engines(path: &[u8]) -> bool {
+    const UUID: usize = 36;
+    let Some(name) = in_run(path).strip_prefix(b"/run/netns/") else { return false };
+    let is_of_uuid = |(at, byte): (usize, &u8)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    let is_uuid = name.len() == UUID && name.iter().enumerate().all(is_of_uuid);
+    is_uuid || name.starts_with(b"cni-")
+}
+
 /// Returns a path without the /var before a /run, which may be one with that.
 fn in_run(path: &[u8]) -> &[u8] {
     path.strip_prefix(b"/var").filter(|rest| rest.starts_with(b"/run/")).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_alone_means_no_mount_of_somebody_elses() {
+        let names = ["/run/netns/cni-1", "/var/run/netns/7d2c1f5e-93aa-4c05-8d1e-0123456789ab"];
+        assert!(names.iter().all(|name| is_called_by_engines(name.as_bytes())));
+        let others = [
+            "/run/netns/lab",
+            "/run/netns/netns-7d2c1f5e-93aa-4c05-8d1e-0123456789ab",
+            "/run/netns/7d2c1f5e-93aa-4c05-8d1e-0123456789ag",
+            "/run/netns/7d2c1f5e93aa-4c05-8d1e-0123456789ab-",
+            "/run/netns/sub/cni-1",
+            "/run/docker/netns/cni-1",
+            "/srv/cni-1",
+        ];
+        assert!(!others.iter().any(|name| is_called_by_engines(name.as_bytes())));
+    }
 }
