@@ -70,7 +70,7 @@ impl Look<'_> {
     /// Where the machine does not let it be told.
     fn is_roots(&self, namespace: &OwnedFd) -> io::Result<bool> {
         let owner = match owning_userns(namespace) {
-            Err(Errno::PERM | Errno::NOTTY | Errno::NOSYS) => return Ok(false),
+            Err(Errno::PERM | Errno::NOTTY) => return Ok(false),
             owner => owner?,
         };
         let euid = geteuid();
@@ -111,7 +111,7 @@ impl Look<'_> {
                 self.tell(&Record { pid, fd, inode: id.ino, ..record });
             }
             Ok(NEWNS) => self.kept.push(Kept { id, pid, fd }),
-            Err(Errno::NOTTY | Errno::NOSYS) | Ok(_) => {}
+            Err(Errno::NOTTY) | Ok(_) => {}
             Err(e) => return Err(e),
         }
         Ok(())
