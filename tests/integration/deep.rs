@@ -109,11 +109,13 @@ time.sleep(3600)
 const KEEP: &str = r#"
 self=$1
 keep() {
-    rm -f /run/kept
+    : >/run/kept
     python3 /run/keeper "$1" >/run/kept &
     set +x
-    until [ -s /run/kept ]; do kill -0 $! && sleep 0.01; done
-    read -r pid inode cookie fd </run/kept
+    until read -r pid inode cookie fd </run/kept; do
+        kill -0 $! || { echo "the keeper of a $1 has ended" >&2; exit 1; }
+        sleep 0.01 || :
+    done
     set -x
 }
 row() { grep "^$1 " /run/table; }
