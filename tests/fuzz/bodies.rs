@@ -395,8 +395,9 @@ pub fn lines(bytes: &[u8]) {
     for key in ["NAME", "LEADER"] {
         let _ = machine::value(bytes, key);
     }
-    if let Some(record) = machine::record(bytes) {
-        assert!((1..=MAX_PID).contains(&record.pid));
+    for registrant in [0, 1000] {
+        let record = machine::record(bytes, registrant);
+        assert!(record.is_none_or(|record| (1..=MAX_PID).contains(&record.pid)));
     }
     let root = learn::setting(bytes, b"storage", b"graphroot");
     assert!(root.is_none_or(|root| !root.contains(&b'\n')));

@@ -17,8 +17,8 @@ use crate::net::ipv4;
 use crate::util::{
     Cgroup, Held, OWN_ETC, Output, Scratch, Sleeper, USER, apart, as_user, ask, binary,
     busybox_root, children, command_enters, command_refuses, container_id, docker_config, enters,
-    finish, inode_in, is_elsewhere, is_zombie, lacks, ns_of, own_ns, program, refuses, run,
-    runc_state, sh, skip, start_time, thread_apart, tool, unique, until,
+    finish, inode_in, is_elsewhere, is_zombie, lacks, ns_of, own_ns, pidfd_inode, program, refuses,
+    run, runc_state, sh, skip, start_time, thread_apart, tool, unique, until,
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
@@ -1903,6 +1903,45 @@ fn a_blank_in_a_users_name_is_shown() {
         refuses(&["nope"], &["did you mean", &spelled]);
         let name = format!("crun:nope docker:web@{USER}");
         enters(&[&name], &theirs.ns());
+    });
+}
+
+/// From systemd 258 on any user may register a process, in root's directory; from 259 on with a
+/// machined of the user's own.
+#[test]
+fn a_machine_that_a_user_has_registered() {
+    room_alone(&[], || {
+        let (ours, theirs) = (Sleeper::start(), Sleeper::of_user());
+        let (Some(our_inode), Some(inode)) = (pidfd_inode(ours.pid), pidfd_inode(theirs.pid))
+        else {
+            return skip("the kernel gives pidfds no inodes");
+        };
+        let text = |uid: u32, pid: u32, inode: u64| {
+            format!("UID={uid}\nLEADER={pid}\nLEADER_PIDFDID={inode}\nCLASS=container\n")
+        };
+        let roots = "/run/systemd/machines";
+        let own = format!("/run/user/{USER}/systemd/machines");
+        write(&format!("{roots}/box"), text(USER, theirs.pid, inode));
+        write(&format!("{roots}/ours"), text(0, ours.pid, our_inode));
+        write(&format!("{own}/own"), text(USER, theirs.pid, inode));
+        // A user speaks for nobody else, and of no process of root's.
+        write(&format!("{own}/root"), text(0, theirs.pid, inode));
+        write(&format!("{roots}/forged"), text(USER, ours.pid, our_inode));
+        give(&format!("/run/user/{USER}"));
+        enters(&["ours"], &ours.ns());
+        for name in ["box", "own"] {
+            let spelled = format!("machine:{name}@{USER}");
+            enters(&[&format!("machine:{name}@al")], &theirs.ns());
+            refuses(&[name], &["did you mean", &spelled]);
+            refuses(&["-c", &format!("machine:{name}")], &["no container"]);
+            let list = run(&["--list"]);
+            assert!(list.succeeds().stdout.contains(&spelled), "{}", list.dump());
+        }
+        for name in ["ours", "root"] {
+            refuses(&["-c", &format!("machine:{name}@al")], &["no container"]);
+        }
+        // What the user may not look at cannot be theirs.
+        refuses(&["-c", "machine:forged@al"], &["cannot open the network namespace"]);
     });
 }
 

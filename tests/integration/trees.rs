@@ -6,7 +6,7 @@
 use crate::machine::script;
 use crate::util::{
     Cgroup, Held, Scratch, Sleeper, USER, binary, command_enters, command_refuses, container_id,
-    docker_config, finish, lacks, program, runc_state, skip, tool, unique,
+    docker_config, finish, lacks, pidfd_inode, program, runc_state, skip, tool, unique,
 };
 use std::os::unix::fs::lchown;
 use std::process::Command;
@@ -495,16 +495,6 @@ fn recorded_by_a_runtime_alone() {
         let told = finish(tree.command(&["-v", "-c", &id, "--", "true"]));
         assert!(told.succeeds().stderr.contains("(podman)"), "{}", told.dump());
     }
-}
-
-/// The inode of a process's pidfd; None where all pidfds have one, before Linux 6.9.
-fn pidfd_inode(pid: u32) -> Option<u64> {
-    let open = |pid: u32| {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)?;
-        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
-        Some(rustix::fs::fstat(pidfd).ok()?.st_ino)
-    };
-    open(pid).filter(|inode| Some(*inode) != open(std::process::id()))
 }
 
 #[test]

@@ -532,6 +532,16 @@ pub fn inode_in(ns: &str) -> Option<u64> {
     ns.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
+/// The inode of a process's pidfd; None where all pidfds have one, before Linux 6.9.
+pub fn pidfd_inode(pid: u32) -> Option<u64> {
+    let open = |pid: u32| {
+        let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()?;
+        Some(rustix::fs::fstat(pidfd).ok()?.st_ino)
+    };
+    open(pid).filter(|inode| Some(*inode) != open(std::process::id()))
+}
+
 /// Returns field 22 of a process's stat.
 pub fn start_time(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a live process");

@@ -95,7 +95,9 @@ impl RecordSearch<'_, '_> {
             }
             Kind::Machines => {
                 let file = world.file(&directory);
-                if let Some(record) = file.and_then(|file| machine::record(&file.bytes)) {
+                let registrant = machine::registrant(world);
+                let record = file.and_then(|file| machine::record(&file.bytes, registrant));
+                if let Some(record) = record {
                     self.add(directory, record);
                 }
             }

@@ -1,4 +1,5 @@
-//! systemd-machined: one file in /run/systemd/machines for each registered container.
+//! systemd-machined: one file for each registered container in /run/systemd/machines, or for those
+//! of a user's own machined in the user's /run/user/UID/systemd/machines.
 
 #![forbid(unsafe_code)]
 
@@ -11,42 +12,48 @@ use std::rc::Rc;
 
 const MACHINES: &[u8] = b"/run/systemd/machines";
 
-/// Adds every registered machine that is a container.
+/// Adds every machine registered by the world's author that is a container.
 pub(crate) fn list(world: &World<'_>, _: &Engine, out: &mut Containers<'_>) {
     let roots: Rc<[Root]> = roots(world).into();
-    if roots.is_empty() {
-        return;
-    }
-    for name in &world.entries(MACHINES) {
-        // The links `unit:SCOPE` beside them lead to the same files.
-        if name.contains(&b':') || !out.wants(name) {
-            continue;
-        }
-        let file = world.file(&join(MACHINES, name));
-        if file.is_some_and(|file| record(&file.bytes).is_some()) {
-            out.add(&Found::unnamed("machine", name, &roots));
+    for directory in roots.iter().map(|root| &root.path) {
+        for name in &world.entries(directory) {
+            // The links `unit:SCOPE` beside them lead to the same files.
+            if name.contains(&b':') || !out.wants(name) {
+                continue;
+            }
+            let file = world.file(&join(directory, name));
+            if file.is_some_and(|file| record(&file.bytes, registrant(world)).is_some()) {
+                out.add(&Found::unnamed("machine", name, &roots));
+            }
         }
     }
 }
 
-/// Returns where machined keeps its files.
+/// Returns where machined keeps its files: the machine's those of root's and of users' alike.
 pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
-    match world.user_of() {
-        None => vec![Root::new("machine", Kind::Machines, MACHINES.to_vec())],
-        Some(_) => Vec::new(),
+    let mut directories = vec![MACHINES.to_vec()];
+    if world.user_of().is_some() {
+        let own = world.run_directories();
+        directories.extend(own.iter().map(|run| join(run, b"systemd/machines")));
     }
+    directories.into_iter().map(|path| Root::new("machine", Kind::Machines, path)).collect()
+}
+
+/// Returns the uid that machines of a world are registered by.
+pub(super) fn registrant(world: &World<'_>) -> u32 {
+    world.user_of().map_or(0, |user| user.uid)
 }
 
 /// Returns the record in a machine's file; None of a virtual machine's, one without a process, or
-/// one that a user has registered.
+/// one that another than `registrant` has registered.
 ///
 /// From systemd 258 on a user may register any process of theirs, under any name that is free, and
 /// machined writes down who did: what is in such a file is that user's word, whoever owns it. The
 /// leader is the container's first process; its supervisor is another. SCOPE is the unit of
 /// either kind that the leader is in: systemd:src/machine/machine.c, machine_save.
-pub fn record(text: &[u8]) -> Option<Record> {
-    let is_roots = value(text, "UID").is_none_or(|uid| number(&uid) == Some(0));
-    if !is_roots || value(text, "CLASS").is_some_and(|class| class == b"vm") {
+pub fn record(text: &[u8], registrant: u32) -> Option<Record> {
+    let uid = value(text, "UID").map_or(Some(0), |uid| number(&uid));
+    if uid != Some(registrant.into()) || value(text, "CLASS").is_some_and(|class| class == b"vm") {
         return None;
     }
     let pid = parse_pid(&value(text, "LEADER")?)?;
@@ -108,20 +115,27 @@ mod tests {
     fn a_machine_has_a_leader_in_a_unit() {
         let text = b"NAME=x\nSCOPE=machine-x.scope\nLEADER=42\nLEADER_PIDFDID=7\nSUPERVISOR=3\n\
             CLASS=container\n";
-        let found = record(text).unwrap();
+        let found = record(text, 0).unwrap();
         assert_eq!((found.pid, found.pidfd_inode), (42, Some(7)));
         assert_eq!(found.unit, b"machine-x.scope");
-        assert_eq!(record(b"LEADER=42\nCLASS=vm\n"), None);
-        assert_eq!(record(b"NAME=x\nCLASS=container\n"), None);
-        assert_eq!(record(b"LEADER=42\nUNIT=box.service\n").unwrap().unit, b"box.service");
+        assert_eq!(record(b"LEADER=42\nCLASS=vm\n", 0), None);
+        assert_eq!(record(b"NAME=x\nCLASS=container\n", 0), None);
+        assert_eq!(record(b"LEADER=42\nUNIT=box.service\n", 0).unwrap().unit, b"box.service");
     }
 
     #[test]
-    fn a_machine_of_a_users_is_no_record_of_roots() {
-        assert_eq!(record(b"NAME=x\nUID=0\nLEADER=42\nCLASS=container\n").unwrap().pid, 42);
-        for uid in ["1000", "\"1000\"", "\\x31000", "", "-1", "4294967296", "0 1000", "root"] {
+    fn a_machine_is_of_who_registered_it() {
+        let of = |uid: &str, registrant| {
             let text = format!("NAME=x\nUID={uid}\nLEADER=42\nCLASS=container\n");
-            assert_eq!(record(text.as_bytes()), None, "{uid}");
+            record(text.as_bytes(), registrant).map(|record| record.pid)
+        };
+        assert_eq!((of("0", 0), of("0", 1000)), (Some(42), None));
+        for uid in ["1000", "\"1000\"", "\\x31000"] {
+            assert_eq!((of(uid, 0), of(uid, 1000), of(uid, 1001)), (None, Some(42), None), "{uid}");
         }
+        for uid in ["", "-1", "4294967296", "0 1000", "root"] {
+            assert_eq!((of(uid, 0), of(uid, 1000)), (None, None), "{uid}");
+        }
+        assert_eq!(record(b"LEADER=42\n", 1000), None);
     }
 }
