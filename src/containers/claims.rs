@@ -538,7 +538,7 @@ mod tests {
         #[test]
         #[ignore = "run by a_user_can_stop_us_but_not_look_at_us"]
         fn interference() {
-            let (_scratch, host) = machine();
+            let (scratch, host) = machine();
             // The reader is the user, and the rights of root are gone, whatever the caller's
             // securebits.
             use rustix::thread::{CapabilitiesSecureBits, set_capabilities_secure_bits};
@@ -570,17 +570,29 @@ mod tests {
             set_capabilities_secure_bits(CapabilitiesSecureBits::empty()).unwrap();
 
             // Its memory and descriptors are nobody's to see; but it is the user's to be stopped.
-            let run = |script: &str| as_user(USER, &["sh", "-c", script]).output().unwrap();
+            let (said, stopped) =
+                (format!("run/user/{USER}/said"), format!("run/user/{USER}/stopped"));
+            let (said, stopped) = (scratch.at(&said), scratch.at(&stopped));
+            let (pid_in, mark) = (said.clone(), stopped.clone());
             let watched = std::thread::spawn(move || {
-                sleep(Duration::from_millis(500));
-                run("for pid in $(pgrep -u 65533 -f [i]n_a_mount_namespace::interference); do \
-                     test $pid = $$ && continue; \
-                     cat /proc/$pid/environ /proc/$pid/maps; ls /proc/$pid/fd; done; \
-                     pkill -STOP -u 65533 -f [i]n_a_mount_namespace::interference")
+                let pid = || std::fs::read_to_string(&pid_in).ok()?.parse::<u32>().ok();
+                let pid = loop {
+                    match pid() {
+                        Some(pid) => break pid.to_string(),
+                        None => sleep(Duration::from_millis(10)),
+                    }
+                };
+                let script = "cat /proc/$1/environ /proc/$1/maps; ls /proc/$1/fd; \
+                    kill -STOP $1; : >\"$2\"";
+                let words = ["sh", "-c", script, "sh", &pid, mark.to_str().unwrap()];
+                as_user(USER, &words).output().unwrap()
             });
             let start = Instant::now();
             let report = all_of(&host, &|_, _| {
-                sleep(Duration::from_millis(1500));
+                std::fs::write(&said, getpid().to_string()).unwrap();
+                while !stopped.exists() {
+                    sleep(Duration::from_millis(10));
+                }
                 Ok(())
             });
             let seen = watched.join().unwrap();
