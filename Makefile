@@ -6,7 +6,8 @@
 #   make soak          answers under churn, and beside what others add, for an hour; SOAK_SECONDS= SOAK_SEED=
 #   make boot-test     boot a kernel in qemu with the binary in its initramfs, and try it there
 #   make fuzz          each parser on made-up input; SECONDS=600 for each, TARGETS= for some
-#   make bench         beside nsenter, ip netns, docker and lsns: Markdown tables; INSTALL=1 first installs those
+#   make bench         beside nsenter, ip netns, docker and lsns, this Debian's and the newest: Markdown tables; INSTALL=1 first
+#                      installs what that takes
 #   make check         format, lints, documentation, workflows, and the plain stable builds, with the oldest Rust too
 #   make dist          for x86_64 and aarch64, with sums: archives, .deb, .rpm and SBOM, in target/dist. What is left out for
 #                      want of a tool is named; INSTALL=1 first installs the tools, and then nothing may be left out
@@ -206,8 +207,8 @@ fuzz: rustup
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --quiet --locked --version 0.13.2 cargo-fuzz
 	sh tests/fuzz/run $(SECONDS) $(TARGETS)
 
-bench: $(if $(INSTALL),packages) all
-	sh tests/bench/run $(BUILT)
+bench: $(if $(INSTALL),packages vm-packages) all
+	sh tests/bench/run $(BUILT) target/vm
 
 check: rustup
 	cargo fmt --check
