@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use rustix::buffer::spare_capacity;
+use rustix::buffer::{SpareCapacity, spare_capacity};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::{self, Errno, read, retry_on_intr};
 use std::cell::Cell;
@@ -54,20 +54,13 @@ impl Buffer {
         self.read(fd.as_fd(), size, most, true)
     }
 
-    /// Takes the memory as `size` bytes or more, to be written to.
-    pub fn take(&self, size: usize) -> Content<'_> {
-        let mut content = self.reserve(size);
-        content.memory.resize(size, 0);
-        content
-    }
-
     /// Takes bytes that were read elsewhere.
     pub fn hold(&self, bytes: Vec<u8>) -> Content<'_> {
         Content { memory: bytes, home: self }
     }
 
     /// Takes the memory, empty, with room for `size` bytes or more.
-    fn reserve(&self, size: usize) -> Content<'_> {
+    pub fn reserve(&self, size: usize) -> Content<'_> {
         let mut memory = self.0.take();
         memory.clear();
         memory.reserve(size);
@@ -85,31 +78,52 @@ impl Buffer {
     ) -> io::Result<Content<'_>> {
         // One byte more than expected lets the read that fills the file find its end, too.
         let mut content = self.reserve(expected + 1);
-        let memory = &mut content.memory;
         loop {
-            let count = retry_on_intr(|| read(fd, spare_capacity(memory)))?;
-            if memory.len() > most {
+            let count = content.read_once(fd)?;
+            if content.len() > most {
                 return Err(Errno::FBIG);
             }
-            let is_whole = sized && memory.len() == expected && memory.capacity() > expected;
+            let is_whole = sized && content.len() == expected && !content.is_full();
             if count == 0 || is_whole {
                 return Ok(content);
             }
-            // Twice as much where it is full.
-            memory.reserve(1);
+            content.grow();
         }
     }
 }
 
 impl Content<'_> {
-    /// Makes the memory twice as large.
-    pub fn grow(&mut self) {
-        self.memory.resize(2 * self.memory.len(), 0);
+    /// Adds what one read(2) gives to what is there; returns how many bytes these are.
+    ///
+    /// # Errors
+    /// The errno of read(2).
+    pub fn read_once(&mut self, fd: impl AsFd) -> io::Result<usize> {
+        retry_on_intr(|| read(&fd, self.spare()))
     }
 
-    /// Returns the whole memory, to be written to.
-    pub fn room(&mut self) -> &mut [u8] {
-        &mut self.memory
+    /// Returns the room that is left, for a call that adds to what is there.
+    pub fn spare(&mut self) -> SpareCapacity<'_, u8> {
+        spare_capacity(&mut self.memory)
+    }
+
+    /// Tells whether no room is left.
+    pub fn is_full(&self) -> bool {
+        self.memory.len() == self.memory.capacity()
+    }
+
+    /// Makes the memory twice as large where it is full.
+    pub fn grow(&mut self) {
+        self.memory.reserve(1);
+    }
+
+    /// Removes the first so many bytes.
+    pub fn remove_first(&mut self, count: usize) {
+        self.memory.drain(..count);
+    }
+
+    /// Removes all bytes; the memory stays as large as it is.
+    pub fn clear(&mut self) {
+        self.memory.clear();
     }
 }
 

@@ -16,7 +16,7 @@ use crate::sys::fd::open_at;
 use crate::sys::stdio::write_all;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
-use rustix::io::{self, Errno, read, retry_on_intr};
+use rustix::io::{self, Errno};
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
@@ -201,29 +201,25 @@ pub(crate) fn with_id(host: &Host, id: u64) -> io::Result<Vec<u8>> {
 
 /// Reads mountinfo no further than to the mount that is wanted: it may be long.
 fn in_mountinfo(host: &Host, file: &OwnedFd, id: u64) -> io::Result<Vec<u8>> {
-    let mut content = host.buffer.take(32 << 10);
+    let mut content = host.buffer.reserve(32 << 10);
     let key = format!("{id} ");
-    let mut filled = 0;
     loop {
-        if filled == content.room().len() {
+        if content.is_full() {
             content.grow();
         }
-        let room = content.room();
-        let count = retry_on_intr(|| read(file, &mut room[filled..]))?;
-        filled += count;
-        let mut rest = &room[..filled];
+        let is_end = content.read_once(file)? == 0;
+        let mut rest = &*content;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             if rest.starts_with(key.as_bytes()) {
                 return Ok(rest[..end].to_vec());
             }
             rest = &rest[end + 1..];
         }
-        if count == 0 {
+        if is_end {
             return Err(Errno::NOENT);
         }
-        let left = rest.len();
-        room.copy_within(filled - left..filled, 0);
-        filled = left;
+        let seen = content.len() - rest.len();
+        content.remove_first(seen);
     }
 }
 
@@ -250,6 +246,7 @@ pub(crate) fn may_not_answer(kind: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::base::console::Console;
+    use crate::base::testing::Scratch;
 
     #[test]
     fn who_asks_others_may_not_answer() {
@@ -282,6 +279,27 @@ mod tests {
         {
             assert_eq!(user_of(line.as_bytes()), None, "{line}");
         }
+    }
+
+    /// Lines before it are given up, also where they, or one alone, are more than is read at once.
+    #[test]
+    fn a_mount_is_found_wherever_its_line_is() {
+        let scratch = Scratch::new();
+        let line = |id: u64| format!("{id} 1 0:4 / /{} rw - tmpfs none rw", "x".repeat(50));
+        let long = format!("9999 1 0:4 / /{} rw - tmpfs none rw", "y".repeat(100_000));
+        let mut lines: Vec<String> = (0..3000).map(line).collect();
+        lines.insert(2000, long.clone());
+        scratch.file("mountinfo", &(lines.join("\n") + "\n"));
+        let host = Host::own(Console::default());
+        let found = |id| {
+            let file = open_at(CWD, &scratch.path("mountinfo"), OFlags::RDONLY).unwrap();
+            in_mountinfo(&host, &file, id)
+        };
+        for id in [0, 1, 1999, 2000, 2999] {
+            assert_eq!(found(id), Ok(line(id).into_bytes()));
+        }
+        assert_eq!(found(9999), Ok(long.into_bytes()));
+        assert_eq!(found(3000), Err(Errno::NOENT));
     }
 
     #[test]

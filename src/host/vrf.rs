@@ -11,7 +11,7 @@ use crate::base::text::{contains, find, join, line_after};
 use crate::kernel::netns::NetNs;
 use crate::sys::fd::open_at;
 use rustix::fs::{CWD, OFlags};
-use rustix::io::{self, Errno, read, retry_on_intr, write};
+use rustix::io::{self, Errno, write};
 
 /// What the path of such a cgroup has in it; the device's name follows.
 const VRF: &[u8] = b"/vrf/";
@@ -41,14 +41,12 @@ fn own_cgroup(host: &Host) -> io::Result<Option<Vec<u8>>> {
         Err(e) if is_absent(e) || is_denied(e) => return Ok(None),
         file => file?,
     };
-    let mut content = host.buffer.take(4 << 10);
-    let mut filled = 0;
+    let mut content = host.buffer.reserve(4 << 10);
     // What the kernel has it gives at once, if there is room: fs/seq_file.c.
     loop {
-        let room = content.room();
-        filled += retry_on_intr(|| read(&file, &mut room[filled..]))?;
-        if filled < room.len() {
-            return Ok(line_after(&room[..filled], b"0::").map(<[u8]>::to_vec));
+        content.read_once(&file)?;
+        if !content.is_full() {
+            return Ok(line_after(&content, b"0::").map(<[u8]>::to_vec));
         }
         content.grow();
     }

@@ -12,7 +12,7 @@ use super::rtnetlink::{
 };
 use crate::base::error::{Error, Result};
 use crate::base::escape::quoted;
-use crate::base::read::Buffer;
+use crate::base::read::{Buffer, Content};
 use crate::sys::libc::set_netlink_option;
 use rustix::fd::OwnedFd;
 use rustix::io::{self, Errno, retry_on_intr};
@@ -96,13 +96,13 @@ impl Netlink {
     /// # Errors
     /// The errno where the kernel refuses, whose words the answer has.
     pub(super) fn ask(&self, requests: &[Request<'_>], answer: &mut Answer) -> io::Result<()> {
-        let mut datagram = self.buffer.take(DATAGRAM);
+        let mut room = DATAGRAM;
         for left in (0..ATTEMPTS).rev() {
             *answer = Answer::default();
-            let needed = converse(requests, datagram.room(), answer)?;
-            if needed > datagram.room().len() {
+            let needed = converse(requests, &mut self.buffer.reserve(room), answer)?;
+            if needed > 0 {
                 // It may have grown again by then.
-                datagram = self.buffer.take(2 * needed);
+                room = 2 * needed;
             } else if !answer.interrupted || left == 0 {
                 return Ok(());
             }
@@ -143,17 +143,24 @@ pub(super) fn attribute(kind: u16, value: u32) -> Vec<u8> {
     [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &value.to_ne_bytes()].concat()
 }
 
-/// Asks once, by a socket of its own, since an answer given up is still under way. Returns the size
-/// of the largest datagram; one that does not fit ends the conversation.
-fn converse(requests: &[Request<'_>], buffer: &mut [u8], answer: &mut Answer) -> io::Result<usize> {
+/// Asks once, by a socket of its own, since an answer given up is still under way. A datagram that
+/// does not fit ends the conversation; its size is returned, else 0.
+fn converse(
+    requests: &[Request<'_>],
+    datagram: &mut Content<'_>,
+    answer: &mut Answer,
+) -> io::Result<usize> {
     let (socket, port) = open()?;
     for (sequence, request) in (1..).zip(requests) {
         let question = Id { sequence, port };
         let request = request.to_bytes(sequence);
         retry_on_intr(|| send(&socket, &request, SendFlags::empty()))?;
         loop {
-            let (_, size) = retry_on_intr(|| recv(&socket, &mut *buffer, RecvFlags::TRUNC))?;
-            let Some(datagram) = buffer.get(..size) else { return Ok(size) };
+            datagram.clear();
+            let (_, size) = retry_on_intr(|| recv(&socket, datagram.spare(), RecvFlags::TRUNC))?;
+            if size > datagram.len() {
+                return Ok(size);
+            }
             if answer.take(datagram, question)? {
                 break;
             }
