@@ -223,7 +223,7 @@ impl Reading {
     /// # Errors
     /// Where that is more than one.
     fn one_of(&self, kinds: &[Kind]) -> Result<Option<&'static Opt>> {
-        let is_given = |opt: &&Opt| kinds.contains(&opt.kind) && self.has(opt.kind);
+        let is_given = |opt: &&Opt| self.has(opt.kind) && kinds.contains(&opt.kind);
         let mut found = OPTIONS.iter().filter(is_given);
         match (found.next(), found.next()) {
             (Some(one), Some(other)) => {
