@@ -90,7 +90,7 @@ pub static OPTIONS: &[Opt] = &[
         short: Some('p'),
         long: "pid",
         value: Some("PID[:INODE]"),
-        help: "a process or thread",
+        help: "a process or thread; also -t, --target",
     },
     Opt {
         kind: Kind::Target(TargetKind::Container),
