@@ -129,7 +129,7 @@ fn cannot_run(command: &CStr, errno: Errno) -> Error {
     match errno {
         Errno::NOENT if command.to_bytes().contains(&b' ') => error
             .with_status(NOT_FOUND)
-            .with_remedy("COMMAND and its arguments are words of their own, or one of sh -c"),
+            .with_remedy("COMMAND and each argument are words of their own; a line is for sh -c"),
         Errno::NOENT => error.with_status(NOT_FOUND),
         Errno::NOEXEC => error.with_remedy(
             "a script needs a first line such as #!/bin/sh, a binary this machine's format",

@@ -4,7 +4,7 @@
 
 use super::Target;
 use crate::base::error::{Error, Result};
-use crate::base::escape::quoted;
+use crate::base::escape::{quoted, shown};
 use crate::host::Host;
 use crate::host::root::{Root, Symlink, split_at_process_root};
 use crate::kernel::netns::NetNs;
@@ -27,7 +27,14 @@ pub(super) fn resolve(host: &Host, path: &[u8]) -> Result<Target> {
 fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
     let cannot = |e| {
         let error = Error::cannot_at("open", path, e);
-        if e == Errno::NOENT { error.absent() } else { error }
+        match e {
+            // docker inspect has names so.
+            Errno::NOENT if path.starts_with(b"/") && !path[1..].contains(&b'/') => error
+                .absent()
+                .with_remedy(format!("if it is a container's name: -c {}", shown(path))),
+            Errno::NOENT => error.absent(),
+            _ => error,
+        }
     };
     if let (Root::Own, Some((root, rest))) = (host.root(), split_at_process_root(path)) {
         let file = below_process(root, rest).map_err(|e| match e {

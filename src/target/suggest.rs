@@ -51,7 +51,7 @@ pub(super) fn no_container(
     let error = not_found(host, what, word, &names);
     // One digit is the beginning of many, and what is meant by it is something else.
     if word.len() > 1 && containers.iter().any(|container| parsed.is_short_prefix(container)) {
-        let remedy = format!("of an ID at least {MIN_PREFIX} digits are needed");
+        let remedy = format!("an ID needs at least {MIN_PREFIX} digits");
         return Ok(error.with_remedy(remedy));
     }
     Ok(match (error.remedy(), hint(host, word)) {
