@@ -48,7 +48,12 @@ pub(super) fn find(host: &mut Host, spec: &TargetSpec, wait: Wait) -> Result<Tar
         let outlook = match waiting.own_look(&look) {
             None => look.answer.outlook,
             Some(wanted) => match waiting.find_here(host, wanted, look.ended) {
-                ControlFlow::Break(found) => return found,
+                ControlFlow::Break(found) => {
+                    if let (Ok(_), Some(directories)) = (&found, &events.directories) {
+                        directories.leave_behind();
+                    }
+                    return found;
+                }
                 ControlFlow::Continue(outlook) => outlook,
             },
         };

@@ -25,6 +25,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 const IDLE: u32 = 1000;
 /// After an event it comes no sooner than after so many times that.
 const BUSY: u32 = 4;
+/// The same while a start is under way, whose end would else be missed for as long as the next look
+/// takes.
+const STARTING: u32 = 25;
 /// So often at most a look is repeated in part, as it takes memory that it does not give back.
 const MOST_ROUNDS: u32 = 100;
 
@@ -81,14 +84,24 @@ pub(crate) struct Findings {
 struct Rounds {
     /// How often it was repeated.
     count: u32,
-    /// When the next whole look comes after an event, at the soonest.
-    soonest: Instant,
-    /// When it comes without one.
-    latest: Instant,
-    /// The processor time of the whole look.
+    /// When the whole look had ended.
+    ended: Instant,
+    /// Its processor time.
     cost: Duration,
+    /// For how long the repetitions have put off the next whole look.
+    rest: Duration,
     /// The processor time of the look and its repetitions, when the last of these began.
     cost_before: Duration,
+}
+
+impl Rounds {
+    /// Returns until when another round may wait for an event.
+    fn until(&self, is_starting: bool) -> Instant {
+        let (soonest, latest) = pace(self.ended, self.cost);
+        let soonest = if is_starting { self.ended + self.cost * STARTING } else { soonest };
+        // What has happened is for a whole look to find, too.
+        if self.count == 0 { latest } else { latest.min(soonest + self.rest) }
+    }
 }
 
 impl Watch {
@@ -137,11 +150,10 @@ impl Watch {
     /// enough.
     fn begin_round(&self) -> Option<Instant> {
         let cost = self.cost();
-        let (rounds, until) = match self.rounds.get() {
+        let rounds = match self.rounds.get() {
             None => {
-                let (soonest, latest) = pace(Instant::now(), cost);
-                let cost_before = Duration::ZERO;
-                (Rounds { count: 0, soonest, latest, cost, cost_before }, latest)
+                let (ended, nothing) = (Instant::now(), Duration::ZERO);
+                Rounds { count: 0, ended, cost, rest: nothing, cost_before: nothing }
             }
             Some(rounds) => {
                 let rest = BUSY * cost.saturating_sub(rounds.cost_before);
@@ -149,12 +161,11 @@ impl Watch {
                 if cost > 2 * rounds.cost {
                     pause(rest);
                 }
-                // What has happened is for a whole look to find, too.
-                let (count, soonest) = (rounds.count + 1, rounds.soonest + rest);
-                (Rounds { count, soonest, ..rounds }, soonest.min(rounds.latest))
+                Rounds { count: rounds.count + 1, rest: rounds.rest + rest, ..rounds }
             }
         };
         self.rounds.set(Some(rounds));
+        let until = rounds.until(self.findings().is_starting);
         let until = self.end.map_or(until, |end| until.min(end));
         (rounds.count != MOST_ROUNDS).then_some(until)
     }

@@ -19,8 +19,8 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, chdir, kill_process, pidfd_open, pidfd_send_signal,
-    set_parent_process_death_signal,
+    Pid, PidfdFlags, Signal, WaitOptions, chdir, child_subreaper, getpid, kill_process, pidfd_open,
+    pidfd_send_signal, set_parent_process_death_signal,
 };
 use rustix::thread::Timespec;
 use std::time::{Duration, Instant};
@@ -180,6 +180,24 @@ pub(crate) fn ask(
     })?;
     Ok(heard)
 }
+
+/// Lets a grandchild keep descriptors open until this process has become COMMAND, or ended, for as
+/// long as the [`Keeper`] is there. None where there can be no grandchild, or it would be COMMAND's
+/// child.
+pub(crate) fn keep_open(kept: &[BorrowedFd<'_>]) -> Option<Keeper> {
+    if getpid().is_init() || matches!(child_subreaper(), Ok(Some(_))) {
+        return None;
+    }
+    let answer = &|_, report: &OwnedFd| {
+        // Our end of it is closed by execve(2).
+        let _ = wait_until(&mut [PollFd::new(report, PollFlags::empty())], None);
+    };
+    let questions = Questions { count: 1, most: 0, patience: PATIENCE, kept, answer };
+    Reader::start(&questions, 0).ok().map(Keeper)
+}
+
+/// See [`keep_open`].
+pub(crate) struct Keeper(#[expect(dead_code, reason = "it is held")] Reader);
 
 /// What a reader says first. It waits until its pidfd is held: so who says this is the process of
 /// that pidfd.

@@ -2,14 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+use super::fork::{Keeper, keep_open};
 use crate::sys::fd::fd_path;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use rustix::io::{self, Errno, read};
+use std::cell::OnceCell;
 
 /// Tells that something came into a directory or left it, or that a file there was written. Which
 /// it was is never asked: who waits looks again. A copy that fork(2) makes is the same one.
-pub(crate) struct Inotify(OwnedFd);
+pub(crate) struct Inotify {
+    events: OwnedFd,
+    keeper: OnceCell<Option<Keeper>>,
+}
 
 impl Inotify {
     /// Makes one that watches nothing.
@@ -17,7 +22,8 @@ impl Inotify {
     /// # Errors
     /// EMFILE where the user has all that a user may have, or the process its descriptors.
     pub(crate) fn new() -> io::Result<Inotify> {
-        init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map(Inotify)
+        let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Inotify { events, keeper: OnceCell::new() })
     }
 
     /// Watches a directory, however often it is said. One that cannot be watched has no events.
@@ -28,12 +34,18 @@ impl Inotify {
             | WatchFlags::MOVE_SELF
             | WatchFlags::CLOSE_WRITE
             | WatchFlags::ONLYDIR;
-        let _ = add_watch(&self.0, fd_path(&directory), wanted);
+        let _ = add_watch(&self.events, fd_path(&directory), wanted);
     }
 
     /// Forgets what has happened until now.
     pub(crate) fn forget(&self) {
         drain(self);
+    }
+
+    /// Lets another process close it once this one has become COMMAND, which would else begin some
+    /// 15 ms later: fs/notify/mark.c, fsnotify_wait_marks_destroyed.
+    pub(crate) fn leave_behind(&self) {
+        self.keeper.get_or_init(|| keep_open(&[self.as_fd()]));
     }
 }
 
@@ -45,6 +57,6 @@ pub(crate) fn drain(queue: impl AsFd) {
 
 impl AsFd for Inotify {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.events.as_fd()
     }
 }

@@ -476,6 +476,35 @@ fn command_cannot_tell_that_it_was_waited_for() {
     });
 }
 
+/// Somebody else closes what tells of events, which takes the kernel long: not COMMAND's child, also
+/// where orphans would be COMMAND's, and none that outlives its start.
+#[test]
+fn nothing_is_left_beside_command() {
+    const SUBREAPER: &str = "import ctypes, os, sys
+if sys.argv[1] == '1': assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
+os.execv(sys.argv[2], sys.argv[2:])";
+    room(&["python3"], || {
+        for (name, is_subreaper) in [("web", "0"), ("db", "1")] {
+            let id = docker(name);
+            let mut command = Command::new("python3");
+            command.args(["-c", SUBREAPER, is_subreaper]).arg(program().get_program());
+            command.args(["-q", "--wait", name, "--", "busybox", "sleep", "100"]);
+            let waiting = Held::start(command);
+            let pid = waiting.pid();
+            until("a look", || !children(pid).is_empty());
+            let sleeper = Sleeper::start();
+            start(&id, &sleeper);
+            until("COMMAND", || ns_of(pid) == sleeper.ns() && comm_of(pid) == "busybox");
+            until("COMMAND alone", || members(pid).len() == 1);
+            assert!(children(pid).is_empty());
+        }
+    });
+}
+
+fn comm_of(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).expect("a process").trim().to_owned()
+}
+
 /// What a look takes of memory goes with it.
 #[test]
 fn many_looks_take_no_memory() {
