@@ -17,6 +17,27 @@ use rustix::io::{self, Errno};
 /// As many symlinks are followed as the kernel does: path_resolution(7).
 const MOST_LINKS: u32 = 40;
 
+/// The numbers, in linux/magic.h or the file system's own header, of those that ask another machine
+/// or program: FUSE and virtiofs, NFS, SMB (three), 9P, Ceph, AFS (two), Coda, autofs, Lustre,
+/// GFS2, OCFS2, vboxsf.
+const ASK_OTHERS: [u64; 15] = [
+    0x6573_5546,
+    0x6969,
+    0x517b,
+    0xff53_4d42,
+    0xfe53_4d42,
+    0x0102_1997,
+    0x00c3_6400,
+    0x5346_414f,
+    0x6b41_4653,
+    0x7375_7245,
+    0x0187,
+    0x0bd0_0bd0,
+    0x0116_1970,
+    0x7461_636f,
+    0x786f_4256,
+];
+
 impl Host {
     /// Resolves an absolute path below the `/` of another machine to an O_PATH descriptor, which is
     /// on no mount that may not answer, but for that of `/` itself.
@@ -41,11 +62,8 @@ impl Host {
             Way::Slow(mount) => {
                 let resolve = || {
                     let resolved = Root::resolve(self.root(), path, symlink)?;
-                    // Behind one mount there may be another.
-                    match self.mounts.of(self, &resolved, false)? {
-                        (_, Kind::Prompt) => Ok(resolved),
-                        _ => Err(Errno::NOTCONN),
-                    }
+                    let kind = fstatfs(&resolved)?.f_type as u64;
+                    if ASK_OTHERS.contains(&kind) { Err(Errno::NOTCONN) } else { Ok(resolved) }
                 };
                 let opened = self.mounts.open(self, mount, path, &resolve);
                 let opened = opened.unwrap_or(Err(Errno::NOTCONN));
