@@ -34,7 +34,7 @@ const OPTIONS: [i32; 3] = [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_
 /// Datagrams of a dump are no larger, unless one interface alone needs more.
 const DATAGRAM: usize = 32 << 10;
 /// How often to ask while interfaces come and go: a user can see to it that they always do.
-const ATTEMPTS: u32 = 3;
+const ATTEMPTS: u32 = 5;
 
 /// Opens a socket that is told of what becomes of interfaces and addresses, here and in each
 /// namespace that has a number here. Without CAP_NET_BROADCAST, or before Linux 4.2, here alone.
@@ -91,23 +91,27 @@ impl Netlink {
         }
     }
 
-    /// Takes the answer to `requests`, asked again while it is interrupted or does not fit.
+    /// Takes the answer to `requests`, asked again while it is interrupted or does not fit; in the
+    /// end what there is of it.
     ///
     /// # Errors
     /// The errno where the kernel refuses, whose words the answer has.
     pub(super) fn ask(&self, requests: &[Request<'_>], answer: &mut Answer) -> io::Result<()> {
         let mut room = DATAGRAM;
-        for left in (0..ATTEMPTS).rev() {
+        for _ in 0..ATTEMPTS {
             *answer = Answer::default();
-            let needed = converse(requests, &mut self.buffer.reserve(room), answer)?;
-            if needed > 0 {
+            match converse(requests, &mut self.buffer.reserve(room), answer) {
+                // A message has grown since the kernel made room for it: net/core/rtnetlink.c,
+                // rtnl_dump_ifinfo.
+                Err(Errno::MSGSIZE) => {}
+                Ok(0) if answer.interrupted => {}
+                Ok(0) => return Ok(()),
                 // It may have grown again by then.
-                room = 2 * needed;
-            } else if !answer.interrupted || left == 0 {
-                return Ok(());
+                Ok(needed) => room = 2 * needed,
+                Err(e) => return Err(e),
             }
         }
-        Err(Errno::MSGSIZE)
+        Ok(())
     }
 }
 
