@@ -1,9 +1,9 @@
 //! Other people's bytes, made fit to be shown.
 //!
 //! Names of containers, files and interfaces may hold terminal escapes or no UTF-8 at all. What is
-//! shown to a person has control characters and invalid bytes as `\xNN`; a backslash itself is not
-//! doubled. In JSON control characters are JSON's own escapes, and invalid bytes become the text
-//! `\xNN`.
+//! shown to a person has control characters, those that turn the order of others, and invalid bytes
+//! as `\xNN`; a backslash itself is not doubled. In JSON control characters are JSON's own escapes,
+//! and invalid bytes become the text `\xNN`.
 
 #![forbid(unsafe_code)]
 
@@ -46,7 +46,7 @@ impl Display for Shown<'_> {
     fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if c.is_control() || (self.1)(c) {
+                if c.is_control() || misleads(c) || (self.1)(c) {
                     escape(out, "\\x", c.encode_utf8(&mut [0; 4]).as_bytes())?;
                 } else {
                     out.write_char(c)?;
@@ -82,6 +82,15 @@ impl Display for Json<'_> {
     }
 }
 
+/// Tells whether a character ends a line for some, or turns the order of those around it: Unicode,
+/// Bidi_Control and the line and paragraph separators.
+fn misleads(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
 fn escape(out: &mut Formatter<'_>, prefix: &str, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(out, "{prefix}{byte:02x}"))
 }
@@ -100,6 +109,8 @@ mod tests {
         let text = shown("a\x1b[2Jb\n\u{9b}".as_bytes()).to_string();
         assert_eq!(text, "a\\x1b[2Jb\\x0a\\xc2\\x9b");
         assert_eq!(quoted(b"\xff\xc3x").to_string(), "\"\\xff\\xc3x\"");
+        let text = shown("a\u{2028}b\u{202e}c\u{2069}".as_bytes()).to_string();
+        assert_eq!(text, "a\\xe2\\x80\\xa8b\\xe2\\x80\\xaec\\xe2\\x81\\xa9");
     }
 
     #[test]
