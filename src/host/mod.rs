@@ -31,9 +31,9 @@ use crate::base::error::{Error, Result, describe, is_absent, is_denied};
 use crate::base::escape::quoted;
 use crate::base::read::Buffer;
 use crate::base::text::{join, line_after, number};
-use crate::kernel::netns::{NetNs, NsId, id_at, own_id};
+use crate::kernel::netns::{NetNs, NsId, id_at, id_unasked, own_id};
 use crate::sys::fd::{ITSELF, name_of, open_at, read_link};
-use mounts::Mounts;
+use mounts::{Kind, Mounts};
 use process::parse_pid;
 use procfs::ProcDir;
 use root::{Root, Symlink};
@@ -247,6 +247,22 @@ impl Host {
         // PROC_TIME_INIT_INO, linux/proc_ns.h
         const INITIAL: u64 = 0xefff_fffa;
         id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
+    }
+
+    /// Refuses a file that who asks it may wait for: one on a mount that need not answer. For a
+    /// namespace no mount is looked at.
+    ///
+    /// # Errors
+    /// Where it is such a file; the errno of statx(2) or of reading /proc/self.
+    pub(crate) fn check_answers(&self, file: &OwnedFd, path: &[u8]) -> Result<()> {
+        let look = || {
+            let is_namespace = id_unasked(file)?.dev == own_id()?.dev;
+            Ok(is_namespace || matches!(self.mounts.of(self, file, false)?, (_, Kind::Prompt)))
+        };
+        match look().map_err(|e| Error::cannot_at("open", path, e))? {
+            true => Ok(()),
+            false => Err(Error::of(path, "is on a file system that may not answer")),
+        }
     }
 
     /// Returns what was asked of `path`; None where that failed: an absence is passed over, a

@@ -8,7 +8,7 @@ use crate::base::error::{Error, Result};
 use crate::base::escape::{quoted, shown};
 use crate::base::text::join;
 use crate::host::mountinfo::mount_id;
-use crate::kernel::netns::{NetNs, NsId, id_of};
+use crate::kernel::netns::{NetNs, NsId, id_of, id_unasked, own_id};
 use crate::sys::clock::pause;
 use crate::sys::fd::{ITSELF, create_at, fd_path, open_at, type_name};
 use rustix::fd::OwnedFd;
@@ -222,8 +222,13 @@ impl<'d> Entry<'d> {
             top => top.map_err(cannot)?,
         };
         let is_mounted = || Ok(mount_id(&top)? != mount_id(&self.directory.fd)?);
-        let looked = fstat(&top).and_then(|stat| Ok((stat, is_mounted()?)));
-        let (stat, is_mounted) = looked.map_err(cannot)?;
+        let is_mounted = is_mounted().map_err(cannot)?;
+        // What somebody else has mounted there need not answer.
+        let is_foreign = || Ok(is_mounted && id_unasked(&top)?.dev != own_id()?.dev);
+        if is_foreign().map_err(cannot)? {
+            return Err(self.error("is not a pin: another file system is mounted on it"));
+        }
+        let stat = fstat(&top).map_err(cannot)?;
         Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::Symlink => State::Symlink,
             FileType::RegularFile if is_mounted => {
@@ -238,7 +243,7 @@ impl<'d> Entry<'d> {
     /// Resolves the name to an O_PATH descriptor, if what it leads to has this identity.
     fn resolve_if(&self, id: NsId) -> Option<OwnedFd> {
         let top = self.resolve().ok()?;
-        (id_of(&top).ok()? == id).then_some(top)
+        (id_unasked(&top).ok()? == id).then_some(top)
     }
 
     /// Tells whether the mount that `top` was opened in is no longer what stands under the name.

@@ -14,6 +14,7 @@ use crate::sys::fd::{file_type, name_of, open_within, read_link};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, OFlags, ResolveFlags, fstat};
 use rustix::io::{self, Errno};
+use std::time::SystemTime;
 
 /// By how much clocks of a second's and a tick's resolution may differ.
 const SLACK_SECONDS: i64 = 2;
@@ -52,6 +53,7 @@ pub(crate) fn open(host: &Host, name: &[u8]) -> Result<Option<NetNs>> {
     let resolved = host.readable(&path, host.resolve(&path, Symlink::NoFollow));
     let Some(resolved) = resolved else { return Ok(None) };
     host.mind_mounts();
+    host.check_answers(&resolved, &path)?;
     let kind = file_type(&resolved).map_err(|e| Error::cannot_at("open", &path, e))?;
     match kind {
         FileType::Symlink => follow(host, &resolved, &path),
@@ -70,7 +72,12 @@ pub(crate) fn is_entry(path: &[u8]) -> bool {
 /// Tells whether nothing stands under a name that [`open`] has not opened, or what may have been
 /// mounted on: an empty file.
 pub(crate) fn is_vacant(host: &Host, name: &[u8]) -> bool {
-    match host.resolve(&join(directory(host), name), Symlink::NoFollow).and_then(fstat) {
+    let path = join(directory(host), name);
+    let resolved = match host.resolve(&path, Symlink::NoFollow) {
+        Ok(resolved) if host.check_answers(&resolved, &path).is_err() => return false,
+        resolved => resolved,
+    };
+    match resolved.and_then(fstat) {
         Ok(stat) => {
             let kind = FileType::from_raw_mode(stat.st_mode);
             kind == FileType::RegularFile && stat.st_size == 0
@@ -122,6 +129,12 @@ pub(crate) fn of_process(
         is_alive.then_some((process, stat.start, fstat(link)?.st_mtime)).ok_or(Errno::SRCH)
     };
     let (process, start, made) = look().map_err(failed)?;
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+    if made > now as i64 + SLACK_SECONDS {
+        let process = format!("process {pid}, and was made when the clock was ahead");
+        return Err(Error::of(path, format_args!("is a symbolic link to {process}"))
+            .with_remedy("which process it was made for cannot be told: remove the link"));
+    }
     if started(host, start)? > made + SLACK_SECONDS {
         let process = format!("process {pid}, which is younger: the pid was reused");
         return Err(Error::of(path, format_args!("is a symbolic link to {process}"))
@@ -185,7 +198,6 @@ fn started(host: &Host, ticks: u64) -> Result<i64> {
 mod tests {
     use super::*;
     use crate::base::console::Console;
-    use std::time::SystemTime;
 
     #[test]
     fn only_links_to_a_process_have_an_age_to_compare() {

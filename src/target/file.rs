@@ -47,6 +47,7 @@ fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
         return NetNs::of_file(&file, path);
     }
     let file = host.resolve(path, Symlink::NoFollow).map_err(cannot)?;
+    host.check_answers(&file, path)?;
     if file_type(&file).map_err(cannot)? != FileType::Symlink {
         return NetNs::of_file(&file, path);
     }
@@ -59,6 +60,7 @@ fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
         return Ok(netns);
     }
     let file = host.resolve(path, Symlink::Follow).map_err(cannot)?;
+    host.check_answers(&file, path)?;
     NetNs::of_file(&file, path)
 }
 
