@@ -106,10 +106,14 @@ pub(crate) enum Doubt {
     Outside { pid: u32 },
     /// The first one is in the host's network namespace.
     OfHost { pid: u32 },
+    /// It is in a network namespace that a user has made.
+    OfUser { pid: u32 },
     /// It is in its parent's network namespace, or the parent cannot be seen.
     OfParent { pid: u32 },
     /// It runs the executable of its parent.
     RunsParents { pid: u32 },
+    /// Its parent is no process of root's that names the container.
+    NotKept { pid: u32 },
     /// It changed while it was looked at.
     Changing,
 }
@@ -131,7 +135,7 @@ impl Doubt {
     }
 
     /// Returns the process that a remedy may name: never a monitor, nor one of the host's network
-    /// namespace.
+    /// namespace, nor one that another container's root may have put there.
     fn meant(&self) -> Option<u32> {
         match self {
             Doubt::Unproven { pid, is_hosts: false, .. } | Doubt::RunsParents { pid } => Some(*pid),
@@ -170,6 +174,7 @@ impl Doubt {
             ),
             Doubt::Unreadable { pid, .. } => format!("its process {pid} may not be looked at"),
             Doubt::OfHost { pid } => misplaced(pid, "the host's network namespace"),
+            Doubt::OfUser { pid } => misplaced(pid, "a network namespace of a user's making"),
             Doubt::OfParent { pid } => misplaced(pid, "the network namespace of its parent"),
             Doubt::NoCgroups => unrecorded(format_args!("from here cgroups cannot be told")),
             Doubt::Hidden => unrecorded(format_args!(
@@ -196,6 +201,9 @@ impl Doubt {
             Doubt::RunsParents { pid } => {
                 unrecorded(format_args!("process {pid} runs the program of its parent"))
             }
+            Doubt::NotKept { pid } => unrecorded(format_args!(
+                "the parent of process {pid} is no runtime that names the container"
+            )),
             Doubt::Changing => {
                 unrecorded(format_args!("its cgroup changed while it was looked at"))
             }

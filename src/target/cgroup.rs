@@ -94,10 +94,12 @@ struct Unit<'a> {
 
 impl Unit<'_> {
     /// Tells whether a process in its cgroup is its own, and not of a container whose root has
-    /// moved it there: it is of no container, or of the one that the unit is called by.
+    /// moved it there: it is of no container, or of the one that the unit is called by. A container
+    /// may share the machine's pids and users, but not its root directory; that of a unit may be
+    /// another one, too, while the unit runs.
     fn owns(&self, process: &Process) -> io::Result<bool> {
         if self.world.is_of_machine(process)? {
-            return Ok(true);
+            return Ok(self.runs() || self.world.has_machines_root(process));
         }
         match engine::recorded_as(self.world, process) {
             Some(id) => {
@@ -106,8 +108,16 @@ impl Unit<'_> {
                 let engine = called.strip_suffix(id);
                 Ok(engine.is_some_and(|engine| engine.is_empty() || engine.ends_with(b"-")))
             }
-            None => self.world.is_managers_child(process),
+            None => Ok(self.runs() && self.world.is_managers_child(process)?),
         }
+    }
+
+    /// Tells whether systemd itself has it that the unit runs: systemd:src/core/unit.c,
+    /// unit_export_invocation_id, from version 236 on.
+    fn runs(&self) -> bool {
+        let link = [&b"/run/systemd/units/invocation:"[..], self.name].concat();
+        let found = self.world.host.resolve(&link, Symlink::NoFollow);
+        self.world.host.readable(&link, found).is_some()
     }
 
     /// Tells whether a process in its cgroup is in a network namespace of a user's making.

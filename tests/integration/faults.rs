@@ -219,7 +219,7 @@ rows! {
     };
     cgroup_alone: || {
         let id = docker_name("web");
-        let (cgroup, sleeper) = first_in_cgroup(&format!("docker/{id}"))?;
+        let (cgroup, sleeper) = first_in_cgroup(&format!("docker/{id}"), Sleeper::of_shim(&id))?;
         Ok(Case::enters(&["docker:web"], sleeper).holding(cgroup))
     };
     claim: || {
@@ -386,7 +386,8 @@ rows! {
     };
     a_name_of_a_container_and_a_payload: || {
         let name = unique("lxc");
-        let ((_, one), (cgroup, two)) = (docker(&name), first_in_cgroup(&format!("lxc.payload.{name}"))?);
+        let (_, one) = docker(&name);
+        let (cgroup, two) = first_in_cgroup(&format!("lxc.payload.{name}"), Sleeper::of_monitor(&name))?;
         write(&format!("/var/lib/lxc/{name}/config"), "");
         Ok(Case::refuses_many(&[&name], one, two).holding(cgroup))
     };
@@ -406,8 +407,8 @@ rows! {
     };
     a_name_of_two_inits: || {
         let id = docker_name("web");
-        let (cgroup, one) = first_in_cgroup(&format!("docker/{id}"))?;
-        let two = Sleeper::first();
+        let (cgroup, one) = first_in_cgroup(&format!("docker/{id}"), Sleeper::of_shim(&id))?;
+        let two = Sleeper::of_shim(&id);
         cgroup.add(two.pid);
         Ok(Case::new(&["docker:web"], Does::Refuses).holding((one, two, cgroup)))
     };
@@ -511,9 +512,8 @@ fn in_cgroup(name: &str) -> Result<(Cgroup, Sleeper), String> {
 }
 
 /// As [`in_cgroup`], of the first process of a pid namespace.
-fn first_in_cgroup(name: &str) -> Result<(Cgroup, Sleeper), String> {
+fn first_in_cgroup(name: &str, sleeper: Sleeper) -> Result<(Cgroup, Sleeper), String> {
     let cgroup = Cgroup::new(name).ok_or("no cgroup hierarchy can be written")?;
-    let sleeper = Sleeper::first();
     cgroup.add(sleeper.pid);
     Ok((cgroup, sleeper))
 }

@@ -219,7 +219,7 @@ fn a1_what_starts_is_not_entered() {
             });
         }
         // The one that has started.
-        let first = Sleeper::first();
+        let first = Sleeper::of_shim(&id);
         cgroup.add(first.pid);
         is_entered("web", &id, &first.ns());
         record(&id, first.pid);
@@ -527,6 +527,26 @@ fn a7_a_process_of_another_containers() {
     });
 }
 
+/// Root of a container that has the host's pids and cgroups makes the cgroup of one that does not run.
+#[test]
+fn a7_a_process_whose_parent_does_not_name_the_container() {
+    room(&[], || {
+        let id = stopped("web");
+        let Some(cgroup) = Cgroup::new(&format!("docker/{id}")) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        for theirs in [Sleeper::first(), Sleeper::of_shim(&container_id())] {
+            cgroup.add(theirs.pid);
+            for word in ["web", "docker:web", &id, &id[..12]] {
+                refuses(&["-c", word], &["docker"]);
+            }
+            assert_eq!(pin_all(), [""; 0]);
+            let list = run(&["--list"]);
+            assert!(!list.succeeds().stdout.contains("docker:web"), "{}", list.dump());
+        }
+    });
+}
+
 /// What is below a container's cgroup is no unit of root's, whatever the container is called.
 #[test]
 fn a7_what_another_containers_root_has_moved() {
@@ -536,7 +556,7 @@ fn a7_what_another_containers_root_has_moved() {
         let Some(payload) = Cgroup::new(&format!("lxc.payload.{name}")) else {
             return skip("no cgroup hierarchy can be written");
         };
-        let first = Sleeper::first();
+        let first = Sleeper::of_monitor(&name);
         payload.add(first.pid);
         enters(&["-c", &name, "-v"], &first.ns());
         // As a runtime has it that another container is.
@@ -615,6 +635,11 @@ fn a7_a_service_in_namespaces_of_its_own() {
             parent.0.kill().and_then(|()| parent.0.wait()).expect("an end");
             let orphan = || children(1).contains(&pid);
             until("an orphan", orphan);
+            // As a container's may be, too, that nobody has recorded: the unit must run.
+            refuses(&["-g", &unit], &["no cgroup"]);
+            let runs = format!("/run/systemd/units/invocation:{unit}");
+            fs::create_dir_all("/run/systemd/units").expect("a directory");
+            symlink("0123456789abcdef0123456789abcdef", &runs).expect("a link");
             enters(&["-g", &unit], &ns_of(pid));
             enters(&[&unit], &ns_of(pid));
             // Of a container that says whose it is there is but one unit.
@@ -624,9 +649,74 @@ fn a7_a_service_in_namespaces_of_its_own() {
             scope.add(pid);
             enters(&["-g", &format!("runc-{id}.scope")], &ns_of(pid));
             fs::remove_dir_all("/run/runc").expect("no record");
+            fs::remove_file(&runs).expect("no link");
             sh(&format!("kill -9 {pid}"), &[""; 0]).succeeds();
             until("its end", || !orphan());
         }
+    });
+}
+
+/// A container may have the machine's pids and users, and its root makes a cgroup that is called
+/// like a unit: its root directory tells it from the unit's own, unless the unit runs.
+#[test]
+fn a7_what_has_another_root_directory_in_a_unit() {
+    room(&["busybox"], || {
+        let unit = format!("{}.service", unique("unit"));
+        let Some(service) = Cgroup::new(&format!("system.slice/{unit}")) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let scratch = Scratch::new("root");
+        let root = busybox_root(&scratch).expect("a root directory");
+        let mut command = Command::new("unshare");
+        let theirs = Sleeper::apart(command.args(["-n", "--root", &root, "/bin/sleep", "3600"]));
+        service.add(theirs.pid);
+        for words in [&["-g", &unit][..], &[&unit]] {
+            refuses(words, &[&unit]);
+        }
+        // RootDirectory=: systemd.exec(5).
+        fs::create_dir_all("/run/systemd/units").expect("a directory");
+        let runs = format!("/run/systemd/units/invocation:{unit}");
+        symlink("0123456789abcdef0123456789abcdef", runs).expect("a link");
+        enters(&["-g", &unit], &theirs.ns());
+        drop(theirs);
+    });
+}
+
+/// What brings a container into another network namespace than its own is its root's work.
+#[test]
+fn a8_a_container_that_has_gone_elsewhere() {
+    room(&["ip"], || {
+        let id = stopped("web");
+        let specified = |pid: u32, path: &str| {
+            let start = start_time(pid);
+            let state = format!(
+                "{{\"init_process_pid\":{pid},\"init_process_start\":{start},\"config\":\
+                 {{\"namespaces\":[{{\"type\":\"NEWNET\",\"path\":\"{path}\"}}]}}}}"
+            );
+            write(&format!("/run/docker/runtime-runc/moby/{id}/state.json"), state);
+        };
+        let own = Sleeper::start();
+        run(&["-p", &own.word(), "--pin", "own"]).succeeds();
+        let mut sleep = Command::new("sleep");
+        let hosts = Held::start(sleep.arg("3600"));
+        // As podman has it, and Kubernetes.
+        specified(own.pid, "/run/netns/own");
+        is_entered("web", &id, &own.ns());
+        let users = Sleeper::of_user();
+        for path in ["/run/netns/own", "/run/netns/gone", &format!("/proc/{}/ns/net", own.pid)] {
+            specified(hosts.pid(), path);
+            refuses(&["web"], &["is in the host's network namespace"]);
+            specified(users.pid, path);
+            refuses(&["web"], &["is in a network namespace of a user's making"]);
+        }
+        specified(users.pid, "");
+        refuses(&["web"], &["is in a network namespace of a user's making"]);
+        // What was asked for is no harm.
+        specified(hosts.pid(), &format!("/proc/{}/ns/net", std::process::id()));
+        enters(&["-c", "web"], &own_ns());
+        specified(users.pid, &format!("/proc/{}/ns/net", users.pid));
+        enters(&["-c", "web"], &users.ns());
+        run(&["--unpin", "own"]).succeeds();
     });
 }
 
@@ -719,7 +809,7 @@ fn a7_a_containers_own_cgroups() {
         let Some(payload) = Cgroup::new(&format!("lxc.payload.{name}")) else {
             return skip("no cgroup hierarchy can be written");
         };
-        let init = Sleeper::first();
+        let init = Sleeper::of_monitor(&name);
         payload.add(init.pid);
         for place in [
             id.clone(),
@@ -736,7 +826,7 @@ fn a7_a_containers_own_cgroups() {
             inner.add(theirs.pid);
             is_not_running("web", &id);
             // Also as the first of a pid namespace of its own.
-            let first = Sleeper::first();
+            let first = Sleeper::of_shim(&id);
             inner.add(first.pid);
             drop(theirs);
             is_not_running("web", &id);
@@ -800,7 +890,7 @@ fn a9_the_beginning_of_a_name_is_no_name() {
             return skip("no cgroup hierarchy can be written");
         };
         fs::create_dir_all(format!("/var/lib/lxc/{name}")).expect("a directory");
-        let first = Sleeper::first();
+        let first = Sleeper::of_monitor(&name);
         cgroup.add(first.pid);
         enters(&[&name], &first.ns());
         for end in [1, 2] {
@@ -853,6 +943,20 @@ fn a10_a_pid_namespace_inside_the_container() {
         // With a record it is clear.
         record(&id, init.pid);
         is_entered("web", &id, &init.ns());
+    });
+}
+
+/// Of a link that is newer than the clock nobody knows when it was made.
+#[test]
+fn a11_a_link_of_the_future() {
+    room(&["touch"], || {
+        let sleeper = Sleeper::start();
+        symlink(format!("/proc/{}/ns/net", sleeper.pid), "/run/netns/old").expect("a link");
+        enters(&["old"], &sleeper.ns());
+        tool("touch", &["-h", "-d", "@99999999999", "/run/netns/old"]).succeeds();
+        for words in [&["old"][..], &["-n", "old"], &["-f", "/run/netns/old"]] {
+            refuses(words, &["made when the clock was ahead"]);
+        }
     });
 }
 
@@ -1178,7 +1282,8 @@ impl Silent {
         let script = "
 import ctypes, os, sys, time
 fd = os.open('/dev/fuse', os.O_RDWR)
-options = f'fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other'.encode()
+mode = 40000 if os.path.isdir(sys.argv[1]) else 100000
+options = f'fd={fd},rootmode={mode},user_id=0,group_id=0,allow_other'.encode()
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.mount(b'ne-silent', sys.argv[1].encode(), b'fuse', 0, options): sys.exit(1)
 time.sleep(3600)";
@@ -1186,7 +1291,10 @@ time.sleep(3600)";
         let mut is_there = false;
         until("a mount", || {
             let table = fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
-            is_there = table.lines().any(|line| line.contains(&format!(" {directory} ")));
+            let is_it = |line: &str| {
+                line.contains(&format!(" {directory} ")) && line.contains(" ne-silent ")
+            };
+            is_there = table.lines().any(is_it);
             is_there || held.0.try_wait().is_ok_and(|status| status.is_some())
         });
         is_there.then_some(Silent { _held: held })
@@ -1205,6 +1313,30 @@ fn b5_a_home_that_does_not_answer() {
         // What is asked of that home is refused in the end.
         run(&["podman:x@al", "--", "true"]).refuses(&[&USER.to_string()]);
         run(&["no-such-name", "--", "true"]).refuses(&["no container or pin"]);
+    });
+}
+
+/// Root of a container that shares the mounts of /run/netns can mount anything there.
+#[test]
+fn b5_a_pin_on_which_something_silent_is_mounted() {
+    room_alone(&["python3"], || {
+        let sleeper = Sleeper::start();
+        for name in ["good", "other"] {
+            run(&["-p", &sleeper.word(), "--pin", name]).succeeds();
+        }
+        let Some(silent) = Silent::mount("/run/netns/good") else {
+            return skip("no file system of one's own can be mounted");
+        };
+        for words in [&["good"][..], &["-n", "good"]] {
+            refuses(words, &["hidden by the mount on \"/run/netns/good\" (fuse)"]);
+        }
+        refuses(&["-f", "/run/netns/good"], &["/run/netns/good", "may not answer"]);
+        run(&["--unpin", "good"]).refuses(&["not a pin", "another file system"]);
+        run(&["-p", &sleeper.word(), "--pin", "good"]).refuses(&["another file system"]);
+        enters(&["other"], &sleeper.ns());
+        drop(silent);
+        tool("umount", &["-l", "/run/netns/good"]).succeeds();
+        run(&["--unpin", "good", "other"]).succeeds();
     });
 }
 
@@ -1252,7 +1384,7 @@ fn b5_records_that_cannot_be_read_are_missed_each_time() {
         let Some(cgroup) = Cgroup::new(&format!("docker/{id}")) else {
             return skip("no cgroup hierarchy can be written");
         };
-        let first = Sleeper::first();
+        let first = Sleeper::of_shim(&id);
         cgroup.add(first.pid);
         fs::create_dir_all("/run/docker/runtime-runc/moby").expect("a directory");
         enters(&[&id], &first.ns());
@@ -1378,7 +1510,7 @@ fn b6_other_cgroups_of_lxc() {
                 return skip("no cgroup hierarchy can be written");
             };
             refuses(&[&name], &["lxc", "is not running"]);
-            let first = Sleeper::first();
+            let first = Sleeper::of_monitor(&name);
             cgroup.add(first.pid);
             for word in [name.as_str(), &format!("lxc:{name}")] {
                 enters(&["-c", word], &first.ns());
@@ -2018,7 +2150,7 @@ fn b16_roots_container_for_a_user() {
         let name = unique("lxc");
         fs::create_dir_all(format!("/var/lib/lxc/{name}")).expect("a directory");
         let lxc = Cgroup::new(&format!("lxc.payload.{name}"));
-        let first = Sleeper::first();
+        let first = Sleeper::of_monitor(&name);
         lxc.iter().for_each(|cgroup| cgroup.add(first.pid));
         let scratch = Scratch::new("own");
         let copy = scratch.copy_of_binary();
@@ -2123,7 +2255,7 @@ fn b20_a_pods_id_under_systemd() {
         let Some(cgroup) = Cgroup::new(&place) else {
             return skip("no cgroup hierarchy can be written");
         };
-        let first = Sleeper::first();
+        let first = Sleeper::of_shim(&id);
         cgroup.add(first.pid);
         // conmon is beside it.
         let scratch = Scratch::new("conmon");

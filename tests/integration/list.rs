@@ -419,7 +419,7 @@ fn cgroups_tell_units_and_containers() {
     let text = format!(
         r#"
 umount /sys/fs/cgroup
-first=$(first)
+first=$(first {id})
 web=${{first#* }}
 plain=$(ns)
 docker web "$web" {id}

@@ -26,9 +26,10 @@ ns() {
 }
 
 # A process asleep as a container's first one is: pid 1 of a pid namespace, in a network namespace of
-# its own, started by another program in neither, with which it ends. Prints the pids of both.
+# its own, started by another program in neither, with which it ends and that has the word $1 as a shim
+# has the ID. Prints the pids of both.
 first() {
-    unshare -pf --kill-child unshare -n sleep 3600 >/dev/null 2>&1 &
+    unshare -pf --kill-child env -u "$1" unshare -n sleep 3600 >/dev/null 2>&1 &
     until pid=$(pgrep -P $!) && [ "$(cat "/proc/$pid/comm")" = sleep ]; do :; done
     echo $! $pid
 }

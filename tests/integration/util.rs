@@ -420,6 +420,29 @@ impl Sleeper {
         Sleeper::child(Command::new("unshare").args(FIRST))
     }
 
+    /// As [`Sleeper::first`], of a program with this name and this as one of its words: a keeper of
+    /// the container by which it names it.
+    fn kept(name: &str, word: &str) -> Sleeper {
+        let mut command = Command::new("unshare");
+        command.arg0(name).args(["--pid", "--fork", "--kill-child", "env", "-u", word]);
+        Sleeper::child(command.args(["unshare", "--net", "sleep", "3600"]))
+    }
+
+    /// As [`Sleeper::first`], of a shim that names this ID.
+    pub fn of_shim(id: &str) -> Sleeper {
+        Sleeper::kept("/usr/bin/containerd-shim-runc-v2", id)
+    }
+
+    /// As [`Sleeper::first`], of LXC's monitor of the container of this name.
+    pub fn of_monitor(name: &str) -> Sleeper {
+        Sleeper::kept(&format!("[lxc monitor] /var/lib/lxc {name}"), "lxc")
+    }
+
+    /// As [`Sleeper::first`], of lxc-start in the foreground, which tells no directory here.
+    pub fn of_lxc_start(name: &str) -> Sleeper {
+        Sleeper::kept("/usr/bin/lxc-start", name)
+    }
+
     /// Runs a command that has one child, which ends as `sleep` in another network namespace than
     /// ours. The command must see to it that the child ends with it.
     pub fn child(command: impl BorrowMut<Command>) -> Sleeper {

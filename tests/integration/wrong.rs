@@ -534,7 +534,7 @@ fn an_lxc_container_with_a_number_is_its_own() {
         for kept in [name.clone(), format!("{name}-1")] {
             fs::create_dir_all(format!("/var/lib/lxc/{kept}")).expect("a directory");
         }
-        let sleeper = Sleeper::first();
+        let sleeper = Sleeper::of_lxc_start(&format!("{name}-1"));
         cgroup.add(sleeper.pid);
         // It may as well be the second try at the other's, and no monitor tells.
         for word in [format!("lxc:{name}-1"), format!("lxc:{name}")] {
@@ -627,6 +627,7 @@ fn what_a_cgroup_proves() {
         let Some((word, cgroup)) = of_lxc(&unique("lxc")) else {
             return skip("no cgroup hierarchy can be written");
         };
+        let name = word.strip_prefix("lxc:").expect("a name");
         let has = |text: &str| {
             until("its processes alone", || {
                 let procs = fs::read_to_string(cgroup.0.join("cgroup.procs")).unwrap();
@@ -641,11 +642,27 @@ fn what_a_cgroup_proves() {
         refuses(&[&word], &["none in its cgroup is the first of a pid namespace", &remedy]);
         drop(plain);
         has("");
-        let first = Sleeper::first();
+        // Whose parent does not name it.
+        for (stranger, said) in [
+            (Sleeper::first(), "is starting"),
+            (Sleeper::of_monitor("another"), "is not running"),
+            (Sleeper::of_shim(name), "is starting"),
+        ] {
+            cgroup.add(stranger.pid);
+            refuses(&[&word], &[said]);
+            drop(stranger);
+            has("");
+        }
+        let first = Sleeper::of_lxc_start(name);
+        cgroup.add(first.pid);
+        enters(&[&word], &first.ns());
+        drop(first);
+        has("");
+        let first = Sleeper::of_monitor(name);
         cgroup.add(first.pid);
         enters(&[&word], &first.ns());
         // Another one that came from outside.
-        let second = Sleeper::first();
+        let second = Sleeper::of_monitor(name);
         cgroup.add(second.pid);
         refuses(&[&word], &["both", &first.word(), &second.word()]);
         drop(second);

@@ -25,9 +25,8 @@ pub(crate) fn records(world: &World<'_>, container: &Container) -> Records {
 /// Tells whether a process is known to be another container's: a runtime recorded it under another
 /// ID, or LXC's monitor is its parent. A container's root may have moved it to any cgroup.
 pub(crate) fn is_anothers(world: &World<'_>, container: &Container, process: &Process) -> bool {
-    let is_lxcs = matches!(container.runs_on, "lxc" | "incus" | "lxd");
     recorded_pids(world).iter().any(|(pid, id)| *pid == process.pid && *id != container.id)
-        || (!is_lxcs && lxc::has_monitor(world, process))
+        || (!lxc::runs(container) && lxc::has_monitor(world, process))
 }
 
 /// Returns the ID under which a runtime has recorded a process, if one has.

@@ -129,11 +129,7 @@ enum Owner {
 /// says that they are its own, else those that no other's does. None where such a one has
 /// processes, and another container may have it.
 pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Vec<u8>>> {
-    let name = &container.id[..];
-    let directory = match &container.source {
-        Source::Files { directory, .. } => &directory[..],
-        _ => b"",
-    };
+    let (name, directory) = (&container.id[..], directory_of(container));
     let mut first = Vec::new();
     if !directory.is_empty() {
         let config = world.file(&join(directory, b"config"));
@@ -158,12 +154,8 @@ pub(crate) fn cgroups(world: &World<'_>, container: &Container) -> Option<Vec<Ve
                 break;
             }
             match owner(world, &directories) {
-                Owner::Of(told) => {
-                    let is_own = directory.is_empty() || is_same(world, &told, directory);
-                    if last(&told) == name && is_own {
-                        own.push(path);
-                    }
-                }
+                Owner::Of(told) if is_its(world, &told, container) => own.push(path),
+                Owner::Of(_) => {}
                 Owner::Unknown => {
                     is_unsure |= !is_first || has_rival(world, name, directory);
                     open.push(path);
@@ -225,6 +217,38 @@ fn owner(world: &World<'_>, directories: &[Vec<u8>]) -> Owner {
         }
     }
     Owner::Unknown
+}
+
+/// Tells whether it is LXC that runs a container.
+pub(super) fn runs(container: &Container) -> bool {
+    matches!(container.runs_on, "lxc" | "incus" | "lxd")
+}
+
+/// Returns the directory of a container; empty where it is known by its cgroup alone.
+fn directory_of(container: &Container) -> &[u8] {
+    match &container.source {
+        Source::Files { directory, .. } => directory,
+        _ => b"",
+    }
+}
+
+/// Tells whether the directory that a monitor tells is a container's.
+fn is_its(world: &World<'_>, told: &[u8], container: &Container) -> bool {
+    let directory = directory_of(container);
+    last(told) == container.id && (directory.is_empty() || is_same(world, told, directory))
+}
+
+/// Tells whether a process of root's is the monitor of a container. One that tells no directory,
+/// as that has a long path and it is in the foreground, has the name among its words.
+pub(super) fn is_monitor_of(world: &World<'_>, monitor: &Process, container: &Container) -> bool {
+    if let Some(told) = watched(world, monitor) {
+        return is_its(world, &told, container);
+    }
+    let words = monitor.read(world.host, "cmdline");
+    let Some(words) = unless_gone(world.host, monitor.pid, words) else { return false };
+    let mut words = parts(&words, 0);
+    let is_lxcs = words.next().is_some_and(|program| last(program).starts_with(b"lxc-"));
+    is_lxcs && words.any(|word| word == container.id)
 }
 
 /// Tells whether a process is the child of a monitor of LXC's, also of one in a snap.

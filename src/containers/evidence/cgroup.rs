@@ -4,9 +4,9 @@
 //!
 //! Whoever starts a container is in its cgroup, too, and for a moment as the first of the new pid
 //! namespace with the network namespace of the host. So the init must be in another network
-//! namespace than the host's and than its parent's, and run another program than its parent. What
-//! is seen is collected here; what follows from it is decided by [`first_of`] and [`judge`], which
-//! look at nothing.
+//! namespace than the host's and than its parent's, and run another program than its parent, which
+//! must be the container's keeper. What is seen is collected here; what follows from it is decided
+//! by [`first_of`] and [`judge`], which look at nothing.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use super::thread::{has_other_threads, hold, is_hidden};
 use crate::base::error::is_denied;
 use crate::base::text::number;
 use crate::containers::verdict::{Doubt, Held, Refusal, Verdict, Why};
-use crate::containers::world::World;
+use crate::containers::world::{World, users};
 use crate::host::Host;
 use crate::host::cgroup::{self, is_containers};
 use crate::host::process::{Process, Stat, is_dead, is_gone};
@@ -60,10 +60,14 @@ struct Init {
     /// A process of the cgroup outside of its pid namespace.
     outside: Option<u32>,
     is_hosts: bool,
+    /// It is in one that a user has made, and its container is none of a user's.
+    is_users: bool,
     /// It is in its parent's network namespace, or the parent cannot be seen.
     is_parents: bool,
     /// It runs the file that its parent runs.
     runs_parents: bool,
+    /// Its parent is the keeper of the container.
+    is_kept: bool,
     is_young: bool,
 }
 
@@ -91,8 +95,10 @@ fn judge(init: &Init) -> Result<(), Refusal> {
         Init { is_same: false, .. } => return Err(Doubt::Changing.into()),
         Init { outside: Some(pid), .. } => return Err(Doubt::Outside { pid: *pid }.into()),
         Init { is_hosts: true, .. } => Doubt::OfHost { pid },
+        Init { is_users: true, .. } => Doubt::OfUser { pid },
         Init { is_parents: true, .. } => Doubt::OfParent { pid },
         Init { runs_parents: true, .. } => Doubt::RunsParents { pid },
+        Init { is_kept: false, .. } => Doubt::NotKept { pid },
         _ => return Ok(()),
     };
     Err(if init.is_young { Refusal::Starting } else { doubt.into() })
@@ -104,8 +110,13 @@ fn unseen(pid: u32, errno: Errno) -> Doubt {
 }
 
 /// Holds the init among the processes of the one of these cgroups that has any. The paths are from
-/// the top of a hierarchy, as a container's engine or its files tell them.
-pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Verdict {
+/// the top of a hierarchy, as a container's engine or its files tell them. `is_kept` tells whether
+/// the parent of a process is the keeper of the container.
+pub(super) fn verify(
+    world: &World<'_>,
+    paths: &[Vec<u8>],
+    is_kept: &dyn Fn(&Process) -> bool,
+) -> Verdict {
     let mut found: Option<(&[u8], usize, Vec<u32>)> = None;
     for path in paths {
         let directories = groups(world, path);
@@ -124,7 +135,9 @@ pub(super) fn verify(world: &World<'_>, paths: &[Vec<u8>]) -> Verdict {
         }
     }
     match found {
-        Some((path, hierarchies, pids)) => Group { world, path, hierarchies }.verdict(&pids),
+        Some((path, hierarchies, pids)) => {
+            Group { world, path, hierarchies, is_kept }.verdict(&pids)
+        }
         None => Err(Refusal::NotRunning(Why::NotRecorded)),
     }
 }
@@ -135,6 +148,7 @@ struct Group<'w> {
     path: &'w [u8],
     /// In so many hierarchies the cgroup exists.
     hierarchies: usize,
+    is_kept: &'w dyn Fn(&Process) -> bool,
 }
 
 impl Group<'_> {
@@ -231,6 +245,7 @@ impl Group<'_> {
         let process = self.open(first)?;
         let before = Surroundings::of(host, &process)?;
         let held = hold(host, self.open(first)?)?;
+        let is_kept = (self.is_kept)(&process);
         // That it was there all the time, the descriptor tells.
         let after = Surroundings::of(host, &process)?;
         let is_first = is_first(&process.nested_pids(host)?) && pid_ns(&process)? == first.pid_ns;
@@ -241,11 +256,18 @@ impl Group<'_> {
             is_same,
             outside,
             is_hosts: host.netns_id().is_none_or(|hosts| netns == Some(hosts)),
+            is_users: self.is_where_users_are(held.as_ref()),
             is_parents: after.netns.is_none_or(|parents| netns == Some(parents)),
             runs_parents: after.own_program == after.program,
+            is_kept,
             is_young: age_seconds(host, first.start)? < YOUNG_SECONDS,
         };
         Ok((init, held))
+    }
+
+    fn is_where_users_are(&self, held: Option<&Held>) -> bool {
+        let is_roots = self.world.user_of().is_none();
+        held.is_some_and(|held| is_roots && users::is_of_users_making(&held.netns))
     }
 
     /// Opens a member anew.
@@ -399,8 +421,10 @@ mod tests {
         is_same: true,
         outside: None,
         is_hosts: false,
+        is_users: false,
         is_parents: false,
         runs_parents: false,
+        is_kept: true,
         is_young: false,
     };
 
@@ -414,8 +438,10 @@ mod tests {
     fn who_may_be_a_runtime_is_starting_while_it_is_young() {
         for (init, doubt) in [
             (Init { is_hosts: true, ..INIT }, Doubt::OfHost { pid: 7 }),
+            (Init { is_users: true, ..INIT }, Doubt::OfUser { pid: 7 }),
             (Init { is_parents: true, ..INIT }, Doubt::OfParent { pid: 7 }),
             (Init { runs_parents: true, ..INIT }, Doubt::RunsParents { pid: 7 }),
+            (Init { is_kept: false, ..INIT }, Doubt::NotKept { pid: 7 }),
         ] {
             assert_eq!(judge(&init), Err(doubt.into()));
             assert_eq!(judge(&Init { is_young: true, ..init }), Err(Refusal::Starting));

@@ -16,6 +16,7 @@ use super::verdict::{Doubt, Refusal, Verdict, Why};
 use super::world::World;
 use crate::base::escape::{quoted, shown};
 use crate::base::text::list;
+use crate::host::process::Process;
 use std::time::Duration;
 
 /// So often, and with so long a pause between, a doubt is looked at again that may pass: for a
@@ -107,7 +108,8 @@ impl Case<'_> {
         if places.is_empty() && self.world.host.watch.is_some() {
             paths.iter().for_each(|path| self.world.watch_cgroup(path));
         }
-        let held = cgroup::verify(self.world, &paths)?;
+        let is_kept = |process: &Process| engine::is_kept(self.world, self.container, process);
+        let held = cgroup::verify(self.world, &paths, &is_kept)?;
         // Meanwhile the cgroup may have become another's, whose process this is: as long as that
         // lives, it is whose it is now.
         let Some(again) = engine::cgroups(self.world, self.container) else {

@@ -10,12 +10,13 @@ use super::cgroup::{groups, is_within};
 use super::thread::{has_other_threads, hold, is_hidden};
 use crate::containers::engine::{NetnsSpec, Record, netns_spec};
 use crate::containers::verdict::{Difference, Doubt, Held, Refusal, Verdict, Why};
-use crate::containers::world::World;
+use crate::containers::world::{World, users};
 use crate::host::Host;
 use crate::host::cgroup::above;
 use crate::host::process::{Process, is_dead, is_gone};
 use crate::host::root::Symlink;
-use rustix::fs::{fstat, fstatfs};
+use crate::kernel::netns::id_unasked;
+use rustix::fs::{OFlags, fstat, fstatfs};
 use rustix::io::{self, Errno};
 
 /// What is seen of a process that a record names.
@@ -30,12 +31,22 @@ pub(super) struct Observed {
     shifted: bool,
     /// It is in the host's network namespace.
     is_hosts: bool,
-    /// Its specification wants a network namespace made, not taken from a file.
-    wants_new: bool,
+    place: Place,
     /// The inode of its pidfd, where the kernel has one for each process.
     pidfd: Option<u64>,
     /// Whether it is in a cgroup that is recorded; None where that cannot be told.
     is_inside: Option<bool>,
+}
+
+/// Whether a process is in a network namespace that may be its container's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Fits,
+    /// It is in the host's, and its specification wants one made: it may still leave.
+    Before,
+    /// It is in the host's, or in one that a user has made, and its specification names another:
+    /// the container's root may have brought it there.
+    Astray,
 }
 
 /// Whether a process lives.
@@ -71,7 +82,12 @@ pub(super) fn judge(record: &Record, seen: &Observed) -> Result<(), Refusal> {
         Life::Unreadable(errno) => return Err(Doubt::Unreadable { pid, errno }.into()),
     }
     if record.start.is_some() {
-        return if seen.is_hosts && seen.wants_new { Err(Refusal::Starting) } else { Ok(()) };
+        return match seen.place {
+            Place::Fits => Ok(()),
+            Place::Before => Err(Refusal::Starting),
+            Place::Astray if seen.is_hosts => Err(Doubt::OfHost { pid }.into()),
+            Place::Astray => Err(Doubt::OfUser { pid }.into()),
+        };
     }
     match (record.pidfd_inode, seen.pidfd, seen.is_inside) {
         (Some(recorded), Some(found), _) if recorded == found => Ok(()),
@@ -133,7 +149,7 @@ fn see(world: &World<'_>, record: &Record) -> (Observed, Option<Held>) {
         start: 0,
         shifted: false,
         is_hosts: false,
-        wants_new: false,
+        place: Place::Fits,
         pidfd: None,
         is_inside: None,
     };
@@ -150,10 +166,8 @@ fn see(world: &World<'_>, record: &Record) -> (Observed, Option<Held>) {
     seen.is_hosts = host.is_hosts(&held.netns);
     if record.start.is_some() {
         // Root reads nothing beside a file that a user wrote.
-        if seen.is_hosts && (world.user_of().is_none() || !world.caller.is_root) {
-            // What is not known any more may have wanted one, too.
-            let spec = netns_spec(world, record);
-            seen.wants_new = matches!(spec, None | Some(Some(NetnsSpec { path: None })));
+        if world.user_of().is_none() || !world.caller.is_root {
+            seen.place = place_of(world, record, &held, seen.is_hosts);
         }
         seen.is_old = is_older_than_boot(host, &record.file);
     } else if record.pidfd_inode.is_some() {
@@ -164,6 +178,29 @@ fn see(world: &World<'_>, record: &Record) -> (Observed, Option<Held>) {
         seen.is_inside = is_inside(world, &held.process, record);
     }
     (seen, Some(held))
+}
+
+/// Tells whether the held process is where its specification has it, which is read only where that
+/// may be in doubt.
+fn place_of(world: &World<'_>, record: &Record, held: &Held, is_hosts: bool) -> Place {
+    let is_users = || world.user_of().is_none() && users::is_of_users_making(&held.netns);
+    if !is_hosts && !is_users() {
+        return Place::Fits;
+    }
+    match netns_spec(world, record) {
+        Some(Some(NetnsSpec { path: Some(path) })) => {
+            let specified = match path.strip_prefix(b"/proc/") {
+                Some(below) => world.host.open_proc(below, OFlags::PATH),
+                None => world.host.resolve(&path, Symlink::Follow),
+            };
+            let is_there = specified.and_then(id_unasked) == Ok(held.netns.id);
+            if is_there { Place::Fits } else { Place::Astray }
+        }
+        Some(None) if is_hosts => Place::Fits,
+        // What is not known any more may have wanted one, too.
+        _ if is_hosts => Place::Before,
+        _ => Place::Astray,
+    }
 }
 
 fn hold_recorded(host: &Host, record: &Record, seen: &mut Observed) -> io::Result<Option<Held>> {
@@ -281,7 +318,7 @@ mod tests {
         start: 9,
         shifted: false,
         is_hosts: false,
-        wants_new: true,
+        place: Place::Fits,
         pidfd: None,
         is_inside: None,
     };
@@ -344,9 +381,12 @@ mod tests {
     #[test]
     fn who_wants_a_new_namespace_and_is_in_the_hosts_is_starting() {
         let seen = Observed { is_hosts: true, ..ALIVE };
-        assert_eq!(judge(&started(), &seen), Err(Refusal::Starting));
-        // The host's network was asked for, by a path or by no namespace at all.
-        assert_eq!(judge(&started(), &Observed { wants_new: false, ..seen }), Ok(()));
+        let in_place = |place| judge(&started(), &Observed { place, ..seen });
+        assert_eq!(in_place(Place::Fits), Ok(()));
+        assert_eq!(in_place(Place::Before), Err(Refusal::Starting));
+        assert_eq!(in_place(Place::Astray), Err(Doubt::OfHost { pid: 7 }.into()));
+        let users = Observed { place: Place::Astray, ..ALIVE };
+        assert_eq!(judge(&started(), &users), Err(Doubt::OfUser { pid: 7 }.into()));
     }
 
     #[test]

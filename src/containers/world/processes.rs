@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::World;
-use super::users::{is_users, uids_in};
+use super::users::{is_of_users_making, is_users, uids_in};
 use crate::base::error::is_denied;
 use crate::base::text::join;
 use crate::host::cgroup::is_containers;
@@ -15,7 +15,7 @@ use crate::host::root::Symlink;
 use crate::kernel::fork;
 use crate::kernel::netns::{INITIAL_USERNS, NsId, id_of, id_unasked};
 use crate::sys::fd::open_at;
-use crate::sys::nsfs::{owning_userns, userns_owner};
+use crate::sys::nsfs::userns_owner;
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, OFlags, fstat};
 use rustix::io::{self, Errno};
@@ -33,6 +33,15 @@ impl World<'_> {
     /// set-user-ID or set-group-ID. No user's process counts.
     pub(crate) fn has_process(&self, process: &Process) -> bool {
         self.may_have_process(process) && self.has_machines_root(process)
+    }
+
+    /// As [`World::has_process`], whatever the cgroup of the process is: what runs a program of
+    /// root's with the rights and the files of the machine is root's, also where a session or a
+    /// container has its cgroup.
+    pub(crate) fn has_program(&self, process: &Process) -> bool {
+        unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
+            && self.runs_roots_file(process)
+            && self.has_machines_root(process)
     }
 
     /// As [`World::has_process`], whatever the root directory of the process is. For what refuses
@@ -87,7 +96,7 @@ impl World<'_> {
     /// Tells whether what a process calls `/` is the machine's: a container of root's may be in all
     /// other namespaces of the machine, and in a cgroup of any name. What a unit of the machine's
     /// has in a mount namespace of its own is there by the same paths.
-    fn has_machines_root(&self, process: &Process) -> bool {
+    pub(crate) fn has_machines_root(&self, process: &Process) -> bool {
         let own = process.open_file("root", OFlags::PATH).and_then(id_unasked);
         let machines = match self.host.directory() {
             Some(root) => id_unasked(root),
@@ -139,14 +148,13 @@ impl World<'_> {
         }
     }
 
-    /// Tells whether a process is in a network namespace of a user's making: one that a user
-    /// namespace owns which a user has made. Before Linux 4.11 nobody tells who has made it.
+    /// Tells whether a process is in a network namespace of a user's making.
     ///
     /// # Errors
     /// The errno of opening it.
     pub(crate) fn is_where_users_are(&self, process: &Process) -> io::Result<bool> {
         let netns = process.open_file("ns/net", OFlags::RDONLY)?;
-        Ok(owning_userns(netns).and_then(userns_owner).is_ok_and(is_users))
+        Ok(is_of_users_making(netns))
     }
 
     /// Tells whether any uid of a process is a user's.

@@ -12,6 +12,8 @@ use crate::host::root::Symlink;
 use crate::kernel::netns::{INITIAL_USERNS, NetNs, id_at};
 use crate::sys::fd::open_at;
 use crate::sys::libc::variable;
+use crate::sys::nsfs::{owning_userns, userns_owner};
+use rustix::fd::AsFd;
 use rustix::fs::{CWD, OFlags, fstat, fstatfs};
 use rustix::io::{self, Errno};
 use rustix::process::{
@@ -31,6 +33,12 @@ pub(crate) const OVERFLOW: [u32; 2] = [65534, u32::MAX];
 /// Tells whether a network namespace is of the making of the user with this uid.
 pub(crate) fn made(uid: u32, netns: &NetNs) -> bool {
     !OVERFLOW.contains(&uid) && netns.is_of_user(uid)
+}
+
+/// Tells whether a network namespace is of any user's making: one that a user namespace owns which
+/// a user has made. Before Linux 4.11 nobody tells who has made it.
+pub(crate) fn is_of_users_making(netns: impl AsFd) -> bool {
+    owning_userns(netns).and_then(userns_owner).is_ok_and(is_users)
 }
 
 /// Tells whether a uid is that of people, and not of the machine's own programs.
