@@ -1,9 +1,9 @@
 //! Other people's bytes, made fit to be shown.
 //!
 //! Names of containers, files and interfaces may hold terminal escapes or no UTF-8 at all. What is
-//! shown to a person has control characters, those that turn the order of others, and invalid bytes
-//! as `\xNN`; a backslash itself is not doubled. In JSON control characters are JSON's own escapes,
-//! and invalid bytes become the text `\xNN`.
+//! shown to a person has control characters, those that end a line for some or turn the order of
+//! others, and invalid bytes as `\xNN`; a backslash itself is not doubled. In JSON control
+//! characters are JSON's own escapes, and invalid bytes become the text `\xNN`.
 
 #![forbid(unsafe_code)]
 

@@ -249,8 +249,8 @@ impl Host {
         id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
     }
 
-    /// Refuses a file that who asks it may wait for: one on a mount that need not answer. For a
-    /// namespace no mount is looked at.
+    /// Refuses a file on a mount that need not answer: who asks it anything may wait for ever. What
+    /// is a namespace is told by its device, and its mount not looked at.
     ///
     /// # Errors
     /// Where it is such a file; the errno of statx(2) or of reading /proc/self.

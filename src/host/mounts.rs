@@ -204,9 +204,7 @@ fn in_mountinfo(host: &Host, file: &OwnedFd, id: u64) -> io::Result<Vec<u8>> {
     let mut content = host.buffer.reserve(32 << 10);
     let key = format!("{id} ");
     loop {
-        if content.is_full() {
-            content.grow();
-        }
+        content.grow();
         let is_end = content.read_once(file)? == 0;
         let mut rest = &*content;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {

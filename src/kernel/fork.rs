@@ -181,10 +181,9 @@ pub(crate) fn ask(
     Ok(heard)
 }
 
-/// Lets a grandchild keep descriptors open until this process has become COMMAND, or ended, for as
-/// long as the [`Keeper`] is there. None where there can be no grandchild, or it would be COMMAND's
-/// child.
-pub(crate) fn keep_open(kept: &[BorrowedFd<'_>]) -> Option<Keeper> {
+/// Lets a grandchild keep descriptors open until the [`Holder`] is dropped, or this process has
+/// become COMMAND or ended. None where there can be no grandchild, or it would be COMMAND's child.
+pub(crate) fn keep_open(kept: &[BorrowedFd<'_>]) -> Option<Holder> {
     if getpid().is_init() || matches!(child_subreaper(), Ok(Some(_))) {
         return None;
     }
@@ -193,11 +192,11 @@ pub(crate) fn keep_open(kept: &[BorrowedFd<'_>]) -> Option<Keeper> {
         let _ = wait_until(&mut [PollFd::new(report, PollFlags::empty())], None);
     };
     let questions = Questions { count: 1, most: 0, patience: PATIENCE, kept, answer };
-    Reader::start(&questions, 0).ok().map(Keeper)
+    Reader::start(&questions, 0).ok().map(Holder)
 }
 
-/// See [`keep_open`].
-pub(crate) struct Keeper(#[expect(dead_code, reason = "it is held")] Reader);
+/// The grandchild of [`keep_open`].
+pub(crate) struct Holder(#[expect(dead_code, reason = "it is held")] Reader);
 
 /// What a reader says first. It waits until its pidfd is held: so who says this is the process of
 /// that pidfd.

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::fork::{Keeper, keep_open};
+use super::fork::{Holder, keep_open};
 use crate::sys::fd::fd_path;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
@@ -13,7 +13,8 @@ use std::cell::OnceCell;
 /// it was is never asked: who waits looks again. A copy that fork(2) makes is the same one.
 pub(crate) struct Inotify {
     events: OwnedFd,
-    keeper: OnceCell<Option<Keeper>>,
+    /// Who closes it in our stead: see [`Inotify::leave_behind`].
+    holder: OnceCell<Option<Holder>>,
 }
 
 impl Inotify {
@@ -23,7 +24,7 @@ impl Inotify {
     /// EMFILE where the user has all that a user may have, or the process its descriptors.
     pub(crate) fn new() -> io::Result<Inotify> {
         let events = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Inotify { events, keeper: OnceCell::new() })
+        Ok(Inotify { events, holder: OnceCell::new() })
     }
 
     /// Watches a directory, however often it is said. One that cannot be watched has no events.
@@ -45,7 +46,7 @@ impl Inotify {
     /// Lets another process close it once this one has become COMMAND, which would else begin some
     /// 15 ms later: fs/notify/mark.c, fsnotify_wait_marks_destroyed.
     pub(crate) fn leave_behind(&self) {
-        self.keeper.get_or_init(|| keep_open(&[self.as_fd()]));
+        self.holder.get_or_init(|| keep_open(&[self.as_fd()]));
     }
 }
 

@@ -95,8 +95,8 @@ struct Unit<'a> {
 impl Unit<'_> {
     /// Tells whether a process in its cgroup is its own, and not of a container whose root has
     /// moved it there: it is of no container, or of the one that the unit is called by. A container
-    /// may share the machine's pids and users, but not its root directory; that of a unit may be
-    /// another one, too, while the unit runs.
+    /// may share the machine's pids and users; then its root directory tells it from a unit. Only
+    /// where the unit is known to run may its processes have another root directory, too.
     fn owns(&self, process: &Process) -> io::Result<bool> {
         if self.world.is_of_machine(process)? {
             return Ok(self.runs() || self.world.has_machines_root(process));

@@ -16,7 +16,7 @@ use crate::host::process::{Process, unless_gone};
 ///
 /// A keeper has the ID among its words: containerd-shim-runc-v2 -id ID, conmon -c ID, and runc or
 /// crun themselves while they start a container; the shim of containerd before 1.2 as the end of a
-/// path (runtime/v1/shim/client/client.go). LXC's has the directory and the name.
+/// path (runtime/v1/shim/client/client.go). What LXC's has is told in [`lxc`].
 pub(crate) fn is_kept(world: &World<'_>, container: &Container, process: &Process) -> bool {
     let host = world.host;
     if world.user_of().is_some() {
@@ -24,7 +24,9 @@ pub(crate) fn is_kept(world: &World<'_>, container: &Container, process: &Proces
     }
     let Some(stat) = unless_gone(host, process.pid, process.stat()) else { return false };
     let parent = unless_gone(host, stat.parent, Process::open(host, stat.parent));
-    let Some(parent) = parent.filter(|parent| world.has_program(parent)) else { return false };
+    let Some(parent) = parent.filter(|parent| world.has_process_in_any_cgroup(parent)) else {
+        return false;
+    };
     if lxc::runs(container) {
         return lxc::is_monitor_of(world, &parent, container);
     }

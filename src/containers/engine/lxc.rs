@@ -238,8 +238,8 @@ fn is_its(world: &World<'_>, told: &[u8], container: &Container) -> bool {
     last(told) == container.id && (directory.is_empty() || is_same(world, told, directory))
 }
 
-/// Tells whether a process of root's is the monitor of a container. One that tells no directory,
-/// as that has a long path and it is in the foreground, has the name among its words.
+/// Tells whether a process of root's is the monitor of a container. One in the foreground tells no
+/// directory where its socket's address has no room for that: it has the name among its words.
 pub(super) fn is_monitor_of(world: &World<'_>, monitor: &Process, container: &Container) -> bool {
     if let Some(told) = watched(world, monitor) {
         return is_its(world, &told, container);

@@ -29,7 +29,8 @@ pub(crate) fn list(world: &World<'_>, _: &Engine, out: &mut Containers<'_>) {
     }
 }
 
-/// Returns where machined keeps its files: the machine's those of root's and of users' alike.
+/// Returns where machined keeps its files. The machine's has those of users, too, beside which a
+/// user may have a machined that keeps its own.
 pub(crate) fn roots(world: &World<'_>) -> Vec<Root> {
     let mut directories = vec![MACHINES.to_vec()];
     if world.user_of().is_some() {

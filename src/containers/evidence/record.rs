@@ -44,7 +44,7 @@ pub(super) enum Place {
     Fits,
     /// It is in the host's, and its specification wants one made: it may still leave.
     Before,
-    /// It is in the host's, or in one that a user has made, and its specification names another:
+    /// It is in the host's, or in one that a user has made, which its specification does not name:
     /// the container's root may have brought it there.
     Astray,
 }

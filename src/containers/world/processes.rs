@@ -35,10 +35,9 @@ impl World<'_> {
         self.may_have_process(process) && self.has_machines_root(process)
     }
 
-    /// As [`World::has_process`], whatever the cgroup of the process is: what runs a program of
-    /// root's with the rights and the files of the machine is root's, also where a session or a
-    /// container has its cgroup.
-    pub(crate) fn has_program(&self, process: &Process) -> bool {
+    /// As [`World::has_process`], whatever the cgroup of the process is: what root has started in a
+    /// session is in the cgroup of that, and a container's root may have moved it to another.
+    pub(crate) fn has_process_in_any_cgroup(&self, process: &Process) -> bool {
         unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
             && self.runs_roots_file(process)
             && self.has_machines_root(process)

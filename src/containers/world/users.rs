@@ -30,6 +30,7 @@ use std::os::unix::ffi::OsStringExt;
 /// Overflow uids, which stand for any uid that is not mapped (proc(5), overflowuid), and "unknown".
 /// Nobody is taken for a user by one of these.
 pub(crate) const OVERFLOW: [u32; 2] = [65534, u32::MAX];
+
 /// Tells whether a network namespace is of the making of the user with this uid.
 pub(crate) fn made(uid: u32, netns: &NetNs) -> bool {
     !OVERFLOW.contains(&uid) && netns.is_of_user(uid)
@@ -97,7 +98,7 @@ impl User {
 
     /// Tells whether this is one of a machine's users, and not of its services.
     fn is_person(&self) -> bool {
-        self.uid >= FIRST_USER && !OVERFLOW.contains(&self.uid)
+        is_users(self.uid)
     }
 
     /// Returns who the caller is, as seen from outside our user namespace, by the caller's
