@@ -576,11 +576,13 @@ mod tests {
             let (pid_in, mark) = (said.clone(), stopped.clone());
             let watched = std::thread::spawn(move || {
                 let pid = || std::fs::read_to_string(&pid_in).ok()?.parse::<u32>().ok();
+                let end = Instant::now() + Duration::from_secs(60);
                 let pid = loop {
                     match pid() {
                         Some(pid) => break pid.to_string(),
-                        None => sleep(Duration::from_millis(10)),
+                        None => assert!(Instant::now() < end, "no reader tells its pid"),
                     }
+                    sleep(Duration::from_millis(10));
                 };
                 let script = "cat /proc/$1/environ /proc/$1/maps; ls /proc/$1/fd; \
                     kill -STOP $1; : >\"$2\"";

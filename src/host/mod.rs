@@ -33,6 +33,7 @@ use crate::base::read::Buffer;
 use crate::base::text::{join, line_after, number};
 use crate::kernel::netns::{NetNs, NsId, id_at, id_unasked, own_id};
 use crate::sys::fd::{ITSELF, name_of, open_at, read_link};
+use mountinfo::mount_id;
 use mounts::{Kind, Mounts};
 use process::parse_pid;
 use procfs::ProcDir;
@@ -256,8 +257,14 @@ impl Host {
     /// Where it is such a file; the errno of statx(2) or of reading /proc/self.
     pub(crate) fn check_answers(&self, file: &OwnedFd, path: &[u8]) -> Result<()> {
         let look = || {
-            let is_namespace = id_unasked(file)?.dev == own_id()?.dev;
-            Ok(is_namespace || matches!(self.mounts.of(self, file, false)?, (_, Kind::Prompt)))
+            if id_unasked(file)?.dev == own_id()?.dev {
+                return Ok(true);
+            }
+            match mount_id(file) {
+                // A user's process may not read what would tell.
+                Err(e) if is_denied(e) => Ok(true),
+                _ => Ok(matches!(self.mounts.of(self, file, false)?, (_, Kind::Prompt))),
+            }
         };
         match look().map_err(|e| Error::cannot_at("open", path, e))? {
             true => Ok(()),

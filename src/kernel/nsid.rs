@@ -17,7 +17,7 @@ pub(crate) fn nsid_of(netlink: &Netlink, fd: impl AsFd) -> Result<Option<i32>> {
     let body = [&[0; RTGENMSG][..], &number].concat();
     let mut answer = Answer::default();
     match netlink.ask(&[Request { kind: RTM_GETNSID, flags: 0, body: &body }], &mut answer) {
-        Ok(()) => Ok(answer.nsid),
+        Ok(_) => Ok(answer.nsid),
         Err(Errno::OPNOTSUPP) => Ok(None),
         Err(e) => Err(refusal("ask for the number of a network namespace", &answer, e)),
     }

@@ -76,27 +76,41 @@ impl Netlink {
     /// # Errors
     /// Where the kernel refuses.
     pub fn interfaces(&self) -> Result<Vec<Interface>> {
+        self.look().map(|(interfaces, _)| interfaces)
+    }
+
+    /// As [`Netlink::interfaces`], for who must not miss one.
+    ///
+    /// # Errors
+    /// As there, and where they come and go all the time.
+    pub(crate) fn all_interfaces(&self) -> Result<Vec<Interface>> {
+        match self.look()? {
+            (interfaces, true) => Ok(interfaces),
+            _ => Err(Error::new(format!("cannot {}: they change all the time", listing()))
+                .unclear()
+                .with_remedy("try again")),
+        }
+    }
+
+    /// Returns the interfaces, and whether these are all.
+    fn look(&self) -> Result<(Vec<Interface>, bool)> {
         let without_stats = attribute(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
         let of_links = [&[0; IFINFOMSG][..], &without_stats].concat();
         let links = Request { kind: RTM_GETLINK, flags: NLM_F_DUMP, body: &of_links };
         let addresses = Request { kind: RTM_GETADDR, flags: NLM_F_DUMP, body: &[0; IFADDRMSG] };
         let mut answer = Answer::default();
         match self.ask(&[links, addresses], &mut answer) {
-            Ok(()) => Ok(answer.into_interfaces()),
-            Err(e) => {
-                let inode = own_id().map_or(0, |id| id.ino);
-                let action = format!("list the interfaces of network namespace {inode}");
-                Err(refusal(&action, &answer, e))
-            }
+            Ok(is_whole) => Ok((answer.into_interfaces(), is_whole)),
+            Err(e) => Err(refusal(&listing(), &answer, e)),
         }
     }
 
     /// Takes the answer to `requests`, asked again while it is interrupted or does not fit; in the
-    /// end what there is of it.
+    /// end what there is of it. Tells whether it is whole.
     ///
     /// # Errors
     /// The errno where the kernel refuses, whose words the answer has.
-    pub(super) fn ask(&self, requests: &[Request<'_>], answer: &mut Answer) -> io::Result<()> {
+    pub(super) fn ask(&self, requests: &[Request<'_>], answer: &mut Answer) -> io::Result<bool> {
         let mut room = DATAGRAM;
         for _ in 0..ATTEMPTS {
             *answer = Answer::default();
@@ -105,14 +119,20 @@ impl Netlink {
                 // rtnl_dump_ifinfo.
                 Err(Errno::MSGSIZE) => {}
                 Ok(0) if answer.interrupted => {}
-                Ok(0) => return Ok(()),
+                Ok(0) => return Ok(true),
                 // It may have grown again by then.
                 Ok(needed) => room = 2 * needed,
                 Err(e) => return Err(e),
             }
         }
-        Ok(())
+        Ok(false)
     }
+}
+
+/// Returns how the failure to list interfaces begins.
+fn listing() -> String {
+    let inode = own_id().map_or(0, |id| id.ino);
+    format!("list the interfaces of network namespace {inode}")
 }
 
 /// Makes the failure to do what was asked for.

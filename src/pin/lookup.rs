@@ -104,6 +104,7 @@ pub(crate) fn follow(host: &Host, link: &OwnedFd, path: &[u8]) -> Result<NetNs> 
         }
         resolved => {
             let file = resolved.map_err(|e| cannot_follow(path, &target, e))?;
+            host.check_answers(&file, path)?;
             NetNs::of_file(&file, path)
         }
     }

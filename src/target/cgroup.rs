@@ -113,11 +113,13 @@ impl Unit<'_> {
     }
 
     /// Tells whether systemd itself has it that the unit runs: systemd:src/core/unit.c,
-    /// unit_export_invocation_id, from version 236 on.
+    /// unit_export_invocation_id, from version 236 on. Before, nobody tells.
     fn runs(&self) -> bool {
         let link = [&b"/run/systemd/units/invocation:"[..], self.name].concat();
         let found = self.world.host.resolve(&link, Symlink::NoFollow);
         self.world.host.readable(&link, found).is_some()
+            || (self.world.is_directory(b"/run/systemd/system")
+                && self.world.is_absent(b"/run/systemd/units"))
     }
 
     /// Tells whether a process in its cgroup is in a network namespace of a user's making.

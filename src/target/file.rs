@@ -47,11 +47,14 @@ fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
         return NetNs::of_file(&file, path);
     }
     let file = host.resolve(path, Symlink::NoFollow).map_err(cannot)?;
-    host.check_answers(&file, path)?;
+    let is_entry = lookup::is_entry(path);
+    if is_entry {
+        host.check_answers(&file, path)?;
+    }
     if file_type(&file).map_err(cannot)? != FileType::Symlink {
         return NetNs::of_file(&file, path);
     }
-    if lookup::is_entry(path) {
+    if is_entry {
         return lookup::follow(host, &file, path);
     }
     // What may not be read is said by who follows it.
@@ -60,7 +63,6 @@ fn open(host: &Host, path: &[u8]) -> Result<NetNs> {
         return Ok(netns);
     }
     let file = host.resolve(path, Symlink::Follow).map_err(cannot)?;
-    host.check_answers(&file, path)?;
     NetNs::of_file(&file, path)
 }
 

@@ -76,6 +76,9 @@ fn has_processes(host: &Host, netns: &NetNs) -> bool {
 fn open(host: &Host, inode: u64, path: &[u8]) -> Result<Option<NetNs>> {
     let resolved = host.readable(path, host.resolve(path, Symlink::NoFollow));
     let Some(resolved) = resolved else { return Ok(None) };
+    if host.check_answers(&resolved, path).is_err() {
+        return Ok(None);
+    }
     match NetNs::of_file(&resolved, path) {
         Err(error) if error.errno().is_none() => Ok(None),
         opened => Ok(Some(opened?).filter(|netns| netns.id.ino == inode && !host.is_hosts(netns))),
@@ -85,7 +88,7 @@ fn open(host: &Host, inode: u64, path: &[u8]) -> Result<Option<NetNs>> {
 /// Returns the addresses in the namespace that we are in.
 fn addresses(netlink: &Netlink) -> Result<Vec<IpAddr>> {
     let mut found = Vec::new();
-    for interface in netlink.interfaces()? {
+    for interface in netlink.all_interfaces()? {
         found.extend(interface.addresses.iter().map(|address| address.ip));
     }
     Ok(found)

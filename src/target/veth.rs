@@ -91,7 +91,7 @@ fn other_end(host: &Host, word: &[u8], here: &str) -> Result<(String, Option<Ope
 /// Returns the interface of the namespace we are in that has this name, or that `ip link` shows so,
 /// or else that has this number.
 fn find(netlink: &Netlink, word: &[u8]) -> Result<Option<Interface>> {
-    let mut interfaces = netlink.interfaces()?;
+    let mut interfaces = netlink.all_interfaces()?;
     // No name has a colon, but any may have an @.
     let name = word.strip_suffix(b":").unwrap_or(word);
     let bare = name.iter().rposition(|byte| *byte == b'@').map_or(name, |at| &name[..at]);

@@ -22,6 +22,7 @@ use crate::util::{
 };
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -537,13 +538,44 @@ fn a7_a_process_whose_parent_does_not_name_the_container() {
         };
         for theirs in [Sleeper::first(), Sleeper::of_shim(&container_id())] {
             cgroup.add(theirs.pid);
+            // One that is young may still be starting.
+            until("a process that has started", || {
+                !run(&["-q", "-c", "web", "--", "true"]).stderr.contains("is starting")
+            });
             for word in ["web", "docker:web", &id, &id[..12]] {
-                refuses(&["-c", word], &["docker"]);
+                let said = refuses(&["-c", word], &["is no runtime that names the container"]);
+                assert!(!names_a_process(&said), "{said}");
             }
             assert_eq!(pin_all(), [""; 0]);
             let list = run(&["--list"]);
             assert!(!list.succeeds().stdout.contains("docker:web"), "{}", list.dump());
         }
+    });
+}
+
+/// A monitor outlives the upgrade of its package.
+#[test]
+fn a_container_whose_keepers_program_is_gone() {
+    room(&[], || {
+        let name = unique("lxc");
+        write(&format!("/var/lib/lxc/{name}/config"), "lxc.uts.name = x\n");
+        let Some(payload) = Cgroup::new(&format!("lxc.payload.{name}")) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let program = "/var/lib/monitor";
+        sh("cp \"$(command -v unshare)\" /var/lib/monitor", &[""; 0]).succeeds();
+        let mut command = Command::new(program);
+        command.arg0(format!("[lxc monitor] /var/lib/lxc {name}"));
+        command.args(["--pid", "--fork", "--kill-child", "unshare", "--net", "sleep", "3600"]);
+        let first = Sleeper::child(command);
+        payload.add(first.pid);
+        enters(&["-c", &name], &first.ns());
+        fs::write("/var/lib/newer", "")
+            .and_then(|()| fs::rename("/var/lib/newer", program))
+            .expect("a file");
+        enters(&["-c", &name], &first.ns());
+        fs::remove_file(program).expect("no file");
+        enters(&["-c", &name], &first.ns());
     });
 }
 
@@ -710,6 +742,11 @@ fn a8_a_container_that_has_gone_elsewhere() {
             refuses(&["web"], &["is in a network namespace of a user's making"]);
         }
         specified(users.pid, "");
+        refuses(&["web"], &["is in a network namespace of a user's making"]);
+        // Where docker mounts the host's for that, which nobody else may see.
+        specified(hosts.pid(), "/var/run/docker/netns/default");
+        enters(&["-c", "web"], &own_ns());
+        specified(users.pid, "/var/run/docker/netns/default");
         refuses(&["web"], &["is in a network namespace of a user's making"]);
         // What was asked for is no harm.
         specified(hosts.pid(), &format!("/proc/{}/ns/net", std::process::id()));

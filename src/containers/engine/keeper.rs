@@ -14,9 +14,7 @@ use crate::host::process::{Process, unless_gone};
 /// Tells whether the parent of a process is the keeper of this container. In a user's world it need
 /// not be: all that may be in a cgroup there is the user's.
 ///
-/// A keeper has the ID among its words: containerd-shim-runc-v2 -id ID, conmon -c ID, and runc or
-/// crun themselves while they start a container; the shim of containerd before 1.2 as the end of a
-/// path (runtime/v1/shim/client/client.go). What LXC's has is told in [`lxc`].
+/// A keeper has the ID among its words: see [`names`]. What LXC's has is told in [`lxc`].
 pub(crate) fn is_kept(world: &World<'_>, container: &Container, process: &Process) -> bool {
     let host = world.host;
     if world.user_of().is_some() {
@@ -24,12 +22,44 @@ pub(crate) fn is_kept(world: &World<'_>, container: &Container, process: &Proces
     }
     let Some(stat) = unless_gone(host, process.pid, process.stat()) else { return false };
     let parent = unless_gone(host, stat.parent, Process::open(host, stat.parent));
-    let Some(parent) = parent.filter(|parent| world.has_process_in_any_cgroup(parent)) else {
-        return false;
-    };
+    let Some(parent) = parent.filter(|parent| world.has_keeper(parent)) else { return false };
     if lxc::runs(container) {
         return lxc::is_monitor_of(world, &parent, container);
     }
     let words = unless_gone(host, parent.pid, parent.read(host, "cmdline"));
-    words.is_some_and(|words| parts(&words, 0).any(|word| last(word) == container.id))
+    words.is_some_and(|words| names(&words, &container.id))
+}
+
+/// Tells whether a command line names this ID where a keeper's does: after an option of
+/// containerd-shim-runc-v2, conmon or conmon-rs; at the end of the path that containerd's shim had
+/// before that (runtime/v1/shim/client/client.go), or as the first word of docker's. Another word
+/// may be the same by chance, as a namespace of containerd's is.
+fn names(command_line: &[u8], id: &[u8]) -> bool {
+    const OPTIONS: [&[u8]; 6] = [b"-id", b"--id", b"-c", b"--cid", b"-u", b"--cuuid"];
+    let words: Vec<&[u8]> = parts(command_line, 0).collect();
+    words.get(1) == Some(&id)
+        || words.windows(2).any(|two| {
+            (OPTIONS.contains(&two[0]) && two[1] == id)
+                || (two[0] == b"-workdir" && last(two[1]) == id)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_keeper_names_the_id_where_keepers_do() {
+        let named = |line: &str, id: &str| names(line.replace(' ', "\0").as_bytes(), id.as_bytes());
+        let shim = "/usr/bin/containerd-shim-runc-v2 -namespace moby -id ab12 -address /run/x.sock";
+        let first = "containerd-shim -namespace moby -workdir /var/lib/x/moby/ab12 -address /x";
+        let conmon = "/usr/bin/conmon --api-version 1 -c ab12 -u ab12 -r /usr/bin/crun -n web";
+        let old = "docker-containerd-shim ab12 /var/run/docker/libcontainerd/ab12 docker-runc";
+        for line in [shim, first, conmon, old] {
+            assert!(named(line, "ab12"), "{line}");
+            for other in ["ab1", "moby", "crun", "x.sock", "web", "1", ""] {
+                assert!(!named(line, other), "{line}: {other}");
+            }
+        }
+    }
 }

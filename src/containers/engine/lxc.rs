@@ -248,7 +248,17 @@ pub(super) fn is_monitor_of(world: &World<'_>, monitor: &Process, container: &Co
     let Some(words) = unless_gone(world.host, monitor.pid, words) else { return false };
     let mut words = parts(&words, 0);
     let is_lxcs = words.next().is_some_and(|program| last(program).starts_with(b"lxc-"));
-    is_lxcs && words.any(|word| word == container.id)
+    is_lxcs && names(words, &container.id)
+}
+
+/// Tells whether the words of LXC's command name a container: lxc-start(1), -n. What follows `--`
+/// is run in it.
+fn names<'w>(words: impl Iterator<Item = &'w [u8]>, name: &[u8]) -> bool {
+    let mut own = words.take_while(|word| *word != b"--");
+    own.any(|word| {
+        let joined = [&b"-n"[..], b"--name="].iter().find_map(|option| word.strip_prefix(*option));
+        word == name || joined == Some(name)
+    })
 }
 
 /// Tells whether a process is the child of a monitor of LXC's, also of one in a snap.
@@ -369,6 +379,17 @@ mod tests {
     fn patterns_have_the_name() {
         assert_eq!(patterned(b"lxc/%n", b"web"), b"/lxc/web");
         assert_eq!(patterned(b"/all", b"web"), b"/all");
+    }
+
+    #[test]
+    fn a_command_names_its_container() {
+        let named = |line: &str| names(line.split(' ').map(str::as_bytes), b"web");
+        for line in ["-n web -F", "-F --name web", "-nweb", "--name=web", "web"] {
+            assert!(named(line), "{line}");
+        }
+        for line in ["-n db -- web", "-nwebs", "--name=db", "-F", "-n db -- -n web"] {
+            assert!(!named(line), "{line}");
+        }
     }
 
     #[test]

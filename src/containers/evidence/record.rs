@@ -193,8 +193,12 @@ fn place_of(world: &World<'_>, record: &Record, held: &Held, is_hosts: bool) -> 
                 Some(below) => world.host.open_proc(below, OFlags::PATH),
                 None => world.host.resolve(&path, Symlink::Follow),
             };
-            let is_there = specified.and_then(id_unasked) == Ok(held.netns.id);
-            if is_there { Place::Fits } else { Place::Astray }
+            let specified = specified.and_then(id_unasked);
+            let is_there = specified == Ok(held.netns.id);
+            // Docker mounts the host's where nobody else may see it: moby daemon/oci_linux.go.
+            let is_namespace = specified.is_ok_and(|it| it.dev == held.netns.id.dev);
+            let is_dockers = is_hosts && !is_namespace && path.ends_with(b"/netns/default");
+            if is_there || is_dockers { Place::Fits } else { Place::Astray }
         }
         Some(None) if is_hosts => Place::Fits,
         // What is not known any more may have wanted one, too.

@@ -35,11 +35,15 @@ impl World<'_> {
         self.may_have_process(process) && self.has_machines_root(process)
     }
 
-    /// As [`World::has_process`], whatever the cgroup of the process is: what root has started in a
-    /// session is in the cgroup of that, and a container's root may have moved it to another.
-    pub(crate) fn has_process_in_any_cgroup(&self, process: &Process) -> bool {
-        unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
-            && self.runs_roots_file(process)
+    /// As [`World::has_process`], of what keeps a container: in whatever cgroup it is, since root
+    /// may have started it in a session, and wherever its program was, since that may have been
+    /// replaced or removed while it runs.
+    pub(crate) fn has_keeper(&self, process: &Process) -> bool {
+        let exe = || process.open_file("exe", OFlags::PATH);
+        self.user_of().is_none()
+            && unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
+            && unless_gone(self.host, process.pid, exe())
+                .is_some_and(|exe| self.tree.is_a_program(&exe))
             && self.has_machines_root(process)
     }
 
