@@ -73,6 +73,8 @@ pub(crate) enum Difference {
     Pidfd { recorded: u64, found: u64 },
     /// It is in another cgroup.
     Cgroup,
+    /// It is younger than the record.
+    Age,
 }
 
 /// Why nothing is proven.
@@ -106,8 +108,8 @@ pub(crate) enum Doubt {
     Outside { pid: u32 },
     /// The first one is in the host's network namespace.
     OfHost { pid: u32 },
-    /// It is in a network namespace that a user has made.
-    OfUser { pid: u32 },
+    /// It is in a network namespace that another than root has made.
+    OfOther { pid: u32 },
     /// It is in its parent's network namespace, or the parent cannot be seen.
     OfParent { pid: u32 },
     /// It runs the executable of its parent.
@@ -174,7 +176,7 @@ impl Doubt {
             ),
             Doubt::Unreadable { pid, .. } => format!("its process {pid} may not be looked at"),
             Doubt::OfHost { pid } => misplaced(pid, "the host's network namespace"),
-            Doubt::OfUser { pid } => misplaced(pid, "a network namespace of a user's making"),
+            Doubt::OfOther { pid } => misplaced(pid, "a network namespace of a user's making"),
             Doubt::OfParent { pid } => misplaced(pid, "the network namespace of its parent"),
             Doubt::NoCgroups => unrecorded(format_args!("from here cgroups cannot be told")),
             Doubt::Hidden => unrecorded(format_args!(
@@ -258,6 +260,7 @@ fn difference(by: &Difference) -> String {
             format!("recorded pidfd inode {recorded}, found {found}")
         }
         Difference::Cgroup => "that process is not in its cgroup".to_string(),
+        Difference::Age => "that process is younger than the record".to_string(),
     }
 }
 

@@ -250,6 +250,16 @@ impl Host {
         id_at(CWD, b"/proc/self/ns/time").is_ok_and(|time| time.ino != INITIAL)
     }
 
+    /// Returns when a process of this start time, in clock ticks, began, in seconds since 1970.
+    ///
+    /// # Errors
+    /// Those of [`Host::boot_time`].
+    pub(crate) fn began(&self, ticks: u64) -> Result<i64> {
+        // USER_HZ, which is 100 wherever Linux containers run.
+        const TICKS_PER_SECOND: u64 = 100;
+        Ok((self.boot_time()? + ticks / TICKS_PER_SECOND) as i64)
+    }
+
     /// Refuses a file on a mount that need not answer: who asks it anything may wait for ever. What
     /// is a namespace is told by its device, and its mount not looked at.
     ///

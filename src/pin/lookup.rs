@@ -136,7 +136,7 @@ pub(crate) fn of_process(
         return Err(Error::of(path, format_args!("is a symbolic link to {process}"))
             .with_remedy("which process it was made for cannot be told: remove the link"));
     }
-    if started(host, start)? > made + SLACK_SECONDS {
+    if host.began(start)? > made + SLACK_SECONDS {
         let process = format!("process {pid}, which is younger: the pid was reused");
         return Err(Error::of(path, format_args!("is a symbolic link to {process}"))
             .absent()
@@ -188,13 +188,6 @@ fn is_at_its_path(file: &OwnedFd) -> bool {
     is_path && id_at(CWD, &path).is_ok_and(|id| id_of(file) == Ok(id))
 }
 
-/// Returns when a process of this start time began, in seconds since 1970.
-fn started(host: &Host, ticks: u64) -> Result<i64> {
-    // USER_HZ, which is 100 wherever Linux containers run.
-    const TICKS_PER_SECOND: u64 = 100;
-    Ok((host.boot_time()? + ticks / TICKS_PER_SECOND) as i64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +229,7 @@ mod tests {
     fn a_process_started_in_the_past() {
         let host = Host::own(Console::default());
         let own = Process::open(&host, std::process::id()).unwrap();
-        let started = started(&host, own.stat().unwrap().start).unwrap();
+        let started = host.began(own.stat().unwrap().start).unwrap();
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
         assert!(started <= now + SLACK_SECONDS && now - started < 24 * 3600);
     }

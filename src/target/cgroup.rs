@@ -21,7 +21,8 @@ use crate::host::cgroup::{
 use crate::host::process::{Process, diagnose, is_gone};
 use crate::host::root::Symlink;
 use crate::kernel::netns::NsId;
-use rustix::fs::Stat;
+use crate::sys::fd::{fd_path, read_link};
+use rustix::fs::{Stat, getxattr};
 use rustix::io::{self, Errno};
 
 /// As many namespaces are listed.
@@ -67,12 +68,13 @@ pub(super) fn ends_as_unit(word: &[u8]) -> bool {
 
 fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
     let world = World::root(host);
-    let paths = nearest(&Unit { world: &world, name });
+    let paths = nearest(&world, name);
     match &paths[..] {
         [] => Ok(None),
         [path] => {
-            let unit = Unit { world: &world, name };
-            of_directories(host, &in_hierarchies(host, path), name, Some(&unit)).map(Some)
+            let directories = in_hierarchies(host, path);
+            let unit = Unit { world: &world, name, directories: &directories };
+            of_directories(host, &directories, name, Some(&unit)).map(Some)
         }
         _ => {
             let mut named = Vec::new();
@@ -90,36 +92,48 @@ fn unit(host: &Host, name: &[u8]) -> Result<Option<Target>> {
 struct Unit<'a> {
     world: &'a World<'a>,
     name: &'a [u8],
+    /// Those of its cgroup, one in each hierarchy.
+    directories: &'a [Vec<u8>],
 }
 
 impl Unit<'_> {
     /// Tells whether a process in its cgroup is its own, and not of a container whose root has
     /// moved it there: it is of no container, or of the one that the unit is called by. A container
     /// may share the machine's pids and users; then its root directory tells it from a unit. Only
-    /// where the unit is known to run may its processes have another root directory, too.
+    /// in a cgroup of systemd's making may processes have another root directory, too.
     fn owns(&self, process: &Process) -> io::Result<bool> {
         if self.world.is_of_machine(process)? {
-            return Ok(self.runs() || self.world.has_machines_root(process));
+            return Ok(self.is_systemds() || self.world.has_machines_root(process));
         }
         match engine::recorded_as(self.world, process) {
-            Some(id) => {
-                let called = self.name.strip_suffix(b".scope").unwrap_or_default();
-                // From systemd 262 on a machine's has its name alone.
-                let engine = called.strip_suffix(id);
-                Ok(engine.is_some_and(|engine| engine.is_empty() || engine.ends_with(b"-")))
-            }
-            None => Ok(self.runs() && self.world.is_managers_child(process)?),
+            Some(id) => Ok(is_called_by(self.name, id)),
+            None => Ok(self.is_systemds() && self.world.is_managers_child(process)?),
         }
     }
 
-    /// Tells whether systemd itself has it that the unit runs: systemd:src/core/unit.c,
-    /// unit_export_invocation_id, from version 236 on. Before, nobody tells.
-    fn runs(&self) -> bool {
+    /// Tells whether systemd has made the cgroup for the unit as it runs now: both have the number
+    /// of this run, which nobody else knows while nothing runs. systemd:src/core/unit.c,
+    /// unit_export_invocation_id, and src/core/cgroup.c, cgroup_xattr_apply. Before version 236
+    /// nobody tells.
+    fn is_systemds(&self) -> bool {
+        let (world, host) = (self.world, self.world.host);
         let link = [&b"/run/systemd/units/invocation:"[..], self.name].concat();
-        let found = self.world.host.resolve(&link, Symlink::NoFollow);
-        self.world.host.readable(&link, found).is_some()
-            || (self.world.is_directory(b"/run/systemd/system")
-                && self.world.is_absent(b"/run/systemd/units"))
+        let target = host.resolve(&link, Symlink::NoFollow).and_then(|link| read_link(&link, b""));
+        let Some(invocation) = host.readable(&link, target) else {
+            return world.is_directory(b"/run/systemd/system")
+                && world.is_absent(b"/run/systemd/units");
+        };
+        self.directories.iter().any(|directory| {
+            let number = |name| {
+                let mut number = [0; 64];
+                let directory = host.resolve(directory, Symlink::NoFollow)?;
+                let length = getxattr(fd_path(&directory), name, &mut number)?;
+                Ok::<_, Errno>(number[..length].to_vec())
+            };
+            [c"trusted.invocation_id", c"user.invocation_id"]
+                .iter()
+                .any(|name| number(*name).as_deref() == Ok(&invocation[..]))
+        })
     }
 
     /// Tells whether a process in its cgroup is in a network namespace of a user's making.
@@ -134,10 +148,28 @@ impl Unit<'_> {
     }
 }
 
+/// Tells whether a unit is the scope in which an engine runs the container with this ID. From
+/// systemd 262 on a machine's has its name alone.
+fn is_called_by(unit: &[u8], id: &[u8]) -> bool {
+    const ENGINES: [&[u8]; 10] = [
+        b"",
+        b"docker-",
+        b"libpod-",
+        b"crio-",
+        b"cri-containerd-",
+        b"nerdctl-",
+        b"runc-",
+        b"crun-",
+        b"youki-",
+        b"machine-",
+    ];
+    let called = unit.strip_suffix(b".scope").and_then(|called| called.strip_suffix(id));
+    called.is_some_and(|engine| ENGINES.contains(&engine))
+}
+
 /// Returns the paths of root's cgroups of this name that are nearest to the top. Looks in slices
 /// alone: below a unit or a container names are not root's.
-fn nearest(unit: &Unit<'_>) -> Vec<Vec<u8>> {
-    let (world, name) = (unit.world, unit.name);
+fn nearest(world: &World<'_>, name: &[u8]) -> Vec<Vec<u8>> {
     let host = world.host;
     let root_uid = world.caller.root_uid;
     let counts = |stat: &Stat| stat.st_uid == root_uid && stat.st_mode & 0o022 == 0;
@@ -162,7 +194,7 @@ fn nearest(unit: &Unit<'_>) -> Vec<Vec<u8>> {
         }
         let mut roots = Vec::new();
         for path in found {
-            if is_roots(unit, &path) {
+            if is_roots(world, name, &path) {
                 roots.push(path);
             }
         }
@@ -176,8 +208,7 @@ fn nearest(unit: &Unit<'_>) -> Vec<Vec<u8>> {
 
 /// Tells whether a cgroup itself belongs to root: the directories above do. One whose processes are
 /// all a container's, whose root has made it there, or in a user namespace of a user's does not.
-fn is_roots(unit: &Unit<'_>, path: &[u8]) -> bool {
-    let world = unit.world;
+fn is_roots(world: &World<'_>, name: &[u8], path: &[u8]) -> bool {
     let host = world.host;
     let found = in_hierarchies(host, path);
     let owner = |directory: &Vec<u8>| host.owner_of(directory, Symlink::NoFollow);
@@ -185,6 +216,7 @@ fn is_roots(unit: &Unit<'_>, path: &[u8]) -> bool {
         return false;
     }
     let pids = pids(host, &found).0;
+    let unit = Unit { world, name, directories: &found };
     let may_be_own = |pid: &u32| {
         match Process::open(host, *pid).and_then(|process| unit.owns(&process)) {
             Ok(is_own) => is_own,

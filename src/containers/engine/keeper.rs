@@ -32,12 +32,15 @@ pub(crate) fn is_kept(world: &World<'_>, container: &Container, process: &Proces
 
 /// Tells whether a command line names this ID where a keeper's does: after an option of
 /// containerd-shim-runc-v2, conmon or conmon-rs; at the end of the path that containerd's shim had
-/// before that (runtime/v1/shim/client/client.go), or as the first word of docker's. Another word
-/// may be the same by chance, as a namespace of containerd's is.
+/// before that (runtime/v1/shim/client/client.go), or as the first word of docker's; at the end of
+/// a runtime's that starts the container. Another word may be the same by chance, as a namespace of
+/// containerd's is.
 fn names(command_line: &[u8], id: &[u8]) -> bool {
     const OPTIONS: [&[u8]; 6] = [b"-id", b"--id", b"-c", b"--cid", b"-u", b"--cuuid"];
+    const STARTS: [&[u8]; 2] = [b"create", b"run"];
     let words: Vec<&[u8]> = parts(command_line, 0).collect();
     words.get(1) == Some(&id)
+        || (words.last() == Some(&id) && words.iter().any(|word| STARTS.contains(word)))
         || words.windows(2).any(|two| {
             (OPTIONS.contains(&two[0]) && two[1] == id)
                 || (two[0] == b"-workdir" && last(two[1]) == id)
@@ -55,7 +58,8 @@ mod tests {
         let first = "containerd-shim -namespace moby -workdir /var/lib/x/moby/ab12 -address /x";
         let conmon = "/usr/bin/conmon --api-version 1 -c ab12 -u ab12 -r /usr/bin/crun -n web";
         let old = "docker-containerd-shim ab12 /var/run/docker/libcontainerd/ab12 docker-runc";
-        for line in [shim, first, conmon, old] {
+        let runtime = "runc --root /run/x create --bundle /run/b --pid-file /run/p ab12";
+        for line in [shim, first, conmon, old, runtime] {
             assert!(named(line, "ab12"), "{line}");
             for other in ["ab1", "moby", "crun", "x.sock", "web", "1", ""] {
                 assert!(!named(line, other), "{line}: {other}");

@@ -256,7 +256,7 @@ pub(crate) fn netns_spec(world: &World<'_>, record: &Record) -> Option<Option<Ne
     let name = last(&record.file);
     let own = match name {
         b"state.json" => spec_in(world, &record.file, "config namespaces", b"NEWNET").ok()?,
-        b"status" | b"init.pid" => None,
+        b"status" | b"init.pid" | b"pidfile" => None,
         _ => return Some(None),
     };
     if own.is_some() {

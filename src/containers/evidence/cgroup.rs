@@ -10,11 +10,12 @@
 
 #![forbid(unsafe_code)]
 
+use super::place::is_of_others;
 use super::thread::{has_other_threads, hold, is_hidden};
 use crate::base::error::is_denied;
 use crate::base::text::number;
 use crate::containers::verdict::{Doubt, Held, Refusal, Verdict, Why};
-use crate::containers::world::{World, users};
+use crate::containers::world::World;
 use crate::host::Host;
 use crate::host::cgroup::{self, is_containers};
 use crate::host::process::{Process, Stat, is_dead, is_gone};
@@ -42,6 +43,8 @@ struct Outermost {
     pid: u32,
     /// It is pid 1 of a pid namespace that is not ours.
     is_first: bool,
+    /// Its parent is the container's keeper, and it is of a world in which that counts.
+    is_kept: bool,
     /// Its pid namespace lies in another one that is not ours.
     is_inner: bool,
     /// It is in the cgroup in each hierarchy that has it.
@@ -60,8 +63,8 @@ struct Init {
     /// A process of the cgroup outside of its pid namespace.
     outside: Option<u32>,
     is_hosts: bool,
-    /// It is in one that a user has made, and its container is none of a user's.
-    is_users: bool,
+    /// It is in one that another than root has made, and its container is root's.
+    is_others: bool,
     /// It is in its parent's network namespace, or the parent cannot be seen.
     is_parents: bool,
     /// It runs the file that its parent runs.
@@ -95,10 +98,10 @@ fn judge(init: &Init) -> Result<(), Refusal> {
         Init { is_same: false, .. } => return Err(Doubt::Changing.into()),
         Init { outside: Some(pid), .. } => return Err(Doubt::Outside { pid: *pid }.into()),
         Init { is_hosts: true, .. } => Doubt::OfHost { pid },
-        Init { is_users: true, .. } => Doubt::OfUser { pid },
+        Init { is_others: true, .. } => Doubt::OfOther { pid },
         Init { is_parents: true, .. } => Doubt::OfParent { pid },
         Init { runs_parents: true, .. } => Doubt::RunsParents { pid },
-        Init { is_kept: false, .. } => Doubt::NotKept { pid },
+        Init { is_kept: false, .. } => return Err(Doubt::NotKept { pid }.into()),
         _ => return Ok(()),
     };
     Err(if init.is_young { Refusal::Starting } else { doubt.into() })
@@ -169,9 +172,13 @@ impl Group<'_> {
         if outermost.is_empty() || (is_roots && outermost.iter().all(|member| member.is_inner)) {
             return Err(Refusal::NotRunning(Why::NotRecorded));
         }
+        // Who is kept is the container whatever others have put beside it.
+        let mut kept = outermost.iter().filter(|member| member.is_first && member.is_kept);
+        let is_proven = kept.next().is_some() && kept.next().is_none();
+        outermost.retain(|member| !is_proven || (member.is_first && member.is_kept));
         let first = first_of(&outermost)?;
         let first = members.iter().find(|member| member.pid == first).ok_or(Doubt::Changing)?;
-        let outside = self.outside(first, &members)?;
+        let outside = if is_proven { None } else { self.outside(first, &members)? };
         let (init, held) = self.init(first, outside).map_err(|e| unseen(first.pid, e))?;
         match held {
             Some(held) => judge(&init).map(|()| held),
@@ -211,7 +218,8 @@ impl Group<'_> {
             && process.netns().is_ok_and(|netns| !host.is_hosts(&netns))
             && !cgroup::is_monitor(host, &process);
         let is_everywhere = self.is_everywhere(&process)?;
-        Ok(Outermost { pid, is_first, is_inner, is_everywhere, may_be_meant })
+        let is_kept = self.world.user_of().is_none() && is_first && (self.is_kept)(&process);
+        Ok(Outermost { pid, is_first, is_kept, is_inner, is_everywhere, may_be_meant })
     }
 
     /// Tells whether a process is in the cgroup, or below it, in each hierarchy that has it.
@@ -256,7 +264,7 @@ impl Group<'_> {
             is_same,
             outside,
             is_hosts: host.netns_id().is_none_or(|hosts| netns == Some(hosts)),
-            is_users: self.is_where_users_are(held.as_ref()),
+            is_others: self.is_where_others_are(held.as_ref()),
             is_parents: after.netns.is_none_or(|parents| netns == Some(parents)),
             runs_parents: after.own_program == after.program,
             is_kept,
@@ -265,9 +273,9 @@ impl Group<'_> {
         Ok((init, held))
     }
 
-    fn is_where_users_are(&self, held: Option<&Held>) -> bool {
+    fn is_where_others_are(&self, held: Option<&Held>) -> bool {
         let is_roots = self.world.user_of().is_none();
-        held.is_some_and(|held| is_roots && users::is_of_users_making(&held.netns))
+        held.is_some_and(|held| is_roots && is_of_others(self.world, held))
     }
 
     /// Opens a member anew.
@@ -387,6 +395,7 @@ mod tests {
     const FIRST: Outermost = Outermost {
         pid: 7,
         is_first: true,
+        is_kept: false,
         is_inner: false,
         is_everywhere: true,
         may_be_meant: false,
@@ -421,7 +430,7 @@ mod tests {
         is_same: true,
         outside: None,
         is_hosts: false,
-        is_users: false,
+        is_others: false,
         is_parents: false,
         runs_parents: false,
         is_kept: true,
@@ -438,10 +447,9 @@ mod tests {
     fn who_may_be_a_runtime_is_starting_while_it_is_young() {
         for (init, doubt) in [
             (Init { is_hosts: true, ..INIT }, Doubt::OfHost { pid: 7 }),
-            (Init { is_users: true, ..INIT }, Doubt::OfUser { pid: 7 }),
+            (Init { is_others: true, ..INIT }, Doubt::OfOther { pid: 7 }),
             (Init { is_parents: true, ..INIT }, Doubt::OfParent { pid: 7 }),
             (Init { runs_parents: true, ..INIT }, Doubt::RunsParents { pid: 7 }),
-            (Init { is_kept: false, ..INIT }, Doubt::NotKept { pid: 7 }),
         ] {
             assert_eq!(judge(&init), Err(doubt.into()));
             assert_eq!(judge(&Init { is_young: true, ..init }), Err(Refusal::Starting));
@@ -455,6 +463,8 @@ mod tests {
             assert_eq!(judge(&changing), Err(Doubt::Changing.into()));
             let outside = Init { outside: Some(9), is_young, ..INIT };
             assert_eq!(judge(&outside), Err(Doubt::Outside { pid: 9 }.into()));
+            let stranger = Init { is_kept: false, is_young, ..INIT };
+            assert_eq!(judge(&stranger), Err(Doubt::NotKept { pid: 7 }.into()));
         }
     }
 

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cgroup;
+mod place;
 mod record;
 pub(crate) mod thread;
 

@@ -7,16 +7,16 @@
 #![forbid(unsafe_code)]
 
 use super::cgroup::{groups, is_within};
+use super::place::{Place, place_of};
 use super::thread::{has_other_threads, hold, is_hidden};
-use crate::containers::engine::{NetnsSpec, Record, netns_spec};
+use crate::containers::engine::Record;
 use crate::containers::verdict::{Difference, Doubt, Held, Refusal, Verdict, Why};
-use crate::containers::world::{World, users};
+use crate::containers::world::World;
 use crate::host::Host;
 use crate::host::cgroup::above;
 use crate::host::process::{Process, is_dead, is_gone};
 use crate::host::root::Symlink;
-use crate::kernel::netns::id_unasked;
-use rustix::fs::{OFlags, fstat, fstatfs};
+use rustix::fs::{fstat, fstatfs};
 use rustix::io::{self, Errno};
 
 /// What is seen of a process that a record names.
@@ -29,6 +29,8 @@ pub(super) struct Observed {
     start: u64,
     /// Start times are shifted by our time namespace.
     shifted: bool,
+    /// It was started after the record's file was written.
+    is_younger: bool,
     /// It is in the host's network namespace.
     is_hosts: bool,
     place: Place,
@@ -36,17 +38,6 @@ pub(super) struct Observed {
     pidfd: Option<u64>,
     /// Whether it is in a cgroup that is recorded; None where that cannot be told.
     is_inside: Option<bool>,
-}
-
-/// Whether a process is in a network namespace that may be its container's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Fits,
-    /// It is in the host's, and its specification wants one made: it may still leave.
-    Before,
-    /// It is in the host's, or in one that a user has made, which its specification does not name:
-    /// the container's root may have brought it there.
-    Astray,
 }
 
 /// Whether a process lives.
@@ -81,23 +72,25 @@ pub(super) fn judge(record: &Record, seen: &Observed) -> Result<(), Refusal> {
         Life::Apart => return Err(Doubt::Threads { pid }.into()),
         Life::Unreadable(errno) => return Err(Doubt::Unreadable { pid, errno }.into()),
     }
-    if record.start.is_some() {
-        return match seen.place {
-            Place::Fits => Ok(()),
-            Place::Before => Err(Refusal::Starting),
-            Place::Astray if seen.is_hosts => Err(Doubt::OfHost { pid }.into()),
-            Place::Astray => Err(Doubt::OfUser { pid }.into()),
-        };
-    }
-    match (record.pidfd_inode, seen.pidfd, seen.is_inside) {
-        (Some(recorded), Some(found), _) if recorded == found => Ok(()),
-        (Some(recorded), Some(found), _) => reused(Difference::Pidfd { recorded, found }),
-        (_, _, Some(true)) => Ok(()),
-        (_, _, Some(false)) => reused(Difference::Cgroup),
-        (_, _, None) => {
-            let (file, is_hosts) = (record.file.clone(), seen.is_hosts);
-            Err(Doubt::Unproven { pid, file, is_hosts }.into())
+    match (record.start, record.pidfd_inode, seen.pidfd, seen.is_inside) {
+        (Some(_), ..) => {}
+        (_, Some(recorded), Some(found), _) if recorded == found => {}
+        (_, Some(recorded), Some(found), _) => {
+            return reused(Difference::Pidfd { recorded, found });
         }
+        _ if seen.is_younger => return reused(Difference::Age),
+        (.., Some(true)) => {}
+        (.., Some(false)) => return reused(Difference::Cgroup),
+        (.., None) => {
+            let (file, is_hosts) = (record.file.clone(), seen.is_hosts);
+            return Err(Doubt::Unproven { pid, file, is_hosts }.into());
+        }
+    }
+    match seen.place {
+        Place::Fits => Ok(()),
+        Place::Before => Err(Refusal::Starting),
+        Place::Astray if seen.is_hosts => Err(Doubt::OfHost { pid }.into()),
+        Place::Astray => Err(Doubt::OfOther { pid }.into()),
     }
 }
 
@@ -148,6 +141,7 @@ fn see(world: &World<'_>, record: &Record) -> (Observed, Option<Held>) {
         life: Life::Gone,
         start: 0,
         shifted: false,
+        is_younger: false,
         is_hosts: false,
         place: Place::Fits,
         pidfd: None,
@@ -164,47 +158,23 @@ fn see(world: &World<'_>, record: &Record) -> (Observed, Option<Held>) {
         }
     };
     seen.is_hosts = host.is_hosts(&held.netns);
+    // Root reads nothing beside a file that a user wrote.
+    if world.user_of().is_none() || !world.caller.is_root {
+        seen.place = place_of(world, record, &held, seen.is_hosts);
+    }
     if record.start.is_some() {
-        // Root reads nothing beside a file that a user wrote.
-        if world.user_of().is_none() || !world.caller.is_root {
-            seen.place = place_of(world, record, &held, seen.is_hosts);
-        }
         seen.is_old = is_older_than_boot(host, &record.file);
     } else if record.pidfd_inode.is_some() {
         seen.pidfd = held.process.pidfd_inode(host);
         seen.is_old = is_older_than_boot(host, &record.file);
     }
+    if record.start.is_none() {
+        seen.is_younger = is_younger(host, seen.start, &record.file);
+    }
     if record.start.is_none() && !(record.cgroups.is_empty() && record.unit.is_empty()) {
         seen.is_inside = is_inside(world, &held.process, record);
     }
     (seen, Some(held))
-}
-
-/// Tells whether the held process is where its specification has it, which is read only where that
-/// may be in doubt.
-fn place_of(world: &World<'_>, record: &Record, held: &Held, is_hosts: bool) -> Place {
-    let is_users = || world.user_of().is_none() && users::is_of_users_making(&held.netns);
-    if !is_hosts && !is_users() {
-        return Place::Fits;
-    }
-    match netns_spec(world, record) {
-        Some(Some(NetnsSpec { path: Some(path) })) => {
-            let specified = match path.strip_prefix(b"/proc/") {
-                Some(below) => world.host.open_proc(below, OFlags::PATH),
-                None => world.host.resolve(&path, Symlink::Follow),
-            };
-            let specified = specified.and_then(id_unasked);
-            let is_there = specified == Ok(held.netns.id);
-            // Docker mounts the host's where nobody else may see it: moby daemon/oci_linux.go.
-            let is_namespace = specified.is_ok_and(|it| it.dev == held.netns.id.dev);
-            let is_dockers = is_hosts && !is_namespace && path.ends_with(b"/netns/default");
-            if is_there || is_dockers { Place::Fits } else { Place::Astray }
-        }
-        Some(None) if is_hosts => Place::Fits,
-        // What is not known any more may have wanted one, too.
-        _ if is_hosts => Place::Before,
-        _ => Place::Astray,
-    }
 }
 
 fn hold_recorded(host: &Host, record: &Record, seen: &mut Observed) -> io::Result<Option<Held>> {
@@ -266,6 +236,22 @@ fn is_units(group: &[u8]) -> bool {
     above(group)[1..].split(|byte| *byte == b'/').all(is_slice)
 }
 
+/// Tells whether a process of this start time was started after a file was written. In a time
+/// namespace of our own nobody tells.
+fn is_younger(host: &Host, start: u64, file: &[u8]) -> bool {
+    /// btime and start times are rounded.
+    const SLACK_SECONDS: i64 = 2;
+    let written = host.resolve(file, Symlink::Follow).and_then(|file| Ok(fstat(file)?.st_mtime));
+    let Some(written) = host.readable(file, written) else { return false };
+    match host.began(start) {
+        Ok(began) => began > written + SLACK_SECONDS && !host.in_time_namespace(),
+        Err(error) => {
+            host.fail(error);
+            false
+        }
+    }
+}
+
 /// Tells whether a file was written before the machine was started last, so that another boot's
 /// pids are in it. What is on a tmpfs was not.
 fn is_older_than_boot(host: &Host, file: &[u8]) -> bool {
@@ -321,6 +307,7 @@ mod tests {
         life: Life::Alive,
         start: 9,
         shifted: false,
+        is_younger: false,
         is_hosts: false,
         place: Place::Fits,
         pidfd: None,
@@ -390,7 +377,7 @@ mod tests {
         assert_eq!(in_place(Place::Before), Err(Refusal::Starting));
         assert_eq!(in_place(Place::Astray), Err(Doubt::OfHost { pid: 7 }.into()));
         let users = Observed { place: Place::Astray, ..ALIVE };
-        assert_eq!(judge(&started(), &users), Err(Doubt::OfUser { pid: 7 }.into()));
+        assert_eq!(judge(&started(), &users), Err(Doubt::OfOther { pid: 7 }.into()));
     }
 
     #[test]
@@ -402,6 +389,8 @@ mod tests {
         let inside = |is| judge(&pid_only(), &Observed { is_inside: Some(is), ..ALIVE });
         assert_eq!(inside(true), Ok(()));
         assert_eq!(difference(inside(false)), Difference::Cgroup);
+        let late = Observed { is_inside: Some(true), is_younger: true, ..ALIVE };
+        assert_eq!(difference(judge(&pid_only(), &late)), Difference::Age);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::World;
-use super::users::{is_of_users_making, is_users, uids_in};
+use super::users::{is_users, maker_of, uids_in};
 use crate::base::error::is_denied;
 use crate::base::text::join;
 use crate::host::cgroup::is_containers;
@@ -157,7 +157,7 @@ impl World<'_> {
     /// The errno of opening it.
     pub(crate) fn is_where_users_are(&self, process: &Process) -> io::Result<bool> {
         let netns = process.open_file("ns/net", OFlags::RDONLY)?;
-        Ok(is_of_users_making(netns))
+        Ok(maker_of(netns).is_some_and(is_users))
     }
 
     /// Tells whether any uid of a process is a user's.

@@ -36,10 +36,10 @@ pub(crate) fn made(uid: u32, netns: &NetNs) -> bool {
     !OVERFLOW.contains(&uid) && netns.is_of_user(uid)
 }
 
-/// Tells whether a network namespace is of any user's making: one that a user namespace owns which
-/// a user has made. Before Linux 4.11 nobody tells who has made it.
-pub(crate) fn is_of_users_making(netns: impl AsFd) -> bool {
-    owning_userns(netns).and_then(userns_owner).is_ok_and(is_users)
+/// Returns who has made the user namespace that owns a network namespace. Before Linux 4.11 nobody
+/// tells.
+pub(crate) fn maker_of(netns: impl AsFd) -> Option<u32> {
+    owning_userns(netns).and_then(userns_owner).ok()
 }
 
 /// Tells whether a uid is that of people, and not of the machine's own programs.
