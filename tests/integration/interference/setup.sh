@@ -46,9 +46,13 @@ ns() {
     pid=$!
     asleep
 }
-# One that is pid 1 of a pid namespace, too, and whose parent is in neither.
+# One that is pid 1 of a pid namespace, too, and whose parent is in neither and names it: as a shim does
+# the ID $1, or as LXC's monitor, as which $1 begins, in its title.
 first() {
-    unshare --pid --fork --kill-child unshare --net sleep 100000 </dev/null >/dev/null 2>&1 3>&- &
+    unshare=$(command -v unshare) keeper=/usr/bin/containerd-shim-runc-v2
+    case $1 in '[lxc monitor] '*) keeper=$1 ;; esac
+    perl -e '$program = shift; exec {$program} @ARGV' "$unshare" "$keeper" --pid --fork --kill-child env -u "$1" \
+        unshare --net sleep 100000 </dev/null >/dev/null 2>&1 3>&- &
     outer=$!
     pid=
     until [ -n "$pid" ]; do read -r pid _ </proc/$outer/task/$outer/children || sleep 0.01; done
@@ -246,8 +250,8 @@ part_files() {
         mkdir -p /var/lib/docker/containers/$id
         printf '{"ID":"%s","Name":"/%s"}' $id $P-$what >/var/lib/docker/containers/$id/config.v2.json
         case $what in
-        dcg) first; cgroup /docker/$id $pid; running docker $P-$what $id $pid ;;
-        dcgs) first; cgroup /system.slice/docker-$id.scope $pid; running docker $P-$what $id $pid ;;
+        dcg) first $id; cgroup /docker/$id $pid; running docker $P-$what $id $pid ;;
+        dcgs) first $id; cgroup /system.slice/docker-$id.scope $pid; running docker $P-$what $id $pid ;;
         *) row docker $P-$what $id stopped "" "" "" "" ;;
         esac
     done
@@ -298,7 +302,7 @@ part_files() {
     list="{\"id\":\"$id\",\"names\":[\"k8s_app_${P}-crio_shop_0a1b_0\"]}"
     running k8s shop/$P-crio/app $id $pid "" "$P-crio cri-o://$id"
     pod=$(id) id=$(id)
-    first; cgroup /$P/podman/$pod/libpod-$id $pid
+    first $id; cgroup /$P/podman/$pod/libpod-$id $pid
     mkdir -p $store/vfs-containers/$id/userdata
     printf '{"linux":{"cgroupsPath":"/%s/podman/%s/libpod-%s"}}' $P $pod $id >$store/vfs-containers/$id/userdata/config.json
     printf '[%s,{"id":"%s","names":["%s"]}]' "$list" $id $P-member >$store/vfs-containers/containers.json
@@ -339,7 +343,7 @@ part_files() {
     running machine $P-web@65533 $P-web@65533 $pid
     # Incus, and one of LXD that is stopped.
     mkdir -p /var/lib/incus/containers/$P-incus /var/lib/lxd/containers/$P-lxd
-    first; cgroup /lxc.payload.$P-incus $pid
+    first "[lxc monitor] /var/lib/incus/containers $P-incus"; cgroup /lxc.payload.$P-incus $pid
     running incus $P-incus $P-incus $pid
     row lxd $P-lxd $P-lxd stopped "" "" "" ""
 }
