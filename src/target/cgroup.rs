@@ -103,7 +103,7 @@ impl Unit<'_> {
     /// in a cgroup of systemd's making may processes have another root directory, too.
     fn owns(&self, process: &Process) -> io::Result<bool> {
         if self.world.is_of_machine(process)? {
-            return Ok(self.is_systemds() || self.world.has_machines_root(process));
+            return Ok(self.is_systemds() || self.world.has_machines_root(process)?);
         }
         match engine::recorded_as(self.world, process) {
             Some(id) => Ok(is_called_by(self.name, id)),

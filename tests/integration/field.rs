@@ -771,6 +771,53 @@ fn a8_a_container_that_has_gone_elsewhere() {
     });
 }
 
+/// Docker in an unprivileged container of LXC's: root there is in a user namespace that somebody has
+/// made who has no uid in it, and that owns all its containers' network namespaces.
+#[test]
+fn a8_a_container_that_is_a_machine_of_its_own() {
+    const BECOME: &str = "
+import ctypes, os, sys
+libc, root = ctypes.CDLL(None), sys.argv[1]
+ready, mapped = os.pipe(), os.pipe()
+pid = os.fork()
+if pid == 0:
+    assert libc.unshare(0x10000000 | 0x20000 | 0x20000000) == 0
+    os.write(ready[1], b'x')
+    os.read(mapped[0], 1)
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+    if os.fork() == 0:
+        assert libc.mount(b'proc', (root + '/proc').encode(), b'proc', 0, None) == 0
+        os.chroot(root)
+        os.chdir('/')
+        os.execv('/bin/sh', ['sh', '-c', sys.argv[2]])
+    os._exit(os.wait()[1] >> 8)
+os.read(ready[0], 1)
+for kind in 'ug': open(f'/proc/{pid}/{kind}id_map', 'w').write('0 100000 65536')
+os.write(mapped[1], b'x')
+sys.exit(os.waitpid(pid, 0)[1] >> 8)";
+    const INSIDE: &str = r#"PATH=/bin; set -e
+unshare -n sleep 3600 & pid=$!
+until [ "$(cat /proc/$pid/comm)" = sleep ]; do kill -0 $pid; sleep 0.01; done
+start=$(cut -d' ' -f22 /proc/$pid/stat)
+mkdir -p /run/runc/web
+echo "{\"init_process_pid\":$pid,\"init_process_start\":$start}" >/run/runc/web/state.json
+[ "$(netns-enter -c runc:web -- readlink /proc/self/ns/net)" = "$(readlink /proc/$pid/ns/net)" ]
+kill $pid"#;
+    room(&["python3"], || {
+        let scratch = Scratch::new("machine");
+        let root = busybox_root(&scratch).expect("a root directory");
+        fs::copy(binary(), format!("{root}/bin/netns-enter")).expect("a copy");
+        sh(
+            "cd \"$1\" && mkdir -p run && for applet in unshare cut readlink mkdir cat kill; do
+                ln -sf busybox bin/$applet || exit; done && : >dev/null && chown -R 100000:100000 .",
+            &[&root],
+        )
+        .succeeds();
+        tool(&python(), &["-c", BECOME, &root, INSIDE]).succeeds();
+    });
+}
+
 /// Jobs of cron and at, and logins without a session of their own, are in the unit's cgroup.
 #[test]
 fn a7_a_users_job_in_a_unit_of_roots() {

@@ -9,25 +9,37 @@
 use super::{Container, lxc};
 use crate::base::text::{last, parts};
 use crate::containers::world::World;
-use crate::host::process::{Process, unless_gone};
+use crate::host::process::Process;
+use rustix::io;
 
 /// Tells whether the parent of a process is the keeper of this container. In a user's world it need
 /// not be: all that may be in a cgroup there is the user's.
 ///
 /// A keeper has the ID among its words: see [`names`]. What LXC's has is told in [`lxc`].
-pub(crate) fn is_kept(world: &World<'_>, container: &Container, process: &Process) -> bool {
+///
+/// # Errors
+/// Where that cannot be told.
+pub(crate) fn is_kept(
+    world: &World<'_>,
+    container: &Container,
+    process: &Process,
+) -> io::Result<bool> {
     let host = world.host;
     if world.user_of().is_some() {
-        return true;
+        return Ok(true);
     }
-    let Some(stat) = unless_gone(host, process.pid, process.stat()) else { return false };
-    let parent = unless_gone(host, stat.parent, Process::open(host, stat.parent));
-    let Some(parent) = parent.filter(|parent| world.has_keeper(parent)) else { return false };
+    let parent = match process.stat()?.parent {
+        // One that our pid namespace does not have.
+        0 => return Ok(false),
+        parent => Process::open(host, parent)?,
+    };
+    if !world.has_keeper(&parent)? {
+        return Ok(false);
+    }
     if lxc::runs(container) {
         return lxc::is_monitor_of(world, &parent, container);
     }
-    let words = unless_gone(host, parent.pid, parent.read(host, "cmdline"));
-    words.is_some_and(|words| names(&words, &container.id))
+    Ok(names(&parent.read(host, "cmdline")?, &container.id))
 }
 
 /// Tells whether a command line names this ID where a keeper's does: after an option of

@@ -11,6 +11,7 @@ use crate::host::cgroup::{self, above};
 use crate::host::process::{Process, Stat, unless_gone};
 use crate::host::root::Symlink;
 use crate::kernel::netns::id_of;
+use rustix::io;
 use std::rc::Rc;
 
 const LXC: &str = "lxc";
@@ -240,15 +241,21 @@ fn is_its(world: &World<'_>, told: &[u8], container: &Container) -> bool {
 
 /// Tells whether a process of root's is the monitor of a container. One in the foreground tells no
 /// directory where its socket's address has no room for that: it has the name among its words.
-pub(super) fn is_monitor_of(world: &World<'_>, monitor: &Process, container: &Container) -> bool {
-    if let Some(told) = watched(world, monitor) {
-        return is_its(world, &told, container);
+///
+/// # Errors
+/// The errno of reading its command line.
+pub(super) fn is_monitor_of(
+    world: &World<'_>,
+    monitor: &Process,
+    container: &Container,
+) -> io::Result<bool> {
+    let line = monitor.read(world.host, "cmdline")?;
+    if let Some(told) = watched(monitor, &line) {
+        return Ok(is_its(world, &told, container));
     }
-    let words = monitor.read(world.host, "cmdline");
-    let Some(words) = unless_gone(world.host, monitor.pid, words) else { return false };
-    let mut words = parts(&words, 0);
+    let mut words = parts(&line, 0);
     let is_lxcs = words.next().is_some_and(|program| last(program).starts_with(b"lxc-"));
-    is_lxcs && names(words, &container.id)
+    Ok(is_lxcs && names(words, &container.id))
 }
 
 /// Tells whether the words of LXC's command name a container: lxc-start(1), -n. What follows `--`
@@ -271,12 +278,17 @@ pub(super) fn has_monitor(world: &World<'_>, process: &Process) -> bool {
 /// root's.
 fn watched_by(world: &World<'_>, pid: u32, is_roots: &dyn Fn(&Process) -> bool) -> Option<Vec<u8>> {
     let monitor = unless_gone(world.host, pid, Process::open(world.host, pid))?;
-    if is_roots(&monitor) { watched(world, &monitor) } else { None }
+    if !is_roots(&monitor) {
+        return None;
+    }
+    let line = unless_gone(world.host, pid, monitor.read(world.host, "cmdline"))?;
+    watched(&monitor, &line)
 }
 
-/// Returns the directory of the container that a monitor has in the address of its command socket,
-/// `PATH/NAME/command`, else in its title, which one in the foreground has not.
-fn watched(world: &World<'_>, monitor: &Process) -> Option<Vec<u8>> {
+/// Returns the directory of the container that a monitor with this command line has in the address
+/// of its command socket, `PATH/NAME/command`, else in its title, which one in the foreground has
+/// not.
+fn watched(monitor: &Process, command_line: &[u8]) -> Option<Vec<u8>> {
     // lxc/src/lxc/commands.c, lxc_server_init.
     for address in &monitor.abstract_addresses().unwrap_or_default() {
         // Of a long path there is a hash alone.
@@ -285,9 +297,7 @@ fn watched(world: &World<'_>, monitor: &Process) -> Option<Vec<u8>> {
             return Some(path.to_vec());
         }
     }
-    let title = monitor.read(world.host, "cmdline");
-    let title = unless_gone(world.host, monitor.pid, title)?;
-    let (home, name) = monitored(&title).filter(|(home, _)| home.starts_with(b"/"))?;
+    let (home, name) = monitored(command_line).filter(|(home, _)| home.starts_with(b"/"))?;
     Some(join(home, name))
 }
 

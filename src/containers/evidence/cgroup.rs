@@ -118,7 +118,7 @@ fn unseen(pid: u32, errno: Errno) -> Doubt {
 pub(super) fn verify(
     world: &World<'_>,
     paths: &[Vec<u8>],
-    is_kept: &dyn Fn(&Process) -> bool,
+    is_kept: &dyn Fn(&Process) -> io::Result<bool>,
 ) -> Verdict {
     let mut found: Option<(&[u8], usize, Vec<u32>)> = None;
     for path in paths {
@@ -151,7 +151,7 @@ struct Group<'w> {
     path: &'w [u8],
     /// In so many hierarchies the cgroup exists.
     hierarchies: usize,
-    is_kept: &'w dyn Fn(&Process) -> bool,
+    is_kept: &'w dyn Fn(&Process) -> io::Result<bool>,
 }
 
 impl Group<'_> {
@@ -218,7 +218,7 @@ impl Group<'_> {
             && process.netns().is_ok_and(|netns| !host.is_hosts(&netns))
             && !cgroup::is_monitor(host, &process);
         let is_everywhere = self.is_everywhere(&process)?;
-        let is_kept = self.world.user_of().is_none() && is_first && (self.is_kept)(&process);
+        let is_kept = self.world.user_of().is_none() && is_first && (self.is_kept)(&process)?;
         Ok(Outermost { pid, is_first, is_kept, is_inner, is_everywhere, may_be_meant })
     }
 
@@ -253,7 +253,7 @@ impl Group<'_> {
         let process = self.open(first)?;
         let before = Surroundings::of(host, &process)?;
         let held = hold(host, self.open(first)?)?;
-        let is_kept = (self.is_kept)(&process);
+        let is_kept = (self.is_kept)(&process)?;
         // That it was there all the time, the descriptor tells.
         let after = Surroundings::of(host, &process)?;
         let is_first = is_first(&process.nested_pids(host)?) && pid_ns(&process)? == first.pid_ns;

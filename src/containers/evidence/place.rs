@@ -9,10 +9,11 @@
 use crate::base::text::{last, parts};
 use crate::containers::engine::{NetnsSpec, Record, netns_spec};
 use crate::containers::verdict::Held;
-use crate::containers::world::{World, users};
+use crate::containers::world::World;
 use crate::host::process::{Process, parse_pid, unless_gone};
 use crate::host::root::Symlink;
-use crate::kernel::netns::{NsId, id_unasked};
+use crate::kernel::netns::{INITIAL_USERNS, NsId, id_of, id_unasked};
+use crate::sys::nsfs::{owning_userns, userns_owner};
 use rustix::io::{self, Errno};
 
 /// Where a process is.
@@ -52,9 +53,13 @@ pub(super) fn place_of(world: &World<'_>, record: &Record, held: &Held, is_hosts
 }
 
 /// Tells whether the held process is in a network namespace that a user namespace owns which
-/// another than root has made.
+/// another than root has made. The machine's own, in which root is, may be another's: a container
+/// that is a machine of its own.
 pub(super) fn is_of_others(world: &World<'_>, held: &Held) -> bool {
-    users::maker_of(&held.netns).is_some_and(|uid| uid != world.caller.root_uid)
+    let Ok(owner) = owning_userns(&held.netns) else { return false };
+    let machines = world.host.stat_proc("1/ns/user").map_or(INITIAL_USERNS, |id| id.ino);
+    let is_machines = id_of(&owner).is_ok_and(|owner| owner.ino == machines);
+    !is_machines && userns_owner(owner).is_ok_and(|uid| uid != world.caller.root_uid)
 }
 
 /// Returns the identity of what a specification's path leads to. That of a process counts only if

@@ -18,7 +18,9 @@ mod walk;
 use crate::base::json::Refused;
 use crate::base::text::join;
 use crate::host::{File, Host};
+use crate::kernel::netns::NsId;
 use judge::Judge;
+use rustix::io;
 use rustix::process::{getegid, geteuid};
 use std::cell::OnceCell;
 use tree::Tree;
@@ -36,6 +38,8 @@ pub(crate) struct World<'h> {
     pub(crate) recorded: OnceCell<Vec<(u32, Vec<u8>)>>,
     /// The cgroup hierarchies that are mounted whole, once they were looked for.
     hierarchies: OnceCell<Vec<Vec<u8>>>,
+    /// The user and the pid namespace of the machine's pid 1, once they were looked at.
+    namespaces: OnceCell<[io::Result<NsId>; 2]>,
 }
 
 impl<'h> World<'h> {
@@ -63,7 +67,8 @@ impl<'h> World<'h> {
         let ids = user.as_ref().map(|_| (geteuid().as_raw(), getegid().as_raw()));
         let tree = Tree::new(host, Judge { root_uid: caller.root_uid, user: ids });
         let (recorded, hierarchies) = (OnceCell::new(), OnceCell::new());
-        World { host, user, caller, tree, recorded, hierarchies }
+        let namespaces = OnceCell::new();
+        World { host, user, caller, tree, recorded, hierarchies, namespaces }
     }
 
     /// Returns the user whose world it is; None for root's.

@@ -26,25 +26,30 @@ use std::time::Instant;
 /// read: of the latter PROC_PID_INIT_INO, linux/proc_ns.h.
 const INITIAL: [(&str, u64); 2] = [("user", INITIAL_USERNS), ("pid", 0xefff_fffc)];
 
+/// The answer of a child that could not look.
+const UNKNOWN: u8 = 2;
+
 impl World<'_> {
     /// Tells whether a process is this world's: for root's that its four uids are root's, its user
     /// and pid namespaces those of pid 1, its root directory the machine's, its cgroup root's and
     /// below no user's slice or container's, and its executable a file of root's that is not
     /// set-user-ID or set-group-ID. No user's process counts.
     pub(crate) fn has_process(&self, process: &Process) -> bool {
-        self.may_have_process(process) && self.has_machines_root(process)
+        let has_root = || unless_gone(self.host, process.pid, self.has_machines_root(process));
+        self.may_have_process(process) && has_root() == Some(true)
     }
 
     /// As [`World::has_process`], of what keeps a container: in whatever cgroup it is, since root
     /// may have started it in a session, and wherever its program was, since that may have been
     /// replaced or removed while it runs.
-    pub(crate) fn has_keeper(&self, process: &Process) -> bool {
-        let exe = || process.open_file("exe", OFlags::PATH);
-        self.user_of().is_none()
-            && unless_gone(self.host, process.pid, self.has_roots_identity(process)) == Some(true)
-            && unless_gone(self.host, process.pid, exe())
-                .is_some_and(|exe| self.tree.is_a_program(&exe))
-            && self.has_machines_root(process)
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    pub(crate) fn has_keeper(&self, process: &Process) -> io::Result<bool> {
+        Ok(self.user_of().is_none()
+            && self.has_roots_identity(process)?
+            && self.tree.is_a_program(&process.open_file("exe", OFlags::PATH)?)?
+            && self.has_machines_root(process)?)
     }
 
     /// As [`World::has_process`], whatever the root directory of the process is. For what refuses
@@ -67,10 +72,13 @@ impl World<'_> {
     /// # Errors
     /// The errno of opening them.
     pub(crate) fn is_of_machine(&self, process: &Process) -> io::Result<bool> {
-        for (kind, initial) in INITIAL {
+        // Looked at once: two processes are not judged by two answers.
+        let first = |(kind, _)| self.host.stat_proc(&format!("1/ns/{kind}"));
+        let machines = self.namespaces.get_or_init(|| INITIAL.map(first));
+        for ((kind, initial), hosts) in INITIAL.into_iter().zip(machines) {
             let link = process.open_file(&format!("ns/{kind}"), OFlags::PATH)?;
             let own = NsId::new(&fstat(link)?);
-            let is_hosts = match self.host.stat_proc(&format!("1/ns/{kind}")) {
+            let is_hosts = match *hosts {
                 Ok(hosts) => own == hosts,
                 Err(e) if is_denied(e) || is_gone(e) => own.ino == initial,
                 Err(e) => return Err(e),
@@ -99,17 +107,19 @@ impl World<'_> {
     /// Tells whether what a process calls `/` is the machine's: a container of root's may be in all
     /// other namespaces of the machine, and in a cgroup of any name. What a unit of the machine's
     /// has in a mount namespace of its own is there by the same paths.
-    pub(crate) fn has_machines_root(&self, process: &Process) -> bool {
-        let own = process.open_file("root", OFlags::PATH).and_then(id_unasked);
+    ///
+    /// # Errors
+    /// The errno of looking at either.
+    pub(crate) fn has_machines_root(&self, process: &Process) -> io::Result<bool> {
+        let own = process.open_file("root", OFlags::PATH).and_then(id_unasked)?;
         let machines = match self.host.directory() {
             Some(root) => id_unasked(root),
             None => root_id(),
-        };
-        let Some(machines) = self.host.readable(b"/", machines) else { return false };
-        match unless_gone(self.host, process.pid, own) {
-            Some(own) if own == machines => self.is_in_mounts_of(process, machines),
-            Some(_) => self.is_in_snap(process),
-            None => false,
+        }?;
+        if own == machines {
+            self.is_in_mounts_of(process, machines)
+        } else {
+            Ok(self.is_in_snap(process))
         }
     }
 
@@ -129,24 +139,27 @@ impl World<'_> {
 
     /// Tells whether the mount namespace of a process has this root directory: where the machine's
     /// is mounted in a container, chroot(2) leads to it.
-    fn is_in_mounts_of(&self, process: &Process, root: NsId) -> bool {
-        let mounts = process.open_file("ns/mnt", OFlags::RDONLY);
-        let Some(mounts) = unless_gone(self.host, process.pid, mounts) else { return false };
+    fn is_in_mounts_of(&self, process: &Process, root: NsId) -> io::Result<bool> {
+        let mounts = process.open_file("ns/mnt", OFlags::RDONLY)?;
         // No container's process is in that of pid 1, as nearly all daemons are.
         let first = self.host.stat_proc("1/ns/mnt");
         if first.is_ok() && first == id_of(&mounts) {
-            return true;
+            return Ok(true);
         }
         let end = Instant::now() + fork::PATIENCE;
         let told = fork::glance(Some(end), &mut || {
             let joined = move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount));
-            u8::from(joined.and_then(|()| root_id()) == Ok(root))
+            match joined.and_then(|()| root_id()) {
+                Ok(id) => u8::from(id == root),
+                Err(_) => UNKNOWN,
+            }
         });
         match told {
-            Ok(told) => told == Some(1),
+            Ok(Some(UNKNOWN) | None) => Err(Errno::SRCH),
+            Ok(told) => Ok(told == Some(1)),
             Err(error) => {
                 self.host.fail(error);
-                false
+                Ok(false)
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::kernel::netns::{NsId, id_unasked};
 use crate::sys::fd::{name_of, open_directory};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, statx};
-use rustix::io::Errno;
+use rustix::io::{self, Errno};
 use std::cell::{Cell, RefCell};
 
 /// The files of one world on a machine.
@@ -221,18 +221,21 @@ impl<'h> Tree<'h> {
 
     /// Tells whether a file, held open and not asked for, is one that the author alone can write,
     /// and a program that gives nobody another's rights.
-    pub(super) fn is_a_program(&self, file: &OwnedFd) -> bool {
+    ///
+    /// # Errors
+    /// The errno of statx(2).
+    pub(super) fn is_a_program(&self, file: &OwnedFd) -> io::Result<bool> {
         let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
         let wanted = StatxFlags::TYPE | StatxFlags::MODE | StatxFlags::UID | StatxFlags::GID;
         let standing = match statx(file, c"", flags, wanted) {
             // Before Linux 4.11, or by a seccomp filter.
             Err(Errno::NOSYS | Errno::PERM) => Standing::of(file),
             stat => stat.map(|stat| Standing::from(&stat)),
-        };
+        }?;
         let may_be_run = |standing: &Standing| {
             standing.kind() == FileType::RegularFile && standing.mode & 0o111 != 0
         };
-        standing.is_ok_and(|it| may_be_run(&it) && !it.has_set_id() && self.judge().counts(&it))
+        Ok(may_be_run(&standing) && !standing.has_set_id() && self.judge().counts(&standing))
     }
 
     /// Remembers what does not count because of its mode alone: else its owner would not know why
