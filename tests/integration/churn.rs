@@ -778,19 +778,27 @@ fn own_pins() {
     sh(script, &[""; 0]).succeeds();
 }
 
-/// Whether /run/netns is there for us alone. Whoever removes a directory takes away what is mounted
-/// on it in any mount namespace: it is one for all threads, and stays as long as these.
-struct Made(bool);
+/// Keeps /run/netns there. Whoever removes a directory takes away what is mounted on it in any mount
+/// namespace: it is one for all tests at work, and the last of them removes it if they made it.
+struct Made;
+
+/// How many keep it, and whether one of these made it.
+static MADE: Mutex<(u32, bool)> = Mutex::new((0, false));
 
 impl Made {
     fn new() -> Made {
-        Made(fs::create_dir("/run/netns").is_ok())
+        let mut made = held(&MADE);
+        made.0 += 1;
+        made.1 |= fs::create_dir("/run/netns").is_ok();
+        Made
     }
 }
 
 impl Drop for Made {
     fn drop(&mut self) {
-        if self.0 {
+        let mut made = held(&MADE);
+        made.0 -= 1;
+        if made.0 == 0 && std::mem::take(&mut made.1) {
             let _ = fs::remove_dir("/run/netns");
         }
     }

@@ -46,8 +46,10 @@ impl Waiting {
         let scratch = Scratch::new("wait");
         command.args(["--", "busybox", "readlink", "/proc/self/ns/net"]);
         let script = "exec \"$@\" >\"$0/out\" 2>\"$0/err\"";
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script, &scratch.path("")]).arg(command.get_program());
+        // What runs in the background of a script ignores Ctrl-C, and so do the tests then.
+        let mut shell = Command::new("env");
+        shell.args(["--default-signal=INT", "sh", "-c", script, &scratch.path("")]);
+        shell.arg(command.get_program());
         shell.args(command.get_args());
         let waiting = Waiting { held: Held::start(shell), scratch };
         until("it waits", || waiting.said().contains("waiting for"));
@@ -446,7 +448,7 @@ fn command_cannot_tell_that_it_was_waited_for() {
     room(&[], || {
         let id = docker("web");
         let probe = "P=/proc/$$; for fd in $P/fd/*; do [ -e $fd ] && echo ${fd##*/}; done
-            grep -E '^(PPid|Sig|Umask|NoNewPrivs)' $P/status
+            grep -E '^(PPid|Sig[PBIC]|Umask|NoNewPrivs)' $P/status
             read -r children <$P/task/$$/children; echo children $children; cat $P/limits; readlink $P/cwd; tr '\\0' '\\n' <$P/cmdline
             tr '\\0' '\\n' <$P/environ | grep -v ^_=; echo; exit 7";
         let scratch = Scratch::new("probe");
