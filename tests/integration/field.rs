@@ -651,8 +651,9 @@ fn a7_a_service_in_namespaces_of_its_own() {
     room(&[], || {
         let unit = format!("{}.service", unique("unit"));
         let id = unique("runc");
-        let (Some(service), Some(scope)) =
-            (Cgroup::new(&unit), Cgroup::new(&format!("runc-{id}.scope")))
+        let scope = |engine| Cgroup::new(&format!("{engine}-{id}.scope"));
+        let (Some(service), Some(scope), Some(other)) =
+            (Cgroup::new(&unit), scope("runc"), scope("backup"))
         else {
             return skip("no cgroup hierarchy can be written");
         };
@@ -690,6 +691,9 @@ fn a7_a_service_in_namespaces_of_its_own() {
             refuses(&["-g", &unit], &["no cgroup"]);
             scope.add(pid);
             enters(&["-g", &format!("runc-{id}.scope")], &ns_of(pid));
+            // Any scope may end as a container is called.
+            other.add(pid);
+            refuses(&["-g", &format!("backup-{id}.scope")], &["no cgroup"]);
             fs::remove_dir_all("/run/runc").expect("no record");
             fs::remove_file(&runs).expect("no link");
             removexattr(&service.0, "trusted.invocation_id").expect("no attribute");
@@ -757,6 +761,11 @@ fn a8_a_container_that_has_gone_elsewhere() {
         }
         specified(users.pid, "");
         refuses(&["web"], &["is in a network namespace of a user's making"]);
+        // A process that came later than the container has the pid of the one that was specified.
+        let later = Held::start(Command::new("sleep").arg("3600"));
+        until("a later start", || start_time(later.pid()) > start_time(hosts.pid()));
+        specified(hosts.pid(), &format!("/proc/{}/ns/net", later.pid()));
+        refuses(&["web"], &["is in the host's network namespace"]);
         // Where docker mounts the host's for that, which nobody else may see.
         specified(hosts.pid(), "/var/run/docker/netns/default");
         enters(&["-c", "web"], &own_ns());
@@ -768,6 +777,66 @@ fn a8_a_container_that_has_gone_elsewhere() {
         specified(users.pid, &format!("/proc/{}/ns/net", users.pid));
         enters(&["-c", "web"], &users.ns());
         run(&["--unpin", "own"]).succeeds();
+    });
+}
+
+/// podman leaves the file of a pid behind, and another's process may have got that pid.
+#[test]
+fn a8_a_pidfile_that_is_older_than_the_process() {
+    room(&["touch"], || {
+        let id = container_id();
+        let group = format!("libpod_parent/libpod-{id}");
+        let Some(cgroup) = Cgroup::new(&group) else {
+            return skip("no cgroup hierarchy can be written");
+        };
+        let store = "storage/overlay-containers";
+        let list = format!("[{{\"id\":\"{id}\",\"names\":[\"old\"],\"metadata\":\"{{}}\"}}]");
+        write(&format!("/var/lib/containers/{store}/containers.json"), list);
+        let config = format!("{{\"linux\":{{\"cgroupsPath\":\"/{group}\"}}}}");
+        write(&format!("/var/lib/containers/{store}/{id}/userdata/config.json"), config);
+        let sleeper = Sleeper::start();
+        cgroup.add(sleeper.pid);
+        let file = format!("/run/containers/{store}/{id}/userdata/pidfile");
+        write(&file, sleeper.word());
+        for word in ["old", "podman:old", &id] {
+            enters(&["-c", word], &sleeper.ns());
+        }
+        tool("touch", &["-d", "@1000000000", &file]).succeeds();
+        for word in ["old", "podman:old", &id] {
+            refuses(&["-c", word], &["is not running", "younger than the record"]);
+        }
+    });
+}
+
+/// What nspawn was told alone says whether its machine belongs in the host's network namespace.
+#[test]
+fn a8_a_machine_that_has_gone_to_the_host() {
+    room(&["flock"], || {
+        let machine = |option: &str| {
+            let mut command = Command::new("flock");
+            command.arg0("/usr/bin/systemd-nspawn").args([option, "/run", "sleep", "3600"]);
+            let nspawn = Held::start(command);
+            let mut leader = None;
+            until("a leader", || {
+                leader = children(nspawn.pid()).first().copied();
+                leader.is_some()
+            });
+            let leader = leader.expect("a process");
+            let inode = pidfd_inode(leader)?;
+            let text = format!("LEADER={leader}\nLEADER_PIDFDID={inode}\nCLASS=container\n");
+            write("/run/systemd/machines/box", text);
+            Some(nspawn)
+        };
+        // It has the host's network unless it is told otherwise.
+        let Some(plain) = machine("-s") else {
+            return skip("the kernel gives pidfds no inodes");
+        };
+        enters(&["-c", "machine:box"], &own_ns());
+        drop(plain);
+        // --private-network
+        let apart = machine("-n");
+        refuses(&["-c", "machine:box"], &["is in the host's network namespace"]);
+        drop(apart);
     });
 }
 
