@@ -753,7 +753,8 @@ fn a8_a_container_that_has_gone_elsewhere() {
         specified(own.pid, "/run/netns/own");
         is_entered("web", &id, &own.ns());
         let users = Sleeper::of_user();
-        for path in ["/run/netns/own", "/run/netns/gone", &format!("/proc/{}/ns/net", own.pid)] {
+        let owns = format!("/proc/{}/ns/net", own.pid);
+        for path in ["/run/netns/own", "/run/netns/gone", "/var/run/netns/default", &owns] {
             specified(hosts.pid(), path);
             refuses(&["web"], &["is in the host's network namespace"]);
             specified(users.pid, path);

@@ -39,9 +39,8 @@ pub(super) fn place_of(world: &World<'_>, record: &Record, held: &Held, is_hosts
         Some(Some(NetnsSpec { path: Some(path) })) => {
             let specified = specified(world, &path, held.start);
             let is_there = specified == Ok(held.netns.id);
-            // Docker mounts the host's where nobody else may see it: moby daemon/oci_linux.go.
             let is_namespace = specified.is_ok_and(|it| it.dev == held.netns.id.dev);
-            let is_dockers = is_hosts && !is_namespace && path.ends_with(b"/netns/default");
+            let is_dockers = is_hosts && !is_namespace && is_dockers_host(&path);
             if is_there || is_dockers { Place::Fits } else { Place::Astray }
         }
         Some(None) if is_hosts && !is_apart_by_nspawn(world, held) => Place::Fits,
@@ -50,6 +49,14 @@ pub(super) fn place_of(world: &World<'_>, record: &Record, held: &Held, is_hosts
         _ if is_hosts => Place::Before,
         _ => Place::Astray,
     }
+}
+
+/// Tells whether a path is docker's for the host's network namespace, which it mounts in a
+/// directory of its own where nobody else may see it: moby daemon/oci_linux.go. A pin may be called
+/// so, too.
+fn is_dockers_host(path: &[u8]) -> bool {
+    let is_pin = path.starts_with(b"/run/netns/") || path.starts_with(b"/var/run/netns/");
+    path.ends_with(b"/netns/default") && !is_pin
 }
 
 /// Tells whether the held process is in a network namespace that a user namespace owns which
